@@ -1,0 +1,89 @@
+import type { AuthPacket, ConnectPacket, Properties, ProtocolVersion, Qos, UserProperty, Will } from '../protocol/packets.ts';
+
+/** A value now or later; hooks that answer at once cost no turn of the event loop. */
+export type Awaitable<T> = T | Promise<T>;
+
+/** Who a connection is, as hooks see it. */
+export interface ClientInfo {
+  readonly clientId: string;
+  /** Empty for anonymous. */
+  readonly username: string;
+  readonly protocolVersion: ProtocolVersion;
+  readonly remoteAddress: string;
+  readonly transport: string;
+}
+
+/** A message as hooks see it and may change it. */
+export interface HookMessage {
+  topicName: string;
+  payload: Uint8Array;
+  qos: Qos;
+  retain: boolean;
+  properties: Properties;
+}
+
+/** A refusal with an MQTT 5.0 reason code (0x80 or above; 3.x gets the nearest it has) and a reason for people. */
+export interface Refusal {
+  reasonCode: number;
+  reasonString?: string;
+  /** With reason 0x9C or 0x9D: where to go. */
+  serverReference?: string;
+}
+
+/** What authenticate says: let in (perhaps under another user name), or refuse. */
+export type AuthenticateResult =
+  | { allow: true; username?: string; userProperties?: UserProperty[] }
+  | ({ allow: false } & Refusal);
+
+/** What an enhanced authentication step says, section 4.12. */
+export type AuthStep =
+  | { kind: 'continue'; data?: Uint8Array; reasonString?: string }
+  | { kind: 'success'; data?: Uint8Array; username?: string }
+  | ({ kind: 'refuse' } & Refusal);
+
+/** One enhanced authentication exchange, from CONNECT or a re-authentication to its end. */
+export interface AuthExchange {
+  /** Takes the Authentication Data of CONNECT or AUTH and says how to go on. */
+  step(data: Uint8Array | undefined, packet: ConnectPacket | AuthPacket): Awaitable<AuthStep>;
+}
+
+/** How long a subscription or publish right was asked for, and for what. */
+export interface AuthorizeRequest {
+  action: 'publish' | 'subscribe' | 'will';
+  /** Topic name, or for subscribe the topic filter without `$share/name/`. */
+  topic: string;
+  qos: Qos;
+  retain: boolean;
+}
+
+/**
+ * What an embedder decides. All are optional; without one everything is allowed. A hook that throws or rejects refuses
+ * (0x83) and is logged: nothing falls open.
+ */
+export interface Hooks {
+  /** Runs on each CONNECT without an Authentication Method. */
+  authenticate?(client: ClientInfo, connect: ConnectPacket): Awaitable<AuthenticateResult>;
+  /** Starts an exchange for this Authentication Method; undefined refuses it with 0x8C. */
+  startAuthExchange?(method: string, client: ClientInfo): AuthExchange | undefined;
+  /** Runs on each PUBLISH, on each topic filter of a SUBSCRIBE, and on the will (at CONNECT and when it is published). */
+  authorize?(client: ClientInfo, request: AuthorizeRequest): Awaitable<boolean | Refusal>;
+  /** Runs on each authorised message before it is routed; may return a changed one, or refuse it. */
+  onPublish?(client: ClientInfo, message: HookMessage): Awaitable<HookMessage | Refusal | undefined>;
+}
+
+/** What an embedder watches, name by name with the arguments of the listener. */
+export interface BrokerEvents {
+  listening: [urls: string[]];
+  clientConnected: [client: ClientInfo, sessionPresent: boolean];
+  clientDisconnected: [client: ClientInfo, reason: string];
+  connectionRefused: [remoteAddress: string, reason: string];
+  subscribed: [client: ClientInfo, topicFilter: string, qos: Qos];
+  unsubscribed: [client: ClientInfo, topicFilter: string];
+  published: [client: ClientInfo | undefined, message: HookMessage];
+  sessionCreated: [clientId: string];
+  sessionEnded: [clientId: string, reason: string];
+  willPublished: [clientId: string, will: Will];
+  messageDropped: [clientId: string, topicName: string, reason: string];
+  /** The broker can no longer keep its promises and is closing. */
+  fatal: [error: Error];
+}

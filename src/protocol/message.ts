@@ -1,0 +1,75 @@
+import type { Qos } from './packets.ts';
+
+const NO_BYTES: Uint8Array = new Uint8Array(0);
+
+/** What a message is made of; see the fields of `Message`. */
+export interface MessageFields {
+  topicName: string;
+  payload: Uint8Array;
+  qos: Qos;
+  retain?: boolean;
+  /** Property bytes as PUBLISH carries them, see `Message.properties`. */
+  properties?: Uint8Array;
+  expiresAt?: number;
+  publisherId?: string;
+}
+
+/**
+ * An application message on its way through the broker, immutable once routed and shared by all its takers.
+ *
+ * The payload is a range of `bytes`, which may be the chunk read from the publisher's socket: nothing is copied until
+ * the message has to outlive the tick (`detach`).
+ */
+export class Message {
+  readonly topicName: string;
+  /** QoS it was published with. */
+  readonly qos: Qos;
+  /** RETAIN as published. */
+  readonly retain: boolean;
+  /** Client id of the publisher, for No Local; empty for messages of the broker itself. */
+  readonly publisherId: string;
+  /**
+   * MQTT 5.0 property bytes to forward unaltered and in order [MQTT-3.3.2-17, -18]: without the length in front, without
+   * topic alias, message expiry interval and subscription identifiers. Empty for none.
+   */
+  properties: Uint8Array;
+  /** When it expires, in milliseconds since the epoch; Infinity for never. */
+  readonly expiresAt: number;
+  bytes: Uint8Array;
+  payloadStart: number;
+  payloadEnd: number;
+  /**
+   * An encoded PUBLISH of this message in `frameBytes`, from frameStart to frameEnd, valid for the protocol versions,
+   * QoS and flags told by `frameKey` (see publish.ts); frameKey -1 for none. The packet id, where there is one, stands
+   * at framePacketIdAt.
+   */
+  frameBytes: Uint8Array = NO_BYTES;
+  frameStart = 0;
+  frameEnd = 0;
+  framePacketIdAt = 0;
+  frameKey = -1;
+  /** Key of the stored copy shared by several queues; 0 while there is none. Owned by the store. */
+  storeId = 0;
+
+  constructor(fields: MessageFields) {
+    this.topicName = fields.topicName;
+    this.qos = fields.qos;
+    this.retain = fields.retain ?? false;
+    this.publisherId = fields.publisherId ?? '';
+    this.properties = fields.properties ?? NO_BYTES;
+    this.expiresAt = fields.expiresAt ?? Number.POSITIVE_INFINITY;
+    this.bytes = fields.payload;
+    this.payloadStart = 0;
+    this.payloadEnd = fields.payload.length;
+  }
+
+  /** The payload, as a view. */
+  get payload(): Uint8Array {
+    return this.bytes.subarray(this.payloadStart, this.payloadEnd);
+  }
+
+  /** Bytes it counts with towards limits: topic name, properties and payload. */
+  get size(): number {
+    return this.topicName.length + this.properties.length + this.payloadEnd - this.payloadStart;
+  }
+}

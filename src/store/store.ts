@@ -1,0 +1,158 @@
+import type { Message } from '../protocol/message.ts';
+import type { Qos, Will } from '../protocol/packets.ts';
+
+/** What an acknowledgement means: see promises in README. */
+export type Durability = 'durable' | 'os' | 'memory';
+
+/** What is kept of a session. `queueId` keys its queue; it is never used again for another session or group. */
+export interface SessionRecord {
+  clientId: string;
+  /** Counts up with each owner; a write under an older epoch than the stored one is refused by shared stores. */
+  epoch: number;
+  queueId: number;
+  /** Session Expiry Interval in seconds; 0xFFFFFFFF for never. */
+  sessionExpiryInterval: number;
+  /** When the session expires, ms since the epoch; Infinity while connected or for never. */
+  expiresAt: number;
+  /** User name of the identity that opened it; empty for anonymous. */
+  username: string;
+}
+
+/** One subscription of a session. `topicFilter` is as subscribed, `$share/...` included. */
+export interface SubscriptionRecord {
+  topicFilter: string;
+  qos: Qos;
+  noLocal: boolean;
+  retainAsPublished: boolean;
+  retainHandling: 0 | 1 | 2;
+  /** 0 for none. */
+  subscriptionIdentifier: number;
+}
+
+/** A will waiting to be published or dropped. `publishAt` is Infinity while its connection is open. */
+export interface WillRecord {
+  clientId: string;
+  will: Will;
+  /** When to publish it, ms since the epoch. */
+  publishAt: number;
+}
+
+/** Where a queued message stands: waiting, sent and not acknowledged, or QoS 2 released (PUBREC seen, PUBCOMP not). */
+export type QueueState = 'waiting' | 'sent' | 'released';
+
+/** One message in one queue (of a session, or of a shared-subscription group). */
+export interface QueueRecord {
+  queueId: number;
+  /** Position in the queue, counting up, unique within it; order of delivery. */
+  sequence: number;
+  message: Message;
+  /** QoS it is delivered with. */
+  qos: Qos;
+  /** RETAIN to be sent. */
+  retain: boolean;
+  /** Empty for none. */
+  subscriptionIdentifiers: readonly number[];
+  /** 0 while `waiting`. */
+  packetId: number;
+  state: QueueState;
+  /** Key of the group it came from (`share name/topic filter`); empty for an ordinary subscription. */
+  shareKey: string;
+}
+
+/** A shared-subscription group that owns a queue. */
+export interface GroupRecord {
+  /** `share name/topic filter`. */
+  shareKey: string;
+  queueId: number;
+}
+
+/**
+ * One change. All are idempotent: applying a mutation twice equals applying it once. Deleting what is not there is no
+ * error. `session-delete` takes subscriptions, queue, inbound packet ids with it, but not the will.
+ */
+export type Mutation =
+  | { kind: 'session-put'; record: SessionRecord }
+  | { kind: 'session-delete'; clientId: string; epoch: number; queueId: number }
+  | { kind: 'subscription-put'; clientId: string; record: SubscriptionRecord }
+  | { kind: 'subscription-delete'; clientId: string; topicFilter: string }
+  | { kind: 'group-put'; record: GroupRecord }
+  | { kind: 'group-delete'; shareKey: string; queueId: number }
+  /** Adds an entry, or replaces it whole; `record.message` is written once for all queues that hold it. */
+  | { kind: 'queue-put'; record: QueueRecord }
+  /** Changes packetId and state of an entry that is there (no effect where it is not). */
+  | { kind: 'queue-state'; queueId: number; sequence: number; packetId: number; state: QueueState }
+  | { kind: 'queue-delete'; queueId: number; sequence: number }
+  /** Packet id of a QoS 2 PUBLISH received from the client and not yet released. */
+  | { kind: 'inbound-put'; clientId: string; packetId: number }
+  | { kind: 'inbound-delete'; clientId: string; packetId: number }
+  | { kind: 'will-put'; record: WillRecord }
+  | { kind: 'will-delete'; clientId: string }
+  | { kind: 'retained-put'; message: Message }
+  | { kind: 'retained-delete'; topicName: string };
+
+/** Summary of one queue at start: enough for limits, the entries themselves are read when needed. */
+export interface QueueSummary {
+  queueId: number;
+  count: number;
+  /** Sum of `Message.size` of its entries. */
+  bytes: number;
+  /** Highest sequence in it, 0 when empty. */
+  lastSequence: number;
+}
+
+/** Everything that is needed at start. */
+export interface StoredState {
+  sessions: SessionRecord[];
+  subscriptions: { clientId: string; record: SubscriptionRecord }[];
+  groups: GroupRecord[];
+  queues: QueueSummary[];
+  inbound: { clientId: string; packetId: number }[];
+  wills: WillRecord[];
+  retained: Message[];
+}
+
+/**
+ * What survives a crash. One ordered write path: batches are applied in the order of the calls to `commit`, each wholly
+ * or not at all.
+ */
+export interface Store {
+  /** What a resolved `commit` means. */
+  readonly durability: Durability;
+  /**
+   * Opens and checks it, and reads what is needed at start.
+   * @throws StoreError with a sentence for people: in use by another process, damaged, made by a newer version, no rights.
+   */
+  open(): Promise<StoredState>;
+  /**
+   * Applies the batch atomically; resolves once it is as durable as `durability` says.
+   * Rejects with StoreFullError when there was no room and nothing of this batch was applied (later batches may follow);
+   * with any other error the store is broken and must not be used any more.
+   */
+  commit(batch: readonly Mutation[]): Promise<void>;
+  /**
+   * Entries of a queue with a sequence above `afterSequence`, in order, at most `limit`, at most `maxBytes` of message
+   * size (but at least one). Sees every batch committed before the call.
+   */
+  readQueue(queueId: number, afterSequence: number, limit: number, maxBytes: number): Promise<QueueRecord[]>;
+  /** Bytes still free for it; Infinity where unknown. Cheap enough to be asked once a second. */
+  freeBytes(): number;
+  /** Waits for running commits and releases everything. */
+  close(): Promise<void>;
+}
+
+/** The store cannot be used; the message is a sentence for people that says what to do. */
+export class StoreError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'StoreError';
+  }
+}
+
+/** There was no room for a batch and nothing of it was applied. */
+export class StoreFullError extends StoreError {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'StoreFullError';
+  }
+}
+
