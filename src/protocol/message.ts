@@ -1,6 +1,8 @@
 import type { Qos } from './packets.ts';
 
-const NO_BYTES: Uint8Array = new Uint8Array(0);
+/** Bytes of memory a kept message may pin beyond twice its own. */
+const DETACH_SLACK = 512;
+const NO_BYTES: Buffer = Buffer.alloc(0);
 
 /** What a message is made of; see the fields of `Message`. */
 export interface MessageFields {
@@ -43,7 +45,7 @@ export class Message {
    * QoS and flags told by `frameKey` (see publish.ts); frameKey -1 for none. The packet id, where there is one, stands
    * at framePacketIdAt.
    */
-  frameBytes: Uint8Array = NO_BYTES;
+  frameBytes: Buffer = NO_BYTES;
   frameStart = 0;
   frameEnd = 0;
   framePacketIdAt = 0;
@@ -66,6 +68,26 @@ export class Message {
   /** The payload, as a view. */
   get payload(): Uint8Array {
     return this.bytes.subarray(this.payloadStart, this.payloadEnd);
+  }
+
+  /**
+   * Gives the message bytes of its own, so that keeping it does not keep a whole read chunk alive. Without effect where
+   * that would save little.
+   */
+  detach(): void {
+    const length = this.payloadEnd - this.payloadStart;
+    if (this.bytes.buffer.byteLength <= 2 * length + DETACH_SLACK && this.frameKey === -1) return;
+    const own = Buffer.allocUnsafeSlow(length + this.properties.length);
+    own.set(this.bytes.subarray(this.payloadStart, this.payloadEnd));
+    if (this.properties.length > 0) {
+      own.set(this.properties, length);
+      this.properties = own.subarray(length);
+    }
+    this.bytes = own;
+    this.payloadStart = 0;
+    this.payloadEnd = length;
+    this.frameBytes = NO_BYTES;
+    this.frameKey = -1;
   }
 
   /** Bytes it counts with towards limits: topic name, properties and payload. */

@@ -110,11 +110,7 @@ export interface PublishPacket {
 
 /** PUBACK, PUBREC, PUBREL and PUBCOMP, sections 3.4 to 3.7. In 3.x reasonCode is 0 and properties are empty. */
 export interface AckPacket {
-  type:
-    | typeof PacketType.puback
-    | typeof PacketType.pubrec
-    | typeof PacketType.pubrel
-    | typeof PacketType.pubcomp;
+  type: typeof PacketType.puback | typeof PacketType.pubrec | typeof PacketType.pubrel | typeof PacketType.pubcomp;
   packetId: number;
   reasonCode: number;
   properties: Properties;

@@ -90,13 +90,14 @@ export type Mutation =
   | { kind: 'retained-put'; message: Message }
   | { kind: 'retained-delete'; topicName: string };
 
-/** Summary of one queue at start: enough for limits, the entries themselves are read when needed. */
+/** Summary of one queue that is not empty, at start: enough for limits, the entries themselves are read when needed. */
 export interface QueueSummary {
   queueId: number;
   count: number;
   /** Sum of `Message.size` of its entries. */
   bytes: number;
-  /** Highest sequence in it, 0 when empty. */
+  /** Lowest and highest sequence in it. */
+  firstSequence: number;
   lastSequence: number;
 }
 

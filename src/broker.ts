@@ -1,0 +1,469 @@
+import { randomBytes } from 'node:crypto';
+import { EventEmitter } from 'node:events';
+import { type SysFigures, SysTopics } from './admin/sys-topics.ts';
+import type { Cluster } from './cluster/cluster.ts';
+import { SingleNode } from './cluster/single-node.ts';
+import { exposedListeners, exposureSentence } from './config/check.ts';
+import { type Config, ConfigError, connectionSettings, sessionSettings } from './config.ts';
+import { Connection } from './connection/connection.ts';
+import { ConnectionTable } from './connection/connection-table.ts';
+import type { ConnectionContext, EventSink, Traffic } from './connection/context.ts';
+import { DISCONNECT_REASONS, type DisconnectReason } from './connection/disconnect-reasons.ts';
+import { authorize } from './connection/rights.ts';
+import type { BrokerEvents, ClientInfo, Hooks } from './hooks/hooks.ts';
+import type { Clock, Timer } from './lib/clock.ts';
+import { DeadlineHeap } from './lib/deadline-heap.ts';
+import type { Logger } from './lib/logger.ts';
+import { systemClock } from './lib/system-clock.ts';
+import { openListeners } from './listeners.ts';
+import { LocalSubscription, type MessageListener } from './local-subscription.ts';
+import { Message } from './protocol/message.ts';
+import type { Properties, Qos, Will } from './protocol/packets.ts';
+import { encodeForwardedProperties, PublishFrame } from './protocol/publish.ts';
+import { ReasonCode } from './protocol/reason-codes.ts';
+import { isValidTopicName, parseTopicFilter } from './protocol/topic.ts';
+import { Books, type DropReason } from './session/books.ts';
+import type { SessionContext } from './session/context.ts';
+import { Dispatcher } from './session/dispatcher.ts';
+import { SessionRegistry } from './session/registry.ts';
+import { RetainedMessages } from './session/retained-messages.ts';
+import { RetainedReplay } from './session/retained-replay.ts';
+import type { Session } from './session/session.ts';
+import { Wills } from './session/wills.ts';
+import { WritePath } from './session/write-path.ts';
+import { EmbeddedStore } from './store/embedded-store.ts';
+import { MemoryStore } from './store/memory-store.ts';
+import type { Store, StoredState } from './store/store.ts';
+import { Tick } from './tick.ts';
+import type { ByteStream, Listener } from './transport/byte-stream.ts';
+import { version } from './version.ts';
+
+/** Client ids of subscriptions from inside begin with it. */
+const LOCAL_PREFIX = '$local/';
+/** How often messages long in flight are given bytes of their own, ms. */
+const SWEEP_MS = 1000;
+
+/** What a broker is made of besides its configuration; all optional, tests bring their own. */
+export interface BrokerParts {
+  hooks?: Hooks | undefined;
+  logger?: Logger | undefined;
+  clock?: Clock | undefined;
+  store?: Store | undefined;
+  /** Random number in [0, 1). */
+  random?: (() => number) | undefined;
+}
+
+/** A message to be published from inside. */
+export interface OutgoingMessage {
+  topicName: string;
+  payload: Uint8Array | string;
+  qos?: Qos;
+  retain?: boolean;
+  properties?: Properties;
+}
+
+/** All counters of a broker at one moment; those of `messages` balance at rest (see session/books.ts). */
+export interface BrokerCounters {
+  messages: {
+    received: number;
+    withoutTaker: number;
+    refused: number;
+    owed: number;
+    restored: number;
+    delivered: number;
+    queued: number;
+    expired: number;
+    dropped: Record<DropReason, number>;
+  };
+  connections: { accepted: number; open: number; clients: number; maximum: number; ended: Record<DisconnectReason, number> };
+  traffic: Traffic;
+  sessions: number;
+  subscriptions: number;
+  retained: { count: number; bytes: number };
+  store: { commits: number; full: boolean };
+}
+
+const SILENT: Logger = { level: 'error', error() {}, warn() {}, info() {}, debug() {} };
+
+/** A running broker: what the parts are wired to, and the API of an embedding program. */
+export class Broker implements EventSink {
+  readonly config: Config;
+  /** What it listens on. */
+  listeners: readonly Listener[] = [];
+  readonly #events: EventEmitter<BrokerEvents> = new EventEmitter();
+  /** Resolves when the broker cannot keep its promises any more; it acknowledges nothing from then on. */
+  readonly fatal: Promise<Error>;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #store: Store;
+  readonly #hooks: Hooks;
+  readonly #tick: Tick;
+  readonly #deadlines: DeadlineHeap;
+  readonly #books: Books = new Books();
+  readonly #writePath: WritePath;
+  readonly #session: SessionContext;
+  readonly #registry: SessionRegistry;
+  readonly #retained: RetainedMessages;
+  readonly #dispatcher: Dispatcher;
+  readonly #wills: Wills;
+  readonly #connections: ConnectionTable = new ConnectionTable();
+  readonly #context: ConnectionContext;
+  readonly #sys: SysTopics;
+  readonly #startedAt: number;
+  #cluster: Cluster = new SingleNode(0);
+  #sweep: Timer | undefined = undefined;
+  #nextLocal = 1;
+  #expiredSessions = 0;
+  #onFatal: (error: Error) => void = () => {};
+  #state: 'running' | 'failed' | 'closing' | 'closed' = 'running';
+  #closing: Promise<void> | undefined = undefined;
+
+  /** Wires the parts; `startBroker` does the rest. */
+  constructor(config: Config, parts: BrokerParts) {
+    this.config = config;
+    this.#clock = parts.clock ?? systemClock;
+    this.#logger = parts.logger ?? SILENT;
+    this.#hooks = parts.hooks ?? {};
+    this.#store = parts.store ?? storeOf(config);
+    this.#startedAt = this.#clock.now();
+    this.fatal = new Promise((resolve) => {
+      this.#onFatal = resolve;
+    });
+    this.#tick = new Tick(this.#clock);
+    this.#deadlines = new DeadlineHeap(this.#clock, (error) => this.#fail(error));
+    this.#writePath = new WritePath(this.#store, this.#clock, config.store.minFreeBytes, {
+      onWork: () => this.#tick.wake(),
+      onFatal: (error) => this.#fail(error),
+      onEntryLost: (entry) => this.#registry.queueOwner(entry.queueId)?.forget(entry),
+    });
+    this.#tick.writePath = this.#writePath;
+    this.#session = {
+      settings: sessionSettings(config),
+      clock: this.#clock,
+      deadlines: this.#deadlines,
+      store: this.#store,
+      writePath: this.#writePath,
+      books: this.#books,
+      onFatal: (error) => this.#fail(error),
+      random: parts.random ?? Math.random,
+    };
+    this.#registry = new SessionRegistry(this.#session, {
+      onSessionCreated: (session) => this.emit('sessionCreated', session.clientId),
+      onSessionEnded: (session, reason) => this.#onSessionEnded(session, reason),
+    });
+    this.#retained = new RetainedMessages(this.#session);
+    this.#dispatcher = new Dispatcher(this.#session, this.#registry, this.#retained);
+    this.#wills = new Wills(this.#session, (clientId, will) => this.#publishWill(clientId, will));
+    this.#context = this.#connectionContext();
+    this.#tick.traffic = this.#context.traffic;
+    this.#sys = new SysTopics(
+      this.#clock,
+      config.admin.sysIntervalSeconds,
+      () => this.#sysFigures(),
+      (topicName, payload) => this.#publishSys(topicName, payload),
+    );
+    this.#books.onDrop = (clientId, topicName, reason) => {
+      if (this.hears('messageDropped')) this.emit('messageDropped', clientId, topicName, reason);
+    };
+  }
+
+  #connectionContext(): ConnectionContext {
+    return {
+      settings: connectionSettings(this.config),
+      session: this.#session,
+      clock: this.#clock,
+      deadlines: this.#deadlines,
+      writePath: this.#writePath,
+      books: this.#books,
+      registry: this.#registry,
+      dispatcher: this.#dispatcher,
+      retained: this.#retained,
+      wills: this.#wills,
+      connections: this.#connections,
+      hooks: this.#hooks,
+      events: this,
+      logger: this.#logger,
+      scheduler: this.#tick,
+      claim: (clientId) => this.#cluster.claim(clientId),
+      assignClientId: () => `trellis-${randomBytes(12).toString('hex')}`,
+      traffic: {
+        bytesReceived: 0,
+        bytesSent: 0,
+        packetsReceived: 0,
+        packetsSent: 0,
+        publishesReceived: 0,
+        publishesSent: 0,
+        payloadBytesReceived: 0,
+        payloadBytesSent: 0,
+      },
+      frame: new PublishFrame(),
+    };
+  }
+
+  /** Opens the store, takes over what is in it, and listens. @throws StoreError, ConfigError, errors of the listeners. */
+  async start(): Promise<void> {
+    this.#checkExposure();
+    const state = await this.#store.open();
+    try {
+      await this.#restore(state);
+      this.listeners = await openListeners(
+        this.config,
+        (stream) => this.accept(stream),
+        (error) => this.#logger.error('a listener has trouble', { error: error.message }),
+      );
+    } catch (error) {
+      this.#stopTimers();
+      await this.#store.close();
+      throw error;
+    }
+    this.#sys.start();
+    this.#sweepLater();
+    this.emit(
+      'listening',
+      this.listeners.map(({ url }) => url),
+    );
+  }
+
+  #checkExposure(): void {
+    if (this.#hooks.authenticate !== undefined) return;
+    const exposed = exposedListeners(this.config);
+    if (exposed.length > 0) throw new ConfigError(exposed.map(exposureSentence));
+  }
+
+  async #restore(state: StoredState): Promise<void> {
+    this.#cluster = new SingleNode(state.sessions.reduce((highest, { epoch }) => Math.max(highest, epoch), 0));
+    this.#writePath.start();
+    this.#retained.restore(state.retained);
+    await this.#registry.restore(state);
+    this.#wills.restore(state.wills, (clientId) => this.#registry.get(clientId));
+    await this.#writePath.drained();
+  }
+
+  /** Takes in a stream as a new connection; for transports of the embedding program's own. */
+  accept(stream: ByteStream): void {
+    if (this.#state !== 'running') {
+      stream.destroy();
+      return;
+    }
+    const connection = new Connection(this.#context, stream);
+    const { pendingConnectionsPerAddressMax } = this.config.limits;
+    if (this.#connections.pending(connection.address) > pendingConnectionsPerAddressMax) {
+      connection.close(ReasonCode.serverBusy, 'limits.pendingConnectionsPerAddressMax is reached');
+      stream.destroy();
+    }
+  }
+
+  /** Publishes from inside. @returns once it is as durable as a client's acknowledgement would mean. @throws RangeError for an invalid topic name or a refusal for lack of room. */
+  async publish(message: OutgoingMessage): Promise<void> {
+    if (!isValidTopicName(message.topicName)) throw new RangeError(`invalid topic name ${JSON.stringify(message.topicName)}`);
+    if (this.#state !== 'running') throw new Error('the broker is not running');
+    const { topicName, qos = 0, retain = false, properties = {} } = message;
+    const payload = typeof message.payload === 'string' ? Buffer.from(message.payload) : message.payload;
+    const before = this.#writePath.added;
+    const expiresAt = this.#expiryOf(properties);
+    const reasonCode = this.#dispatcher.publish(
+      new Message({ topicName, payload, qos, retain, properties: encodeForwardedProperties(properties), expiresAt }),
+    );
+    if (reasonCode === ReasonCode.quotaExceeded) throw new RangeError(`no room for a message to ${JSON.stringify(topicName)}`);
+    if (this.hears('published')) this.emit('published', undefined, { topicName, payload, qos, retain, properties });
+    if (qos > 0 && this.#writePath.added !== before) await this.#writePath.drained();
+  }
+
+  #expiryOf(properties: Properties): number {
+    const seconds = properties.messageExpiryInterval;
+    return seconds === undefined ? Number.POSITIVE_INFINITY : this.#clock.now() + seconds * 1000;
+  }
+
+  /** Subscribes from inside, with QoS 0 or 1; retained messages come first. @returns what ends it. @throws RangeError for an invalid topic filter. */
+  subscribe(topicFilter: string, listener: MessageListener, options: { qos?: 0 | 1 } = {}): () => void {
+    if (parseTopicFilter(topicFilter) === undefined) throw new RangeError(`invalid topic filter ${JSON.stringify(topicFilter)}`);
+    const clientId = `${LOCAL_PREFIX}${this.#nextLocal++}`;
+    const request = { clientId, epoch: 0, cleanStart: true, sessionExpiryInterval: 0, username: '' };
+    const { session } = this.#registry.open(request);
+    const link = new LocalSubscription(this.#clock, listener, (error) => {
+      this.#logger.error('a listener of the embedding program failed', { error: String(error) });
+    });
+    link.session = session;
+    const record = { topicFilter, qos: options.qos ?? 0, noLocal: false, retainAsPublished: false, retainHandling: 0, subscriptionIdentifier: 0 } as const;
+    this.#registry.subscribe(session, record);
+    const source = { retained: this.#retained.trie, subscriptions: this.#registry.subscriptions };
+    if (!topicFilter.startsWith('$share/')) session.replays = [new RetainedReplay(this.#session, source, [record])];
+    session.attach(link);
+    return () => {
+      if (!session.ended) this.#registry.disconnect(session);
+    };
+  }
+
+  /** Ends the connection of a client, telling an MQTT 5.0 one the reason. @returns whether there was one. */
+  disconnect(clientId: string, reasonCode: ReasonCode = ReasonCode.administrativeAction, reason = 'ended by the administrator'): boolean {
+    const connection = this.#connections.owner(clientId);
+    connection?.close(reasonCode, reason);
+    return connection !== undefined;
+  }
+
+  /** All counters, as they are now. */
+  counters(): BrokerCounters {
+    const { received, withoutTaker, refused, owed, restored, delivered, queued, expired, dropped } = this.#books;
+    const { accepted, size, clients, maximum, ended } = this.#connections;
+    const byReason = Object.fromEntries(DISCONNECT_REASONS.map((reason) => [reason, ended.get(reason) ?? 0]));
+    return {
+      messages: { received, withoutTaker, refused, owed, restored, delivered, queued, expired, dropped: { ...dropped } },
+      connections: { accepted, open: size, clients, maximum, ended: byReason as Record<DisconnectReason, number> },
+      traffic: { ...this.#context.traffic },
+      sessions: this.#registry.size,
+      subscriptions: this.#registry.subscriptionCount,
+      retained: { count: this.#retained.trie.count, bytes: this.#retained.trie.bytes },
+      store: { commits: this.#writePath.commits, full: this.#writePath.full },
+    };
+  }
+
+  /** Has the listener called on each event of that name. */
+  on<Name extends keyof BrokerEvents>(name: Name, listener: (...args: BrokerEvents[Name]) => void): this {
+    this.#events.on(name, listener as (...args: unknown[]) => void);
+    return this;
+  }
+
+  /** Ends what `on` began. */
+  off<Name extends keyof BrokerEvents>(name: Name, listener: (...args: BrokerEvents[Name]) => void): this {
+    this.#events.off(name, listener as (...args: unknown[]) => void);
+    return this;
+  }
+
+  emit<Name extends keyof BrokerEvents>(name: Name, ...args: BrokerEvents[Name]): void {
+    try {
+      (this.#events.emit as (name: string, ...args: unknown[]) => boolean).call(this.#events, name, ...args);
+    } catch (error) {
+      this.#logger.error('a listener of the embedding program failed', { event: name, error: String(error) });
+    }
+  }
+
+  hears(name: keyof BrokerEvents): boolean {
+    return this.#events.listenerCount(name) > 0;
+  }
+
+  /** Ends the broker: no new connections, clients told (0x8B), what is due flushed, the store closed. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const failed = this.#state === 'failed';
+    this.#state = 'closing';
+    for (const listener of this.listeners) await listener.close();
+    this.#sys.close();
+    if (!failed) await this.#withinDrainTime(this.#writePath.drained());
+    for (const connection of [...this.#connections]) connection.close(ReasonCode.serverShuttingDown, 'the server is shutting down');
+    await this.#withinDrainTime(this.#connections.empty());
+    for (const connection of [...this.#connections]) connection.stream.destroy();
+    if (!failed) await this.#withinDrainTime(this.#writePath.drained());
+    this.#stopTimers();
+    await this.#cluster.close();
+    await this.#store.close();
+    this.#state = 'closed';
+  }
+
+  async #withinDrainTime(work: Promise<void>): Promise<void> {
+    const timeout = Promise.withResolvers<void>();
+    const timer = this.#clock.setTimeout(timeout.resolve, this.config.admin.drainTimeoutMs);
+    await Promise.race([work, timeout.promise]);
+    timer.cancel();
+  }
+
+  #stopTimers(): void {
+    this.#sweep?.cancel();
+    this.#writePath.close();
+    this.#deadlines.close();
+  }
+
+  /** Nothing is acknowledged any more: connections end without a word that could be taken for one. */
+  #fail(error: unknown): void {
+    if (this.#state === 'failed' || this.#state === 'closed') return;
+    this.#state = 'failed';
+    const fatal = error instanceof Error ? error : new Error(String(error));
+    this.#logger.error('the broker cannot keep its promises any more and ends', { error: fatal.stack ?? fatal.message });
+    for (const connection of [...this.#connections]) connection.stream.destroy();
+    this.emit('fatal', fatal);
+    this.#onFatal(fatal);
+  }
+
+  #onSessionEnded(session: Session, reason: string): void {
+    if (reason === 'expired') this.#expiredSessions += 1;
+    this.#wills.sessionEnded(session.clientId);
+    this.emit('sessionEnded', session.clientId, reason);
+  }
+
+  #publishWill(clientId: string, will: Will): void {
+    const client: ClientInfo = { clientId, username: this.#registry.get(clientId)?.username ?? '', protocolVersion: 5, remoteAddress: '', transport: '' };
+    const { topicName, qos, retain } = will;
+    const verdict = authorize(this.#context, client, { action: 'will', topic: topicName, qos, retain });
+    if (verdict instanceof Promise) {
+      verdict.then((refusal) => this.#finishWill(clientId, will, refusal === undefined), (error: unknown) => this.#fail(error));
+    } else this.#finishWill(clientId, will, verdict === undefined);
+  }
+
+  #finishWill(clientId: string, will: Will, allowed: boolean): void {
+    // A later connection of the client may have dropped or replaced it meanwhile.
+    if (!this.#wills.isCurrent(clientId, will)) return;
+    if (allowed) {
+      const { topicName, payload, qos, retain, properties } = will;
+      const fields = { topicName, payload, qos, retain, properties: encodeForwardedProperties(properties) };
+      this.#dispatcher.publish(new Message({ ...fields, expiresAt: this.#expiryOf(properties), publisherId: clientId }));
+      this.emit('willPublished', clientId, will);
+    } else this.#logger.warn('will refused', { client: clientId, topic: will.topicName });
+    // In the same batch as what it was routed to: published once, also across a crash.
+    this.#wills.forget(clientId);
+  }
+
+  #publishSys(topicName: string, payload: string): void {
+    this.#dispatcher.publish(new Message({ topicName, payload: Buffer.from(payload), qos: 0, retain: true }));
+  }
+
+  #sweepLater(): void {
+    this.#sweep = this.#clock.setTimeout(() => {
+      for (const { session } of this.#connections) if (session !== undefined && session.inFlightCount > 0) session.detachMessages();
+      this.#sweepLater();
+    }, SWEEP_MS);
+  }
+
+  #sysFigures(): SysFigures {
+    const { messages, connections, traffic, sessions, subscriptions, retained } = this.counters();
+    const dropped = Object.values(messages.dropped).reduce((sum, count) => sum + count, 0);
+    return {
+      version: `Trellis ${version}`,
+      uptimeSeconds: Math.round((this.#clock.now() - this.#startedAt) / 1000),
+      clientsConnected: connections.clients,
+      clientsDisconnected: Math.max(0, sessions - connections.clients),
+      clientsMaximum: connections.maximum,
+      clientsExpired: this.#expiredSessions,
+      messagesReceived: traffic.packetsReceived,
+      messagesSent: traffic.packetsSent,
+      bytesReceived: traffic.bytesReceived,
+      bytesSent: traffic.bytesSent,
+      publishesReceived: traffic.publishesReceived,
+      publishesSent: traffic.publishesSent,
+      publishesDropped: dropped,
+      publishBytesReceived: traffic.payloadBytesReceived,
+      publishBytesSent: traffic.payloadBytesSent,
+      messagesStored: messages.queued + retained.count,
+      messagesStoredBytes: retained.bytes,
+      retainedMessages: retained.count,
+      subscriptions,
+      sharedSubscriptions: this.#registry.groupCount,
+      heapBytes: process.memoryUsage().heapUsed,
+    };
+  }
+}
+
+function storeOf(config: Config): Store {
+  const { type, data, durability } = config.store;
+  if (type === 'memory' || durability === 'memory') return new MemoryStore();
+  return new EmbeddedStore({ directory: data, durability });
+}
+
+/** Starts a broker: opens the store, takes over what is in it, and listens. @throws StoreError, ConfigError, errors of the listeners. */
+export async function startBroker(config: Config, parts: BrokerParts = {}): Promise<Broker> {
+  const broker = new Broker(config, parts);
+  await broker.start();
+  return broker;
+}

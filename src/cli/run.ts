@@ -1,0 +1,88 @@
+import { readFileSync } from 'node:fs';
+import { ConfigError } from '../config.ts';
+import { nearest } from '../config/nearest.ts';
+import { CommandError, ExitCode, UsageError } from './errors.ts';
+
+const help = `Usage: trellis COMMAND [flags]
+
+Trellis is an MQTT broker for MQTT 5.0, 3.1.1 and 3.1 whose acknowledgements mean durable.
+
+Commands:
+  start      Runs the broker: MQTT on 127.0.0.1:1883, WebSocket on 127.0.0.1:8083/mqtt, data in ./data.
+  check      Checks a configuration and prints all of it, with where each value came from.
+  pub        Publishes messages; takes the flags of mosquitto_pub.
+  sub        Subscribes and prints what comes in; takes the flags of mosquitto_sub.
+
+Flags:
+  --help     Prints this; after a command, what that command takes.
+  --version  Prints the version.
+
+Try it, in three terminals:
+  trellis start
+  trellis sub -t 'demo/#' -v
+  trellis pub -t demo/hello -m 'Hello'
+
+Exit codes: 0 done, 1 something failed, 2 wrong flags or configuration.
+`;
+
+/** Runs the command line given without node and script; resolves to the exit code and never rejects. */
+export async function run(args: readonly string[]): Promise<number> {
+  try {
+    return await dispatch(args[0], args.slice(1));
+  } catch (error) {
+    return report(error);
+  }
+}
+
+async function dispatch(command: string | undefined, args: readonly string[]): Promise<number> {
+  switch (command) {
+    // Each command is loaded when it is asked for: pub and sub need no broker, start needs no client.
+    case 'start':
+      return (await import('./start.ts')).start(args);
+    case 'check':
+      return (await import('./check.ts')).check(args);
+    case 'pub':
+      return (await import('./pub.ts')).pub(args);
+    case 'sub':
+      return (await import('./sub.ts')).sub(args);
+    case '--version':
+      process.stdout.write(`${version()}\n`);
+      return ExitCode.ok;
+    case '--help':
+    case '-h':
+    case 'help':
+      process.stdout.write(help);
+      return ExitCode.ok;
+    case undefined:
+      throw new UsageError('A command is missing: start, check, pub or sub; see trellis --help.');
+    default:
+      throw unknownCommand(command);
+  }
+}
+
+function unknownCommand(command: string): UsageError {
+  const near = nearest(command, ['start', 'check', 'pub', 'sub', '--help', '--version']);
+  const shown = JSON.stringify(command).slice(1, -1);
+  return new UsageError(
+    near === undefined
+      ? `There is no command ${shown}; see trellis --help.`
+      : `There is no command ${shown}; did you mean ${near}?`,
+  );
+}
+
+/** The version of the package. */
+export function version(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+/** Writes what went wrong to stderr as sentences, and says which exit code it is. */
+function report(error: unknown): number {
+  if (error instanceof ConfigError) {
+    for (const problem of error.problems) process.stderr.write(`trellis: ${problem}\n`);
+    return ExitCode.usage;
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`trellis: ${message}\n`);
+  return error instanceof CommandError ? error.exitCode : ExitCode.failure;
+}

@@ -1,0 +1,176 @@
+import { checkTogether } from './config/check.ts';
+import { optionKeys, options } from './config/options.ts';
+import { checkValue } from './config/values.ts';
+import type { ConnectionSettings } from './connection/settings.ts';
+import type { LogLevel } from './lib/logger.ts';
+import type { QueuePolicy, SessionSettings, SharePolicy } from './session/settings.ts';
+import type { Durability } from './store/store.ts';
+
+/** A port to listen on: 1 to 65,535, 0 for any free one, or `off`. */
+export type PortSetting = number | 'off';
+
+/** Everything that can be set, frozen; each option is described in the table of config/options.ts and in docs/configuration.md. */
+export interface Config {
+  readonly listeners: {
+    readonly tcp: { readonly host: string; readonly port: PortSetting };
+    readonly websocket: {
+      readonly host: string;
+      readonly port: PortSetting;
+      readonly path: string;
+      readonly origins: readonly string[];
+    };
+    /** An empty path is off. */
+    readonly unix: { readonly path: string };
+  };
+  readonly limits: Readonly<ConnectionSettings> & {
+    readonly sessionExpiryIntervalMax: number;
+    readonly topicLevelsMax: number;
+    readonly subscriptionsPerSessionMax: number;
+    readonly sessionsMax: number;
+  };
+  readonly session: {
+    readonly queueMessagesMax: number;
+    readonly queueBytesMax: number;
+    readonly queuePolicy: QueuePolicy;
+    readonly queueQos0: boolean;
+    readonly queueWindowMessages: number;
+    readonly queueWindowBytes: number;
+    readonly inFlightMessagesMax: number;
+    readonly overlap: SessionSettings['overlap'];
+    readonly sharePolicy: SharePolicy;
+  };
+  readonly retained: { readonly messagesMax: number; readonly bytesMax: number };
+  readonly store: {
+    readonly type: 'embedded' | 'memory';
+    /** Directory of the embedded store, relative to the working directory. */
+    readonly data: string;
+    readonly durability: Durability;
+    /** Below it durable publishes are refused. */
+    readonly minFreeBytes: number;
+  };
+  readonly auth: {
+    /** Where clients without a user name are let in: on loopback (127.0.0.1, ::1, localhost, Unix sockets), or on every listener. */
+    readonly allowAnonymous: 'loopback' | 'everywhere';
+  };
+  readonly log: { readonly level: LogLevel; readonly format: 'auto' | 'json' | 'pretty' };
+  readonly admin: {
+    /** How often $SYS topics are published, seconds; 0 is off. */
+    readonly sysIntervalSeconds: number;
+    /** How long a close waits for clients to take what is due to them, ms. */
+    readonly drainTimeoutMs: number;
+  };
+}
+
+/** Some of T, at any depth; lists are replaced whole. */
+export type DeepPartial<T> = T extends readonly unknown[] | string | number | boolean
+  ? T
+  : { readonly [K in keyof T]?: DeepPartial<T[K]> | undefined };
+
+/** The configuration is wrong; `problems` are sentences for people, each with its place, and `message` is all of them, one a line. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(problems.join('\n'));
+    this.name = 'ConfigError';
+    this.problems = problems;
+  }
+}
+
+/**
+ * Fills the gaps of a configuration given as an object with defaults and checks it whole, as for a configuration file.
+ * Whether anonymous clients are reachable from outside is not checked here: see `exposedListeners`.
+ * @throws ConfigError naming every wrong or unknown option.
+ */
+export function createConfig(partial: DeepPartial<Config> = {}): Config {
+  const problems: string[] = [];
+  const values = new Map<string, unknown>();
+  collect(partial, values, problems);
+  if (problems.length === 0) problems.push(...checkTogether(values).map((problem) => problem.text));
+  if (problems.length > 0) throw new ConfigError(problems);
+  return buildConfig(values);
+}
+
+/** Makes a frozen configuration of checked values by option key, defaults elsewhere; `memory` is the only durability of the memory store. */
+export function buildConfig(values: ReadonlyMap<string, unknown>): Config {
+  const root: Record<string, unknown> = {};
+  for (const key of optionKeys) {
+    let value = values.has(key) ? values.get(key) : options[key].default;
+    if (key === 'store.durability' && values.get('store.type') === 'memory') value = 'memory';
+    const path = key.split('.');
+    let section = root;
+    for (const name of path.slice(0, -1)) section = (section[name] ??= {}) as Record<string, unknown>;
+    section[path[path.length - 1]!] = Array.isArray(value) ? Object.freeze([...value]) : value;
+  }
+  for (const section of Object.values(root) as Record<string, unknown>[]) {
+    for (const value of Object.values(section)) Object.freeze(value);
+    Object.freeze(section);
+  }
+  // The table has exactly the keys of Config (checked by its type), so the result has its shape.
+  return Object.freeze(root) as unknown as Config;
+}
+
+/** Sets `values` from nested objects; `undefined` counts as absent. Depth is that of the table, at most three. */
+function collect(partial: object, values: Map<string, unknown>, problems: string[], prefix = ''): void {
+  for (const [name, value] of Object.entries(partial)) {
+    if (value === undefined) continue;
+    const key = `${prefix}${name}`;
+    const option = optionKeys.find((known) => known === key);
+    if (option !== undefined) {
+      const checked = checkValue(options[option], value);
+      if (checked.ok) values.set(key, checked.value);
+      else problems.push(`${key} must be ${checked.expected}, not ${checked.found}.`);
+    } else if (optionKeys.some((known) => known.startsWith(`${key}.`))) {
+      if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+        collect(value, values, problems, `${key}.`);
+      } else problems.push(`${key} is a section and must be an object.`);
+    } else problems.push(`There is no option ${key}.`);
+  }
+}
+
+/** What sessions, queues and retained messages need of a configuration. */
+export function sessionSettings(config: Config): SessionSettings {
+  const { limits, session, retained } = config;
+  return {
+    sessionExpiryIntervalMax: limits.sessionExpiryIntervalMax,
+    sessionsMax: limits.sessionsMax,
+    queueMessagesMax: session.queueMessagesMax,
+    queueBytesMax: session.queueBytesMax,
+    queuePolicy: session.queuePolicy,
+    queueQos0: session.queueQos0,
+    queueWindowMessages: session.queueWindowMessages,
+    queueWindowBytes: session.queueWindowBytes,
+    inFlightMessagesMax: session.inFlightMessagesMax,
+    subscriptionsPerSessionMax: limits.subscriptionsPerSessionMax,
+    topicLevelsMax: limits.topicLevelsMax,
+    overlap: session.overlap,
+    sharePolicy: session.sharePolicy,
+    retainedMessagesMax: retained.messagesMax,
+    retainedBytesMax: retained.bytesMax,
+  };
+}
+
+/** What network connections need of a configuration. */
+export function connectionSettings(config: Config): ConnectionSettings {
+  const { limits } = config;
+  return {
+    receiveMaximum: limits.receiveMaximum,
+    topicAliasMaximum: limits.topicAliasMaximum,
+    topicAliasMaximumOutgoing: limits.topicAliasMaximumOutgoing,
+    maximumPacketSize: limits.maximumPacketSize,
+    serverKeepAlive: limits.serverKeepAlive,
+    maximumQos: limits.maximumQos,
+    retainAvailable: limits.retainAvailable,
+    wildcardSubscriptionAvailable: limits.wildcardSubscriptionAvailable,
+    subscriptionIdentifiersAvailable: limits.subscriptionIdentifiersAvailable,
+    sharedSubscriptionAvailable: limits.sharedSubscriptionAvailable,
+    checkPayloadFormat: limits.checkPayloadFormat,
+    responseInformation: limits.responseInformation,
+    connectTimeoutMs: limits.connectTimeoutMs,
+    connectBytesMax: limits.connectBytesMax,
+    connectionsMax: limits.connectionsMax,
+    pendingConnectionsPerAddressMax: limits.pendingConnectionsPerAddressMax,
+    outboxBytesMax: limits.outboxBytesMax,
+    lingerMs: limits.lingerMs,
+  };
+}

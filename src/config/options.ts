@@ -1,0 +1,258 @@
+import type { Config } from '../config.ts';
+
+type Plain = readonly unknown[] | string | number | boolean;
+type KeysOf<T, Prefix extends string> = {
+  [K in keyof T & string]: T[K] extends Plain ? `${Prefix}${K}` : KeysOf<T[K], `${Prefix}${K}.`>;
+}[keyof T & string];
+type ValueAt<T, Key extends string> = Key extends `${infer Head}.${infer Rest}`
+  ? Head extends keyof T
+    ? ValueAt<T[Head], Rest>
+    : never
+  : Key extends keyof T
+    ? T[Key]
+    : never;
+
+/** Path of an option, such as `listeners.tcp.port`: every leaf of Config and nothing else. */
+export type OptionKey = KeysOf<Config, ''>;
+
+/** What an integer counts; the value of a `bytes` option may be written `16 MiB`. */
+export type Unit = 'bytes' | 'ms' | 's' | 'messages' | 'levels' | 'none';
+
+/** What a text has to be, beyond its length. */
+export type TextRule = 'host' | 'path' | 'file' | 'origin' | 'utf8';
+
+/** What values an option takes. */
+export type OptionType =
+  | { readonly kind: 'integer'; readonly min: number; readonly max: number; readonly unit: Unit }
+  | { readonly kind: 'port' }
+  | { readonly kind: 'boolean' }
+  | { readonly kind: 'choice'; readonly values: readonly string[] }
+  | { readonly kind: 'text'; readonly rule: TextRule; readonly min: number; readonly max: number }
+  | { readonly kind: 'list'; readonly rule: TextRule };
+
+/** One row of the table: the source of validation, JSON Schema, `trellis check` and docs/configuration.md. */
+export interface Option<T = unknown> {
+  readonly type: OptionType;
+  readonly default: T;
+  /** One or two sentences for people. */
+  readonly description: string;
+}
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+const uint32Max = 4_294_967_295;
+
+const boolean: OptionType = { kind: 'boolean' };
+const port: OptionType = { kind: 'port' };
+const host: OptionType = { kind: 'text', rule: 'host', min: 1, max: 253 };
+
+function integer(min: number, max: number, unit: Unit = 'none'): OptionType {
+  return { kind: 'integer', min, max, unit };
+}
+
+function choice(...values: string[]): OptionType {
+  return { kind: 'choice', values };
+}
+
+function option<T>(type: OptionType, value: T, description: string): Option<T> {
+  return { type, default: value, description };
+}
+
+/** Every option there is, in the order in which it is printed. */
+export const options: { readonly [Key in OptionKey]: Option<ValueAt<Config, Key>> } = {
+  'listeners.tcp.host': option(host, '127.0.0.1', 'Address to accept MQTT over TCP on; 0.0.0.0 or :: for all.'),
+  'listeners.tcp.port': option(port, 1883, 'Port for MQTT over TCP; 0 takes any free one, off takes none.'),
+  'listeners.websocket.host': option(host, '127.0.0.1', 'Address to accept MQTT over WebSocket on.'),
+  'listeners.websocket.port': option(port, 8083, 'Port for MQTT over WebSocket; 0 takes any free one, off takes none.'),
+  'listeners.websocket.path': option(
+    { kind: 'text', rule: 'path', min: 1, max: 1_024 },
+    '/mqtt',
+    'Path of the URL that WebSocket clients connect to.',
+  ),
+  'listeners.websocket.origins': option(
+    { kind: 'list', rule: 'origin' },
+    [],
+    'Origins of the web pages that may connect, such as https://dash.example; * lets any. Empty: pages of the same origin, and clients that are no browser.',
+  ),
+  'listeners.unix.path': option(
+    { kind: 'text', rule: 'file', min: 0, max: 107 },
+    '',
+    'Path of a Unix socket to accept MQTT on; empty for none.',
+  ),
+
+  'limits.receiveMaximum': option(
+    integer(1, 65_535, 'messages'),
+    1_024,
+    'QoS 1 and 2 messages a client may send before the first of them is acknowledged.',
+  ),
+  'limits.topicAliasMaximum': option(integer(0, 65_535), 64, 'Topic aliases a client may use; 0 for none.'),
+  'limits.topicAliasMaximumOutgoing': option(
+    integer(0, 65_535),
+    32,
+    'Topic aliases the broker uses towards a client that allows them; 0 for none.',
+  ),
+  'limits.maximumPacketSize': option(
+    integer(1_024, 268_435_460, 'bytes'),
+    16 * MiB,
+    'Size of a whole packet from a client; a larger one closes its connection.',
+  ),
+  'limits.serverKeepAlive': option(
+    integer(0, 65_535, 's'),
+    0,
+    'Longest keep alive a client is granted; 0 grants what it asks for.',
+  ),
+  'limits.maximumQos': option(integer(0, 2), 2, 'Highest QoS of publishes and subscriptions.'),
+  'limits.retainAvailable': option(boolean, true, 'Whether clients may retain messages.'),
+  'limits.wildcardSubscriptionAvailable': option(boolean, true, 'Whether topic filters may have wildcards.'),
+  'limits.subscriptionIdentifiersAvailable': option(
+    boolean,
+    true,
+    'Whether subscriptions may have subscription identifiers.',
+  ),
+  'limits.sharedSubscriptionAvailable': option(
+    boolean,
+    true,
+    'Whether there are shared subscriptions ($share/name/filter).',
+  ),
+  'limits.checkPayloadFormat': option(
+    boolean,
+    false,
+    'Whether a payload that is said to be UTF-8 is checked and refused when it is not.',
+  ),
+  'limits.responseInformation': option(
+    { kind: 'text', rule: 'utf8', min: 0, max: 65_535 },
+    '',
+    'Sent to clients that request response information; empty for none.',
+  ),
+  'limits.connectTimeoutMs': option(
+    integer(100, 3_600_000, 'ms'),
+    10_000,
+    'Time from accepting a connection to its whole CONNECT packet.',
+  ),
+  'limits.connectBytesMax': option(integer(1_024, 268_435_460, 'bytes'), 64 * KiB, 'Size of a CONNECT packet.'),
+  'limits.connectionsMax': option(integer(1, 10_000_000), 100_000, 'Connections open at once.'),
+  'limits.pendingConnectionsPerAddressMax': option(
+    integer(1, 10_000_000),
+    1_024,
+    'Connections from one address that have not finished CONNECT yet.',
+  ),
+  'limits.outboxBytesMax': option(
+    integer(64 * KiB, 1_073_741_824, 'bytes'),
+    16 * MiB,
+    'Bytes waiting for one slow reader; above it QoS 0 messages are dropped, QoS 1 and 2 stay in the queue.',
+  ),
+  'limits.lingerMs': option(
+    integer(0, 60_000, 'ms'),
+    1_000,
+    'How long a connection the broker closes is kept open so that the client can read the reason.',
+  ),
+  'limits.sessionExpiryIntervalMax': option(
+    integer(0, uint32Max, 's'),
+    uint32Max,
+    'Longest session expiry interval a client is granted, and what a 3.x session that is not clean gets; 4294967295 never expires.',
+  ),
+  'limits.topicLevelsMax': option(integer(1, 65_536, 'levels'), 128, 'Levels a topic name or topic filter may have.'),
+  'limits.subscriptionsPerSessionMax': option(integer(1, 10_000_000), 20_000, 'Subscriptions a session may hold.'),
+  'limits.sessionsMax': option(integer(1, 100_000_000), 1_000_000, 'Sessions at most, connected or not.'),
+
+  'session.queueMessagesMax': option(
+    integer(1, 100_000_000, 'messages'),
+    100_000,
+    'Messages the queue of one session may hold, in flight included.',
+  ),
+  'session.queueBytesMax': option(
+    integer(1_024, 1_099_511_627_776, 'bytes'),
+    256 * MiB,
+    'Bytes of topic names, properties and payloads the queue of one session may hold.',
+  ),
+  'session.queuePolicy': option(
+    choice('drop-oldest', 'drop-newest', 'refuse'),
+    'drop-oldest',
+    'What happens to a message that finds the queue full: it replaces the oldest, is dropped, or is refused to its publisher.',
+  ),
+  'session.queueQos0': option(boolean, false, 'Whether QoS 0 messages are queued for sessions that are away.'),
+  'session.queueWindowMessages': option(
+    integer(1, 1_000_000, 'messages'),
+    1_000,
+    'Messages of one stored queue kept in memory as well; the rest is read when its turn comes.',
+  ),
+  'session.queueWindowBytes': option(
+    integer(1_024, 1_073_741_824, 'bytes'),
+    4 * MiB,
+    'Bytes of one stored queue kept in memory.',
+  ),
+  'session.inFlightMessagesMax': option(
+    integer(1, 65_535, 'messages'),
+    1_024,
+    'Unacknowledged QoS 1 and 2 messages sent to a client that announces no Receive Maximum.',
+  ),
+  'session.overlap': option(
+    choice('once', 'per-subscription'),
+    'once',
+    'Whether a client whose subscriptions overlap gets a message once, with the highest QoS, or once for each.',
+  ),
+  'session.sharePolicy': option(
+    choice('round-robin', 'random', 'sticky', 'least-in-flight'),
+    'round-robin',
+    'Who of a shared subscription gets the next message.',
+  ),
+
+  'retained.messagesMax': option(
+    integer(0, 100_000_000, 'messages'),
+    1_000_000,
+    'Retained messages at most; more are refused.',
+  ),
+  'retained.bytesMax': option(
+    integer(0, 1_099_511_627_776, 'bytes'),
+    256 * MiB,
+    'Bytes of retained messages at most; more are refused.',
+  ),
+
+  'store.type': option(
+    choice('embedded', 'memory'),
+    'embedded',
+    'Where state is kept: embedded keeps it in the data directory, memory loses it with the process.',
+  ),
+  'store.data': option(
+    { kind: 'text', rule: 'file', min: 1, max: 4_096 },
+    './data',
+    'Directory of the embedded store, relative to the working directory; made when it is not there.',
+  ),
+  'store.durability': option(
+    choice('durable', 'os', 'memory'),
+    'durable',
+    'What an acknowledgement means: flushed to disk, written (survives a crash of the process, not a power loss), or taken into memory. The memory store knows memory only.',
+  ),
+  'store.minFreeBytes': option(
+    integer(0, 1_099_511_627_776, 'bytes'),
+    64 * MiB,
+    'Free disk space below which publishes that would have to be stored are refused.',
+  ),
+
+  'auth.allowAnonymous': option(
+    choice('loopback', 'everywhere'),
+    'loopback',
+    'Where clients without a user name are let in: on listeners of this machine alone, or everywhere.',
+  ),
+
+  'log.level': option(choice('error', 'warn', 'info', 'debug'), 'info', 'How much is logged.'),
+  'log.format': option(
+    choice('auto', 'json', 'pretty'),
+    'auto',
+    'Form of a log line on stderr; auto is pretty on a terminal and json elsewhere.',
+  ),
+
+  'admin.sysIntervalSeconds': option(
+    integer(0, 86_400, 's'),
+    10,
+    'How often the $SYS topics are published; 0 for never.',
+  ),
+  'admin.drainTimeoutMs': option(
+    integer(0, 600_000, 'ms'),
+    5_000,
+    'How long a stop waits for clients to take what is due to them.',
+  ),
+};
+
+/** The keys of `options`, in its order. */
+export const optionKeys: readonly OptionKey[] = Object.keys(options) as OptionKey[];

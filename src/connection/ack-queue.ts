@@ -1,0 +1,78 @@
+/** Appends one acknowledgement to the outbox. */
+export type WriteAck = (type: number, packetId: number, reasonCode: number) => void;
+
+/**
+ * Acknowledgements waiting for their state to be durable, sent in the order their packets came in [MQTT-4.6.0-2],
+ * [MQTT-4.6.0-3]: one that needs no flush waits behind one that does. Numbers in rings, nothing is made per message.
+ */
+export class AckQueue {
+  #tickets: number[] = [];
+  /** type << 24 | packetId << 8 | reasonCode. */
+  #acks: number[] = [];
+  #head = 0;
+
+  get length(): number {
+    return this.#tickets.length - this.#head;
+  }
+
+  /** Adds one; `ticket` 0 waits for nothing but those before it. */
+  push(ticket: number, type: number, packetId: number, reasonCode: number): void {
+    this.#tickets.push(ticket);
+    this.#acks.push((type << 24) | (packetId << 8) | reasonCode);
+  }
+
+  /** Writes all that `flushed` covers, in order. @returns how many. */
+  release(flushed: number, write: WriteAck): number {
+    const tickets = this.#tickets;
+    let at = this.#head;
+    for (; at < tickets.length && (tickets[at] as number) <= flushed; at++) {
+      const ack = this.#acks[at] as number;
+      write(ack >>> 24, (ack >>> 8) & 0xffff, ack & 0xff);
+    }
+    const released = at - this.#head;
+    if (at === tickets.length) {
+      this.#tickets = [];
+      this.#acks = [];
+      this.#head = 0;
+    } else if (at > 1024 && at * 2 > tickets.length) {
+      this.#tickets = tickets.slice(at);
+      this.#acks = this.#acks.slice(at);
+      this.#head = 0;
+    } else {
+      this.#head = at;
+    }
+    return released;
+  }
+
+  /**
+   * The batch `failed` was not stored: what `isUndone` names is answered with `reasonCode`, or not at all where that is
+   * undefined; the others wait for `retriedAs`.
+   * @returns the packet ids of those undone, with their types.
+   */
+  undo(failed: number, retriedAs: number, isUndone: (type: number) => boolean, reasonCode: number | undefined): { type: number; packetId: number }[] {
+    const undone: { type: number; packetId: number }[] = [];
+    const tickets: number[] = [];
+    const acks: number[] = [];
+    for (let at = this.#head; at < this.#tickets.length; at++) {
+      const ticket = this.#tickets[at] as number;
+      const ack = this.#acks[at] as number;
+      const type = ack >>> 24;
+      if (ticket !== failed) {
+        tickets.push(ticket);
+        acks.push(ack);
+      } else if (!isUndone(type)) {
+        tickets.push(retriedAs);
+        acks.push(ack);
+      } else {
+        undone.push({ type, packetId: (ack >>> 8) & 0xffff });
+        if (reasonCode === undefined) continue;
+        tickets.push(0);
+        acks.push((ack & ~0xff) | reasonCode);
+      }
+    }
+    this.#tickets = tickets;
+    this.#acks = acks;
+    this.#head = 0;
+    return undone;
+  }
+}

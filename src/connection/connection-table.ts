@@ -1,0 +1,77 @@
+import type { Connection } from './connection.ts';
+import type { DisconnectReason } from './disconnect-reasons.ts';
+
+/** All open connections, and how they ended. */
+export class ConnectionTable {
+  readonly #all: Set<Connection> = new Set();
+  readonly #byClientId: Map<string, Connection> = new Map();
+  readonly #pendingByAddress: Map<string, number> = new Map();
+  readonly #onEmpty: (() => void)[] = [];
+  /** Connections ended, by reason. */
+  readonly ended: Map<DisconnectReason, number> = new Map();
+  /** Connections accepted since the start. */
+  accepted = 0;
+  /** Most connections with a client id at once. */
+  maximum = 0;
+
+  /** Open connections, those still without CONNECT included. */
+  get size(): number {
+    return this.#all.size;
+  }
+
+  /** Connections that own a client id. */
+  get clients(): number {
+    return this.#byClientId.size;
+  }
+
+  [Symbol.iterator](): IterableIterator<Connection> {
+    return this.#all.values();
+  }
+
+  /** Connections of an address that have not finished CONNECT. */
+  pending(address: string): number {
+    return this.#pendingByAddress.get(address) ?? 0;
+  }
+
+  add(connection: Connection): void {
+    this.accepted += 1;
+    this.#all.add(connection);
+    this.#pendingByAddress.set(connection.address, this.pending(connection.address) + 1);
+  }
+
+  /** The connection is past CONNECT, or gone. */
+  settled(connection: Connection): void {
+    const left = this.pending(connection.address) - 1;
+    if (left > 0) this.#pendingByAddress.set(connection.address, left);
+    else this.#pendingByAddress.delete(connection.address);
+  }
+
+  owner(clientId: string): Connection | undefined {
+    return this.#byClientId.get(clientId);
+  }
+
+  own(clientId: string, connection: Connection): void {
+    this.#byClientId.set(clientId, connection);
+    if (this.#byClientId.size > this.maximum) this.maximum = this.#byClientId.size;
+  }
+
+  disown(clientId: string, connection: Connection): void {
+    if (this.#byClientId.get(clientId) === connection) this.#byClientId.delete(clientId);
+  }
+
+  remove(connection: Connection): void {
+    this.#all.delete(connection);
+    if (this.#all.size === 0) for (const resolve of this.#onEmpty.splice(0)) resolve();
+  }
+
+  /** Resolves once no connection is open. */
+  empty(): Promise<void> {
+    if (this.#all.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#onEmpty.push(resolve));
+  }
+
+  /** Counts one ended connection. */
+  countEnd(reason: DisconnectReason): void {
+    this.ended.set(reason, (this.ended.get(reason) ?? 0) + 1);
+  }
+}

@@ -1,0 +1,503 @@
+import type { ClientInfo } from '../hooks/hooks.ts';
+import type { Deadline } from '../lib/deadline-heap.ts';
+import { encodePacket, writeAck } from '../protocol/codec.ts';
+import { ProtocolError } from '../protocol/errors.ts';
+import { Framer } from '../protocol/framer.ts';
+import type { Message } from '../protocol/message.ts';
+import { type AuthPacket, type Packet, PacketType, type ProtocolVersion, type Qos } from '../protocol/packets.ts';
+import { encodePublish, frameKeyOf, type PublishFrame, publishLength } from '../protocol/publish.ts';
+import { ReasonCode } from '../protocol/reason-codes.ts';
+import type { Link } from '../session/link.ts';
+import type { Session } from '../session/session.ts';
+import type { FlushWaiter } from '../session/write-path.ts';
+import type { ByteStream, ByteStreamHandler } from '../transport/byte-stream.ts';
+import { AckQueue } from './ack-queue.ts';
+import type { ConnectionContext } from './context.ts';
+import { type DisconnectReason, disconnectReasonOf } from './disconnect-reasons.ts';
+import { refuseConnect } from './handshake.ts';
+import type { ReAuthentication } from './on-auth.ts';
+import { onPacket } from './on-packet.ts';
+import type { OutgoingAliases } from './outgoing-aliases.ts';
+import { Outbox } from './outbox.ts';
+import { TopicMemory } from './topic-memory.ts';
+
+/**
+ * Where a connection stands. `handshaking` is from CONNECT to CONNACK, `authenticating` the part of it in which AUTH
+ * packets are expected; `closing` waits for the peer to read the reason.
+ *
+ *     new -> handshaking <-> authenticating -> connected -> closing -> closed
+ */
+export type ConnectionState = 'new' | 'handshaking' | 'authenticating' | 'connected' | 'closing' | 'closed';
+
+/** A backlog of the outbox above this many bytes holds back replays. */
+const CONGESTED_BYTES = 256 * 1024;
+/** Bytes of messages waiting for a flush from which publishers are held back. */
+const HELD_BACK_BYTES = 32 * 1024 * 1024;
+
+/**
+ * One network connection from accept to close: the only place that closes it, once, with one reason. It reads frames,
+ * hands each packet to its handler, and is the session's link to the client.
+ */
+export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadline {
+  readonly context: ConnectionContext;
+  readonly stream: ByteStream;
+  readonly framer: Framer;
+  readonly outbox: Outbox;
+  /** The PUBLISH being handled; one object for all connections, as only one is handled at a time. */
+  readonly frame: PublishFrame;
+  readonly acks: AckQueue = new AckQueue();
+  state: ConnectionState = 'new';
+  version: ProtocolVersion = 4;
+  /** Whether a broken CONNECT said at least its version. */
+  knowsVersion = false;
+  /** Known from CONNECT on. */
+  client: ClientInfo | undefined = undefined;
+  session: Session | undefined = undefined;
+  /** Client's Receive Maximum, section 3.1.2.11.3. */
+  receiveMaximum = 65_535;
+  /** Client's Maximum Packet Size, bytes. */
+  maximumPacketSize: number = Number.POSITIVE_INFINITY;
+  /** Whether reason strings and user properties may go with any packet [MQTT-3.1.2-29]. */
+  requestProblemInformation = true;
+  /** Seconds without a packet after which the client counts as gone, times 1.5 already; 0 for never. */
+  keepAliveLimitMs = 0;
+  outgoingAliases: OutgoingAliases | undefined = undefined;
+  /** Topic aliases the client has set, by alias; undefined for none yet. */
+  incomingAliases: Map<number, string> | undefined = undefined;
+  readonly topics: TopicMemory = new TopicMemory();
+  /** Whether a PUBLISH has to be shown to a hook. */
+  readonly asksHooks: boolean;
+  /** Incoming QoS 1 and 2 publishes not finished, against our Receive Maximum. */
+  unfinishedPublishes = 0;
+  /** The Session Expiry Interval of CONNECT, seconds [MQTT-3.14.2-2]. */
+  connectExpiryInterval = 0;
+  authenticationMethod = '';
+  reAuthentication: ReAuthentication | undefined = undefined;
+  waitingFor = 0;
+  at = 0;
+  index = -1;
+  /** Address without the port, for limits. */
+  readonly address: string;
+  #lastReceived: number;
+  #deferred: { ticket: number; run: () => void }[] = [];
+  #chunks: Buffer[] | undefined = undefined;
+  #blocked = false;
+  #paused = false;
+  #awaitingAuth: ((packet: AuthPacket) => void) | undefined = undefined;
+  #processing = false;
+  /** Set when the peer went while packets of its were still waiting: runs after those. */
+  #gone: (() => void) | undefined = undefined;
+
+  constructor(context: ConnectionContext, stream: ByteStream) {
+    this.context = context;
+    this.stream = stream;
+    const { settings, clock } = context;
+    this.frame = context.frame;
+    this.framer = new Framer(settings.connectBytesMax);
+    this.outbox = new Outbox(stream, context.scheduler, settings.outboxBytesMax);
+    this.asksHooks = context.hooks.authorize !== undefined || context.hooks.onPublish !== undefined;
+    this.address = addressOf(stream.remoteAddress);
+    this.#lastReceived = clock.now();
+    context.connections.add(this);
+    context.deadlines.schedule(this, this.#lastReceived + settings.connectTimeoutMs);
+    stream.attach(this);
+  }
+
+  // ---- bytes in ----
+
+  onBytes(chunk: Buffer): void {
+    if (this.state === 'closing' || this.state === 'closed') return;
+    this.context.traffic.bytesReceived += chunk.length;
+    this.#lastReceived = this.context.clock.now();
+    if (this.#blocked || this.#processing) {
+      this.#chunks ??= [];
+      this.#chunks.push(chunk);
+      this.#holdBack();
+      return;
+    }
+    this.framer.push(chunk);
+    this.#process();
+  }
+
+  /** Time of the chunk being handled, ms since the epoch. */
+  get now(): number {
+    return this.#lastReceived;
+  }
+
+  /** Handles all whole packets at hand, until one has to wait for an answer. */
+  #process(): void {
+    const { framer } = this;
+    this.#processing = true;
+    try {
+      for (;;) {
+        while (framer.next()) {
+          const pending = onPacket(this, framer);
+          if (this.state === 'closing' || this.state === 'closed') return;
+          if (pending !== undefined) this.#block(pending);
+          if (this.#blocked) return;
+        }
+        const chunk = this.#chunks?.shift();
+        if (chunk === undefined) break;
+        framer.push(chunk);
+      }
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      this.#processing = false;
+    }
+    if (this.#chunks?.length === 0) this.#chunks = undefined;
+    if (this.#gone === undefined) this.#regulate();
+    else this.#gone();
+  }
+
+  /** Reads on, or waits for the store where publishes outrun it. */
+  #regulate(): void {
+    const { writePath, settings } = this.context;
+    if (writePath.openBytes > HELD_BACK_BYTES || this.acks.length > settings.receiveMaximum) {
+      this.#holdBack();
+      writePath.wait(this);
+    } else if (this.#paused && !this.#blocked) {
+      this.#paused = false;
+      this.stream.resume();
+    }
+  }
+
+  #holdBack(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.stream.pause();
+  }
+
+  #block(pending: Promise<void>): void {
+    this.#blocked = this.state !== 'authenticating';
+    pending.then(
+      () => {
+        this.#blocked = false;
+        if (this.state !== 'closing' && this.state !== 'closed') this.#process();
+      },
+      (error: unknown) => {
+        this.#blocked = false;
+        this.#fail(error);
+      },
+    );
+  }
+
+  /** The one place that turns what a peer did wrong, or a bug of ours, into the end of its connection. */
+  #fail(error: unknown): void {
+    if (error instanceof ProtocolError) {
+      if (this.state === 'new' && error.protocolVersion !== undefined) {
+        this.version = error.protocolVersion;
+        this.knowsVersion = true;
+      }
+      this.close(error.reasonCode, error.message);
+      return;
+    }
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.context.logger.error('a packet could not be handled', { error: text, client: this.client?.clientId });
+    this.close(ReasonCode.implementationSpecificError, 'internal error');
+  }
+
+  /** Waits for the next AUTH packet of the client. */
+  awaitAuth(): Promise<AuthPacket> {
+    this.state = 'authenticating';
+    return new Promise((resolve) => {
+      this.#awaitingAuth = resolve;
+      // The handshake that waits here holds packets back: let them through.
+      this.#blocked = false;
+      if (!this.#processing) this.#process();
+    });
+  }
+
+  /** Hands an AUTH packet to who waits for it; further packets wait until that has been dealt with. */
+  resolveAuth(packet: AuthPacket): void {
+    const resolve = this.#awaitingAuth;
+    if (resolve === undefined) throw new ProtocolError(ReasonCode.protocolError, 'an AUTH packet nobody asked for');
+    this.#awaitingAuth = undefined;
+    this.state = 'handshaking';
+    this.#blocked = true;
+    resolve(packet);
+  }
+
+  // ---- bytes out ----
+
+  get writable(): boolean {
+    return this.outbox.hasRoom;
+  }
+
+  get congested(): boolean {
+    return this.outbox.pendingBytes > CONGESTED_BYTES;
+  }
+
+  onDrain(): void {
+    if (this.state === 'closed') return;
+    this.outbox.onDrain();
+    this.session?.pump();
+  }
+
+  sendPublish(message: Message, qos: Qos, retain: boolean, dup: boolean, packetId: number, identifiers: readonly number[]): boolean {
+    const { traffic } = this.context;
+    // Where nothing belongs to this delivery alone, the bytes are the same for all takers.
+    if (!dup && identifiers.length === 0 && this.outgoingAliases === undefined && message.expiresAt === Number.POSITIVE_INFINITY) {
+      const key = frameKeyOf(this.version, qos, retain);
+      if (message.frameKey !== key) this.#encodeFrame(message, qos, retain, key);
+      const { frameBytes, frameStart, frameEnd } = message;
+      if (frameEnd - frameStart > this.maximumPacketSize) return false; // [MQTT-3.1.2-24]
+      if (qos === 0) {
+        this.outbox.append(frameBytes, frameStart, frameEnd);
+      } else {
+        const at = this.outbox.reserve(frameEnd - frameStart);
+        const out = this.outbox.buffer;
+        frameBytes.copy(out, at, frameStart, frameEnd);
+        const idAt = at + message.framePacketIdAt - frameStart;
+        out[idAt] = packetId >> 8;
+        out[idAt + 1] = packetId & 0xff;
+      }
+    } else if (!this.#sendOwnPublish(message, qos, retain, dup, packetId, identifiers)) {
+      return false;
+    }
+    traffic.packetsSent += 1;
+    traffic.publishesSent += 1;
+    traffic.payloadBytesSent += message.payloadEnd - message.payloadStart;
+    return true;
+  }
+
+  /** Encodes what all takers with this key get, once. */
+  #encodeFrame(message: Message, qos: Qos, retain: boolean, key: number): void {
+    const length = publishLength(message, this.version, qos, 0, false, -1, []);
+    const frame = Buffer.allocUnsafe(length);
+    encodePublish(frame, 0, message, this.version, qos, retain, false, 0, 0, false, -1, []);
+    message.frameBytes = frame;
+    message.frameStart = 0;
+    message.frameEnd = length;
+    // Header, length and topic stand in front of the packet id.
+    message.framePacketIdAt = qos === 0 ? 0 : packetIdOffset(frame);
+    message.frameKey = key;
+  }
+
+  #sendOwnPublish(message: Message, qos: Qos, retain: boolean, dup: boolean, packetId: number, identifiers: readonly number[]): boolean {
+    const { version, outgoingAliases: aliases } = this;
+    const expiry = message.expiresAt === Number.POSITIVE_INFINITY ? -1 : Math.max(0, Math.ceil((message.expiresAt - this.context.clock.now()) / 1000)); // [MQTT-3.3.2-6]
+    let alias = aliases?.known(message.topicName) ?? 0;
+    const omitTopic = alias !== 0;
+    let length = publishLength(message, version, qos, alias, omitTopic, expiry, identifiers);
+    // Three bytes for an alias to be assigned; one more where the property length grows.
+    if (length > this.maximumPacketSize) return false;
+    if (aliases !== undefined && !omitTopic && length + 4 <= this.maximumPacketSize) {
+      alias = aliases.assign(message.topicName);
+      if (alias !== 0) length = publishLength(message, version, qos, alias, false, expiry, identifiers);
+    }
+    const at = this.outbox.reserve(length);
+    encodePublish(this.outbox.buffer, at, message, version, qos, retain, dup, packetId, alias, omitTopic, expiry, identifiers);
+    return true;
+  }
+
+  sendPubrel(packetId: number): void {
+    this.writeAck(PacketType.pubrel, packetId, 0);
+  }
+
+  /** Appends PUBACK, PUBREC, PUBREL or PUBCOMP. */
+  writeAck(type: number, packetId: number, reasonCode: number): void {
+    const length = reasonCode === 0 || this.version < 5 ? 4 : 5;
+    this.context.traffic.packetsSent += 1;
+    const at = this.outbox.reserve(length);
+    writeAck(this.outbox.buffer, at, type as typeof PacketType.puback, packetId, reasonCode, this.version);
+  }
+
+  /** Sends an acknowledgement of a PUBLISH or PUBREL once `ticket` is durable and those before it are sent. */
+  acknowledge(ticket: number, type: number, packetId: number, reasonCode: number): void {
+    if (ticket === 0 && this.acks.length === 0) {
+      this.#finishAck(type, packetId, reasonCode);
+      return;
+    }
+    this.acks.push(ticket, type, packetId, reasonCode);
+    if (ticket !== 0) this.context.writePath.wait(this);
+  }
+
+  readonly #finishAck = (type: number, packetId: number, reasonCode: number): void => {
+    if (type !== PacketType.pubrec || reasonCode >= 0x80) this.finishPublish();
+    this.writeAck(type, packetId, reasonCode);
+  };
+
+  /** One incoming QoS 1 or 2 exchange is over: the client may start another. */
+  finishPublish(): void {
+    if (this.unfinishedPublishes > 0) this.unfinishedPublishes -= 1;
+  }
+
+  /** Appends a packet, without its reason string and user properties where the client could not take them [MQTT-3.2.2-19]. */
+  send(packet: Packet): void {
+    let bytes = encodePacket(packet, this.version);
+    if (bytes.length > this.maximumPacketSize && 'properties' in packet) {
+      const { reasonString: _, userProperties: __, ...properties } = packet.properties;
+      bytes = encodePacket({ ...packet, properties } as Packet, this.version);
+    }
+    if (bytes.length > this.maximumPacketSize) return; // [MQTT-3.1.2-24]
+    this.context.traffic.packetsSent += 1;
+    this.outbox.append(bytes, 0, bytes.length);
+  }
+
+  /** Runs once `ticket` is durable; at once for 0. */
+  onceDurable(ticket: number, run: () => void): void {
+    if (ticket === 0) {
+      run();
+      return;
+    }
+    this.#deferred.push({ ticket, run });
+    this.context.writePath.wait(this);
+  }
+
+  onFlushed(flushed: number): void {
+    if (this.state === 'closed' || this.state === 'closing') return;
+    this.acks.release(flushed, this.#finishAck);
+    while (this.#deferred.length > 0 && (this.#deferred[0] as { ticket: number }).ticket <= flushed) {
+      this.#deferred.shift()?.run();
+    }
+    if (this.acks.length > 0 || this.#deferred.length > 0) this.context.writePath.wait(this);
+    if (this.#paused) this.#regulate();
+  }
+
+  onStoreFull(failed: number, retriedAs: number): void {
+    // 3.x has no way to say no: the publish stays without acknowledgement.
+    const reasonCode = this.version === 5 ? ReasonCode.quotaExceeded : undefined;
+    for (const { type, packetId } of this.acks.undo(failed, retriedAs, isPublishAck, reasonCode)) {
+      this.context.books.refused += 1;
+      if (type === PacketType.pubrec) this.session?.inbound?.delete(packetId);
+      if (reasonCode === undefined) this.finishPublish();
+    }
+    for (const deferred of this.#deferred) if (deferred.ticket === failed) deferred.ticket = retriedAs;
+    this.onFlushed(failed);
+  }
+
+  // ---- life ----
+
+  /** The handshake is done: from here on it is the session's link. */
+  establish(session: Session): void {
+    this.state = 'connected';
+    this.framer.maximumPacketSize = this.context.settings.maximumPacketSize;
+    this.context.connections.settled(this);
+    if (this.keepAliveLimitMs > 0) this.context.deadlines.schedule(this, this.context.clock.now() + this.keepAliveLimitMs);
+    else this.context.deadlines.cancel(this);
+    session.attach(this);
+  }
+
+  onDeadline(now: number): void {
+    switch (this.state) {
+      case 'new':
+      case 'handshaking':
+      case 'authenticating':
+        this.#end('connect-timeout', ReasonCode.unspecifiedError, 'no CONNECT in time');
+        return;
+      case 'connected': {
+        const due = this.#lastReceived + this.keepAliveLimitMs;
+        if (due > now) this.context.deadlines.schedule(this, due);
+        else this.close(ReasonCode.keepAliveTimeout, 'nothing received for 1.5 times the keep alive'); // [MQTT-3.1.2-22]
+        return;
+      }
+      case 'closing':
+        this.stream.destroy();
+        return;
+      case 'closed':
+    }
+  }
+
+  /** Closes the connection for a reason of ours, telling an MQTT 5.0 client [MQTT-3.14.0-1]. */
+  close(reasonCode: number, reason: string, serverReference?: string): void {
+    this.#end(disconnectReasonOf(reasonCode), reasonCode, reason, serverReference);
+  }
+
+  /** The client said DISCONNECT: the will is dropped unless it asked for it. */
+  onDisconnect(withWill: boolean): void {
+    this.#finish(withWill ? 'client-disconnect-with-will' : 'client-disconnect', !withWill, 'DISCONNECT');
+    this.#linger();
+  }
+
+  onEnd(): void {
+    if (this.state === 'closing') this.stream.destroy();
+    // Half a connection is none: a client that cannot send can neither acknowledge nor ping.
+    else this.#leave('the client closed the connection', () => this.#linger());
+  }
+
+  onClose(error: Error | undefined): void {
+    this.outbox.close();
+    this.#leave(error?.message ?? 'the client closed the connection', () => {
+      this.state = 'closed';
+      this.context.deadlines.cancel(this);
+      this.context.connections.remove(this);
+    });
+  }
+
+  /** The peer is gone: what it had sent before still counts. */
+  #leave(reason: string, then: () => void): void {
+    const leave = (): void => {
+      this.#finish('connection-lost', false, reason);
+      then();
+    };
+    if (this.#blocked && this.state !== 'closing') this.#gone = leave;
+    else leave();
+  }
+
+  #end(why: DisconnectReason, reasonCode: number, reason: string, serverReference?: string): void {
+    const { state } = this;
+    if (state === 'closing' || state === 'closed') return;
+    if (state === 'connected') {
+      if (this.version === 5) {
+        const properties = serverReference === undefined ? { reasonString: reason } : { reasonString: reason, serverReference };
+        this.send({ type: PacketType.disconnect, reasonCode, properties });
+      }
+    } else {
+      refuseConnect(this, reasonCode, reason, serverReference);
+    }
+    this.#finish(why, false, reason);
+    this.#linger();
+  }
+
+  /** Lets go of session and will, exactly once. */
+  #finish(why: DisconnectReason, clean: boolean, reason: string): void {
+    if (this.state === 'closing' || this.state === 'closed') return;
+    const wasConnected = this.state === 'connected';
+    const { context, client, session } = this;
+    if (!wasConnected) context.connections.settled(this);
+    this.state = 'closing';
+    this.#chunks = undefined;
+    context.connections.countEnd(why);
+    if (session !== undefined && client !== undefined) {
+      context.connections.disown(client.clientId, this);
+      if (clean) context.wills.forget(client.clientId); // [MQTT-3.1.2-10], [MQTT-3.14.4-3]
+      const lives = context.registry.disconnect(session);
+      if (!clean) context.wills.connectionLost(client.clientId, lives ? session : undefined); // [MQTT-3.1.2-8]
+    }
+    const fields = { client: client?.clientId, remote: this.stream.remoteAddress, reason };
+    if (wasConnected && client !== undefined) {
+      context.logger.info(`connection ended: ${why}`, fields);
+      context.events.emit('clientDisconnected', client, why);
+    } else {
+      context.logger.info(`connection refused: ${why}`, fields);
+      context.events.emit('connectionRefused', this.stream.remoteAddress, `${why}: ${reason}`);
+    }
+    context.scheduler.schedule(this.outbox);
+  }
+
+  /** Sends what is left, closes our side, and drains the peer for a moment so that it can read the reason [MQTT-4.13.1-1]. */
+  #linger(): void {
+    this.outbox.flush();
+    this.stream.resume();
+    this.stream.end();
+    this.context.deadlines.schedule(this, this.context.clock.now() + this.context.settings.lingerMs);
+  }
+}
+
+function isPublishAck(type: number): boolean {
+  return type === PacketType.puback || type === PacketType.pubrec;
+}
+
+/** Offset of the packet id in an encoded PUBLISH with QoS 1 or 2. */
+function packetIdOffset(frame: Buffer): number {
+  let at = 1;
+  while ((frame[at] as number) >= 128) at += 1;
+  return at + 3 + frame.readUInt16BE(at + 1);
+}
+
+/** The address without its port. */
+function addressOf(remoteAddress: string): string {
+  const colon = remoteAddress.lastIndexOf(':');
+  return colon === -1 ? remoteAddress : remoteAddress.slice(0, colon);
+}

@@ -1,0 +1,60 @@
+import type { BrokerEvents, Hooks } from '../hooks/hooks.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { DeadlineHeap } from '../lib/deadline-heap.ts';
+import type { Logger } from '../lib/logger.ts';
+import type { PublishFrame } from '../protocol/publish.ts';
+import type { Books } from '../session/books.ts';
+import type { SessionContext } from '../session/context.ts';
+import type { Dispatcher } from '../session/dispatcher.ts';
+import type { SessionRegistry } from '../session/registry.ts';
+import type { RetainedMessages } from '../session/retained-messages.ts';
+import type { Wills } from '../session/wills.ts';
+import type { WritePath } from '../session/write-path.ts';
+import type { ConnectionTable } from './connection-table.ts';
+import type { OutboxScheduler } from './outbox.ts';
+import type { ConnectionSettings } from './settings.ts';
+
+/** Where connections tell what happens. */
+export interface EventSink {
+  emit<Name extends keyof BrokerEvents>(name: Name, ...args: BrokerEvents[Name]): void;
+  /** Whether anyone listens, so that nothing is made for nobody. */
+  hears(name: keyof BrokerEvents): boolean;
+}
+
+/** What all connections of a broker share; made once by the composition root. */
+export interface ConnectionContext {
+  readonly settings: ConnectionSettings;
+  readonly session: SessionContext;
+  readonly clock: Clock;
+  readonly deadlines: DeadlineHeap;
+  readonly writePath: WritePath;
+  readonly books: Books;
+  readonly registry: SessionRegistry;
+  readonly dispatcher: Dispatcher;
+  readonly retained: RetainedMessages;
+  readonly wills: Wills;
+  readonly connections: ConnectionTable;
+  readonly hooks: Hooks;
+  readonly events: EventSink;
+  readonly logger: Logger;
+  readonly scheduler: OutboxScheduler;
+  /** Makes this node the owner of the client id; resolves with the owner epoch. */
+  readonly claim: (clientId: string) => Promise<number>;
+  /** A client id for a client that brought none. */
+  readonly assignClientId: () => string;
+  readonly traffic: Traffic;
+  /** Filled in anew for each PUBLISH. */
+  readonly frame: PublishFrame;
+}
+
+/** Counters of what came and went; bytes and packets. */
+export interface Traffic {
+  bytesReceived: number;
+  bytesSent: number;
+  packetsReceived: number;
+  packetsSent: number;
+  publishesReceived: number;
+  publishesSent: number;
+  payloadBytesReceived: number;
+  payloadBytesSent: number;
+}

@@ -1,0 +1,281 @@
+import type { AuthenticateResult, AuthExchange, ClientInfo, Refusal } from '../hooks/hooks.ts';
+import { type AuthPacket, type ConnectPacket, PacketType, type Properties, type UserProperty } from '../protocol/packets.ts';
+import { ConnectReturnCode, ReasonCode } from '../protocol/reason-codes.ts';
+import { isValidTopicName } from '../protocol/topic.ts';
+import { NEVER_EXPIRES } from '../session/session.ts';
+import type { Connection } from './connection.ts';
+import { sendAuth } from './on-auth.ts';
+import { OutgoingAliases } from './outgoing-aliases.ts';
+import { authorize } from './rights.ts';
+
+/** What the steps find out on the way from CONNECT to CONNACK. */
+interface Handshake {
+  readonly connection: Connection;
+  readonly packet: ConnectPacket;
+  client: ClientInfo;
+  assignedClientId: boolean;
+  /** Seconds, as granted. */
+  sessionExpiryInterval: number;
+  /** Authentication Data of the last step, for CONNACK. */
+  authenticationData: Uint8Array | undefined;
+  userProperties: UserProperty[];
+}
+
+/** One named step; a refusal ends the handshake. */
+type Step = (handshake: Handshake) => Promise<Refusal | undefined> | Refusal | undefined;
+
+const STEPS: readonly Step[] = [
+  checkLimits,
+  checkClientId,
+  takeTerms,
+  authenticate,
+  checkWill,
+  authorizeWill,
+  openSession,
+];
+
+/** CONNECT to CONNACK, section 3.1.4: the steps in order, none of which the packets behind CONNECT can overtake. */
+export async function handshake(connection: Connection, packet: ConnectPacket): Promise<void> {
+  connection.state = 'handshaking';
+  connection.version = packet.protocolVersion;
+  const { clientId, username, protocolVersion } = packet;
+  const { remoteAddress, transport } = connection.stream;
+  const client = { clientId, username: username ?? '', protocolVersion, remoteAddress, transport };
+  const state: Handshake = {
+    connection,
+    packet,
+    client,
+    assignedClientId: false,
+    sessionExpiryInterval: 0,
+    authenticationData: undefined,
+    userProperties: [],
+  };
+  for (const step of STEPS) {
+    const refusal = await step(state);
+    if (isOver(connection)) return;
+    if (refusal === undefined) continue;
+    connection.close(refusal.reasonCode, refusal.reasonString ?? `refused at ${step.name}`, refusal.serverReference);
+    return;
+  }
+}
+
+function isOver(connection: Connection): boolean {
+  return connection.state === 'closing' || connection.state === 'closed';
+}
+
+function checkLimits({ connection }: Handshake): Refusal | undefined {
+  const { connections, settings } = connection.context;
+  if (connections.clients >= settings.connectionsMax) {
+    return { reasonCode: ReasonCode.quotaExceeded, reasonString: 'limits.connectionsMax is reached' };
+  }
+  return undefined;
+}
+
+/** An empty client id gets one of ours, where the version and Clean Start allow it [MQTT-3.1.3-6], [v3 MQTT-3.1.3-7]. */
+function checkClientId(handshake: Handshake): Refusal | undefined {
+  const { packet, connection } = handshake;
+  if (packet.clientId !== '') return undefined;
+  // [v3 MQTT-3.1.3-8]; 3.1 requires one in any case
+  if (packet.protocolVersion === 3 || (packet.protocolVersion === 4 && !packet.cleanStart)) {
+    return { reasonCode: ReasonCode.clientIdentifierNotValid, reasonString: 'a client id is needed here' };
+  }
+  handshake.client = { ...handshake.client, clientId: connection.context.assignClientId() };
+  handshake.assignedClientId = true;
+  return undefined;
+}
+
+/** What the client announced about itself, and what it gets of it. */
+function takeTerms(handshake: Handshake): Refusal | undefined {
+  const { packet, connection } = handshake;
+  const { settings, session } = connection.context;
+  const { properties } = packet;
+  const requested = packet.protocolVersion === 5 ? (properties.sessionExpiryInterval ?? 0) : packet.cleanStart ? 0 : NEVER_EXPIRES;
+  handshake.sessionExpiryInterval = Math.min(requested, session.settings.sessionExpiryIntervalMax);
+  connection.connectExpiryInterval = requested;
+  connection.receiveMaximum = properties.receiveMaximum ?? (packet.protocolVersion === 5 ? 65_535 : session.settings.inFlightMessagesMax);
+  connection.maximumPacketSize = properties.maximumPacketSize ?? Number.POSITIVE_INFINITY;
+  connection.requestProblemInformation = properties.requestProblemInformation ?? true;
+  const aliases = Math.min(properties.topicAliasMaximum ?? 0, settings.topicAliasMaximumOutgoing); // [MQTT-3.1.2-26], [MQTT-3.1.2-27]
+  if (aliases > 0) connection.outgoingAliases = new OutgoingAliases(aliases);
+  const keepAlive = grantedKeepAlive(handshake);
+  connection.keepAliveLimitMs = keepAlive * 1500;
+  connection.authenticationMethod = properties.authenticationMethod ?? '';
+  return undefined;
+}
+
+/** Seconds; a 3.x client cannot be told of another value than its own. */
+function grantedKeepAlive({ packet, connection }: Handshake): number {
+  const { serverKeepAlive } = connection.context.settings;
+  const { keepAlive, protocolVersion } = packet;
+  if (serverKeepAlive === 0 || protocolVersion < 5) return keepAlive;
+  return keepAlive === 0 ? serverKeepAlive : Math.min(keepAlive, serverKeepAlive);
+}
+
+async function authenticate(handshake: Handshake): Promise<Refusal | undefined> {
+  const { connection, packet } = handshake;
+  const { hooks, logger } = connection.context;
+  try {
+    if (connection.authenticationMethod !== '') return await exchangeAuth(handshake);
+    if (hooks.authenticate === undefined) return undefined;
+    const result = await hooks.authenticate(handshake.client, packet);
+    return takeResult(handshake, result);
+  } catch (error) {
+    logger.error('the authenticate hook failed: refused', { error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+    return { reasonCode: ReasonCode.implementationSpecificError, reasonString: 'authentication failed' };
+  }
+}
+
+function takeResult(handshake: Handshake, result: AuthenticateResult): Refusal | undefined {
+  if (!result.allow) return result;
+  if (result.username !== undefined) handshake.client = { ...handshake.client, username: result.username };
+  handshake.userProperties = result.userProperties ?? [];
+  return undefined;
+}
+
+/** Enhanced authentication, section 4.12: AUTH to and fro until the exchange says how it ended. */
+async function exchangeAuth(handshake: Handshake): Promise<Refusal | undefined> {
+  const { connection } = handshake;
+  const exchange = connection.context.hooks.startAuthExchange?.(connection.authenticationMethod, handshake.client);
+  // [MQTT-4.12.0-1]
+  if (exchange === undefined) return { reasonCode: ReasonCode.badAuthenticationMethod, reasonString: 'the Authentication Method is not supported' };
+  return runExchange(handshake, exchange);
+}
+
+async function runExchange(handshake: Handshake, exchange: AuthExchange): Promise<Refusal | undefined> {
+  const { connection } = handshake;
+  let packet: ConnectPacket | AuthPacket = handshake.packet;
+  for (;;) {
+    const step = await exchange.step(packet.properties.authenticationData, packet);
+    if (isOver(connection)) return undefined;
+    if (step.kind === 'refuse') return step;
+    if (step.kind === 'success') {
+      handshake.authenticationData = step.data;
+      if (step.username !== undefined) handshake.client = { ...handshake.client, username: step.username };
+      return undefined;
+    }
+    sendAuth(connection, step); // [MQTT-4.12.0-2]
+    packet = await connection.awaitAuth();
+    const method = packet.properties.authenticationMethod;
+    if (packet.reasonCode !== ReasonCode.continueAuthentication || method !== connection.authenticationMethod) {
+      return { reasonCode: ReasonCode.protocolError, reasonString: 'AUTH does not fit the exchange' }; // [MQTT-4.12.0-3], [MQTT-4.12.0-5]
+    }
+  }
+}
+
+/** The will has to be one that could be published [MQTT-3.2.2-12], [MQTT-3.2.2-13]. */
+function checkWill({ packet, connection }: Handshake): Refusal | undefined {
+  const { will } = packet;
+  const { settings } = connection.context;
+  if (will === undefined) return undefined;
+  if (!isValidTopicName(will.topicName)) return { reasonCode: ReasonCode.topicNameInvalid, reasonString: 'the topic name of the will is not valid' };
+  if (will.topicName.startsWith('$SYS/')) return { reasonCode: ReasonCode.notAuthorized, reasonString: "topics below $SYS are the broker's" };
+  if (will.qos > settings.maximumQos) return { reasonCode: ReasonCode.qosNotSupported, reasonString: 'the QoS of the will is above limits.maximumQos' };
+  if (will.retain && !settings.retainAvailable) return { reasonCode: ReasonCode.retainNotSupported, reasonString: 'retained messages are turned off' };
+  return undefined;
+}
+
+async function authorizeWill({ packet, connection, client }: Handshake): Promise<Refusal | undefined> {
+  const { will } = packet;
+  if (will === undefined) return undefined;
+  return authorize(connection.context, client, { action: 'will', topic: will.topicName, qos: will.qos, retain: will.retain });
+}
+
+/** Takes the client id over from whoever has it, finds its session, and sends CONNACK once that is durable. */
+async function openSession(handshake: Handshake): Promise<Refusal | undefined> {
+  const { connection, packet, client } = handshake;
+  const { context } = connection;
+  const { registry, connections, writePath } = context;
+  const { clientId, username } = client;
+  if (registry.get(clientId) === undefined && registry.size >= context.session.settings.sessionsMax) {
+    return { reasonCode: ReasonCode.quotaExceeded, reasonString: 'limits.sessionsMax is reached' };
+  }
+  const epoch = await context.claim(clientId);
+  // What a restart left of the session is read before anyone owns it.
+  if (!packet.cleanStart) await registry.get(clientId)?.read();
+  if (isOver(connection)) return undefined;
+  // [MQTT-3.1.4-3] the old owner lets go, its will included, before the new one begins
+  connections.owner(clientId)?.close(ReasonCode.sessionTakenOver, 'another connection uses this client id');
+  const before = writePath.added;
+  const { sessionExpiryInterval } = handshake;
+  const { session, sessionPresent } = registry.open({ clientId, epoch, cleanStart: packet.cleanStart, sessionExpiryInterval, username });
+  connection.client = client;
+  connection.session = session;
+  connections.own(clientId, connection);
+  context.wills.arm(clientId, packet.will);
+  const ticket = writePath.added === before ? 0 : writePath.ticket;
+  await new Promise<void>((resolve) => connection.onceDurable(ticket, resolve));
+  if (isOver(connection)) return undefined;
+  connection.send({ type: PacketType.connack, sessionPresent, reasonCode: ReasonCode.success, properties: connackProperties(handshake) });
+  connection.establish(session);
+  context.logger.info('client connected', { client: clientId, remote: client.remoteAddress, version: client.protocolVersion, sessionPresent });
+  context.events.emit('clientConnected', client, sessionPresent);
+  return undefined;
+}
+
+/** What the server has to say, section 3.2.2.3: only what differs from the defaults. */
+function connackProperties(handshake: Handshake): Properties {
+  const { connection, packet, client } = handshake;
+  const { settings } = connection.context;
+  const properties: Properties = {};
+  if (packet.protocolVersion < 5) return properties;
+  if (handshake.sessionExpiryInterval !== connection.connectExpiryInterval) properties.sessionExpiryInterval = handshake.sessionExpiryInterval;
+  if (settings.receiveMaximum < 65_535) properties.receiveMaximum = settings.receiveMaximum;
+  if (settings.maximumQos < 2) properties.maximumQos = settings.maximumQos as 0 | 1; // [MQTT-3.2.2-9]
+  if (!settings.retainAvailable) properties.retainAvailable = false;
+  properties.maximumPacketSize = settings.maximumPacketSize;
+  if (handshake.assignedClientId) properties.assignedClientIdentifier = client.clientId; // [MQTT-3.2.2-16]
+  if (settings.topicAliasMaximum > 0) properties.topicAliasMaximum = settings.topicAliasMaximum;
+  if (handshake.userProperties.length > 0) properties.userProperties = handshake.userProperties;
+  if (!settings.wildcardSubscriptionAvailable) properties.wildcardSubscriptionAvailable = false;
+  if (!settings.subscriptionIdentifiersAvailable) properties.subscriptionIdentifiersAvailable = false;
+  if (!settings.sharedSubscriptionAvailable) properties.sharedSubscriptionAvailable = false;
+  const keepAlive = grantedKeepAlive(handshake);
+  if (keepAlive !== packet.keepAlive) properties.serverKeepAlive = keepAlive; // [MQTT-3.2.2-21], [MQTT-3.2.2-22]
+  // [MQTT-3.1.2-28] only on request
+  if (packet.properties.requestResponseInformation === true && settings.responseInformation !== '') properties.responseInformation = settings.responseInformation;
+  if (connection.authenticationMethod !== '') {
+    properties.authenticationMethod = connection.authenticationMethod;
+    if (handshake.authenticationData !== undefined) properties.authenticationData = handshake.authenticationData;
+  }
+  return properties;
+}
+
+/** Says no to a connection that is not established: by CONNACK where one is due [MQTT-3.1.4-2], [MQTT-3.2.2-6]. */
+export function refuseConnect(connection: Connection, reasonCode: number, reason: string, serverReference?: string): void {
+  if (connection.state === 'new' && reasonCode !== ReasonCode.unsupportedProtocolVersion && !connection.knowsVersion) return;
+  if (connection.version === 5) {
+    const properties: Properties = { reasonString: reason };
+    if (serverReference !== undefined) properties.serverReference = serverReference;
+    connection.send({ type: PacketType.connack, sessionPresent: false, reasonCode, properties });
+    return;
+  }
+  const returnCode = returnCodeOf(reasonCode);
+  // [v3 MQTT-3.2.2-6] where none of the codes fits, the connection is closed without
+  if (returnCode !== undefined) connection.send({ type: PacketType.connack, sessionPresent: false, reasonCode: returnCode, properties: {} });
+}
+
+/** The nearest CONNACK return code of 3.x; undefined for none. */
+function returnCodeOf(reasonCode: number): ConnectReturnCode | undefined {
+  switch (reasonCode) {
+    case ReasonCode.unsupportedProtocolVersion:
+      return ConnectReturnCode.unacceptableProtocolVersion;
+    case ReasonCode.clientIdentifierNotValid:
+      return ConnectReturnCode.identifierRejected;
+    case ReasonCode.badUserNameOrPassword:
+      return ConnectReturnCode.badUserNameOrPassword;
+    case ReasonCode.notAuthorized:
+    case ReasonCode.banned:
+      return ConnectReturnCode.notAuthorized;
+    case ReasonCode.serverUnavailable:
+    case ReasonCode.serverBusy:
+    case ReasonCode.quotaExceeded:
+    case ReasonCode.serverShuttingDown:
+    case ReasonCode.implementationSpecificError:
+    case ReasonCode.useAnotherServer:
+    case ReasonCode.serverMoved:
+    case ReasonCode.connectionRateExceeded:
+      return ConnectReturnCode.serverUnavailable;
+    default:
+      return undefined;
+  }
+}

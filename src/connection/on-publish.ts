@@ -1,0 +1,211 @@
+import { isUtf8 } from 'node:buffer';
+import type { Awaitable, ClientInfo, HookMessage, Refusal } from '../hooks/hooks.ts';
+import { ProtocolError } from '../protocol/errors.ts';
+import type { Framer } from '../protocol/framer.ts';
+import { Message } from '../protocol/message.ts';
+import { PacketType } from '../protocol/packets.ts';
+import { decodePublish, decodeTopicName, encodeForwardedProperties, messageOf, type PublishFrame, propertiesOf } from '../protocol/publish.ts';
+import { ReasonCode } from '../protocol/reason-codes.ts';
+import { isValidTopicName, topicLevels } from '../protocol/topic.ts';
+import type { Session } from '../session/session.ts';
+import type { Connection } from './connection.ts';
+import { authorize, isRefusal } from './rights.ts';
+
+/** Topics that only the broker publishes to. */
+const BROKER_TOPICS = '$SYS/';
+
+/** What stays of a PUBLISH while hooks are asked. */
+interface Publication {
+  readonly qos: 0 | 1 | 2;
+  readonly packetId: number;
+}
+
+/** PUBLISH from a client, section 3.3: the hot path, nothing here may wait unless a hook does. */
+export function onPublish(connection: Connection, framer: Framer): Promise<void> | undefined {
+  const { context, frame } = connection;
+  decodePublish(frame, framer, connection.version);
+  const { qos, packetId } = frame;
+  context.traffic.publishesReceived += 1;
+  context.traffic.payloadBytesReceived += frame.payloadEnd - frame.payloadStart;
+  const topicName = topicNameOf(connection, frame);
+  checkSwitches(connection, frame);
+  if (qos > 0 && !admit(connection, qos, packetId)) return undefined;
+  if (frame.payloadFormatIndicator === 1 && context.settings.checkPayloadFormat && !isUtf8(frame.buffer.subarray(frame.payloadStart, frame.payloadEnd))) {
+    refuse(connection, { qos, packetId }, ReasonCode.payloadFormatInvalid); // section 3.3.2.3.2
+    return undefined;
+  }
+  const client = connection.client as ClientInfo;
+  const message = messageOf(frame, topicName, connection.now, client.clientId, connection.version);
+  if (!connection.asksHooks && !topicName.startsWith('$')) {
+    route(connection, message, packetId);
+    return undefined;
+  }
+  const done = askHooks(connection, client, message, packetId);
+  return done instanceof Promise ? done : undefined;
+}
+
+/** The topic name, by the memory of this connection, its aliases, or from the bytes. */
+function topicNameOf(connection: Connection, frame: PublishFrame): string {
+  const { buffer, topicStart, topicEnd, topicAlias } = frame;
+  let topicName: string | undefined;
+  if (topicStart === topicEnd) {
+    topicName = connection.incomingAliases?.get(topicAlias);
+    if (topicName === undefined) {
+      throw new ProtocolError(ReasonCode.protocolError, `topic alias ${topicAlias} is not known`, 'MQTT-3.3.2-7');
+    }
+    return topicName;
+  }
+  topicName = connection.topics.recall(buffer, topicStart, topicEnd);
+  if (topicName === undefined) {
+    topicName = decodeTopicName(buffer, topicStart, topicEnd);
+    if (topicLevels(topicName) > connection.context.session.settings.topicLevelsMax) {
+      throw new ProtocolError(ReasonCode.topicNameInvalid, 'the topic name has more levels than limits.topicLevelsMax');
+    }
+    connection.topics.remember(buffer, topicStart, topicEnd, topicName);
+  }
+  if (topicAlias !== 0) {
+    // [MQTT-3.3.2-9]
+    if (topicAlias > connection.context.settings.topicAliasMaximum) {
+      throw new ProtocolError(ReasonCode.topicAliasInvalid, `topic alias ${topicAlias} is above the maximum`, 'MQTT-3.3.2-9');
+    }
+    connection.incomingAliases ??= new Map();
+    connection.incomingAliases.set(topicAlias, topicName);
+  }
+  return topicName;
+}
+
+/** What CONNACK said this server does not do. */
+function checkSwitches(connection: Connection, frame: PublishFrame): void {
+  const { settings } = connection.context;
+  if (frame.qos > settings.maximumQos) {
+    throw new ProtocolError(ReasonCode.qosNotSupported, `QoS ${frame.qos} is above limits.maximumQos`, 'MQTT-3.2.2-11');
+  }
+  if (frame.retain && !settings.retainAvailable) {
+    throw new ProtocolError(ReasonCode.retainNotSupported, 'retained messages are turned off', 'MQTT-3.2.2-14');
+  }
+}
+
+/**
+ * Counts a QoS 1 or 2 publish against our Receive Maximum and finds repeated QoS 2 ones.
+ * @returns false when it is one that was delivered already: PUBREC again, nothing else [MQTT-4.3.3-10].
+ */
+function admit(connection: Connection, qos: number, packetId: number): boolean {
+  const session = connection.session as Session;
+  if (qos === 2 && session.inbound?.has(packetId) === true) {
+    const ticket = session.durable ? connection.context.writePath.barrier : 0;
+    connection.acknowledge(ticket, PacketType.pubrec, packetId, ReasonCode.success);
+    return false;
+  }
+  connection.unfinishedPublishes += 1;
+  // [MQTT-3.3.4-7], [MQTT-3.3.4-8]; 3.x knows no such limit, it is held back instead.
+  if (connection.version === 5 && connection.unfinishedPublishes > connection.context.settings.receiveMaximum) {
+    throw new ProtocolError(ReasonCode.receiveMaximumExceeded, 'more unacknowledged publishes than Receive Maximum', 'MQTT-3.3.4-7');
+  }
+  return true;
+}
+
+/** Delivers the message and acknowledges it once that is as durable as promised. */
+function route(connection: Connection, message: Message, packetId: number): void {
+  const { context } = connection;
+  const { writePath } = context;
+  const { qos } = message;
+  const before = writePath.added;
+  const reasonCode = context.dispatcher.publish(message);
+  if (context.events.hears('published')) context.events.emit('published', connection.client, hookMessageOf(message, connection.now));
+  if (qos === 0) return;
+  if (reasonCode === ReasonCode.quotaExceeded) {
+    refuse(connection, { qos, packetId }, reasonCode);
+    return;
+  }
+  if (qos === 2) {
+    const session = connection.session as Session;
+    session.inbound ??= new Set();
+    session.inbound.add(packetId);
+    if (session.durable) writePath.add({ kind: 'inbound-put', clientId: session.clientId, packetId });
+  }
+  const ticket = writePath.added === before ? 0 : writePath.ticket;
+  connection.acknowledge(ticket, qos === 1 ? PacketType.puback : PacketType.pubrec, packetId, reasonCode); // [MQTT-4.3.2-4], [MQTT-4.3.3-8]
+}
+
+/** Answers a publish that goes nowhere: by reason code in 5.0; in 3.x see section 3.3.5 of 3.1.1. */
+function refuse(connection: Connection, publication: Publication, reasonCode: number): void {
+  const { qos, packetId } = publication;
+  const { version } = connection;
+  if (qos === 0) return;
+  // 3.x cannot say no. A lack of room is temporary: without acknowledgement the client sends it again.
+  if (version < 5 && reasonCode === ReasonCode.quotaExceeded) {
+    connection.finishPublish();
+    return;
+  }
+  // [v3 MQTT-3.3.5-2] a publish without rights is acknowledged and goes nowhere
+  const code = version < 5 ? ReasonCode.success : reasonCode;
+  if (qos === 2 && version < 5) {
+    const session = connection.session as Session;
+    session.inbound ??= new Set();
+    session.inbound.add(packetId);
+  }
+  connection.acknowledge(0, qos === 1 ? PacketType.puback : PacketType.pubrec, packetId, code);
+}
+
+function askHooks(connection: Connection, client: ClientInfo, message: Message, packetId: number): Awaitable<void> {
+  const { qos, topicName } = message;
+  if (topicName.startsWith(BROKER_TOPICS)) {
+    deny(connection, message, packetId, { reasonCode: ReasonCode.notAuthorized, reasonString: 'topics below $SYS are the broker\'s' });
+    return undefined;
+  }
+  const verdict = authorize(connection.context, client, { action: 'publish', topic: topicName, qos, retain: message.retain });
+  if (verdict instanceof Promise) return verdict.then((late) => afterRights(connection, message, packetId, late));
+  return afterRights(connection, message, packetId, verdict);
+}
+
+function afterRights(connection: Connection, message: Message, packetId: number, verdict: Refusal | undefined): Awaitable<void> {
+  if (verdict !== undefined) {
+    deny(connection, message, packetId, verdict);
+    return undefined;
+  }
+  const { hooks } = connection.context;
+  if (hooks.onPublish === undefined) {
+    route(connection, message, packetId);
+    return undefined;
+  }
+  const changed = hooks.onPublish(connection.client as ClientInfo, hookMessageOf(message, connection.now));
+  if (changed instanceof Promise) return changed.then((late) => afterChange(connection, message, packetId, late));
+  afterChange(connection, message, packetId, changed);
+  return undefined;
+}
+
+function afterChange(connection: Connection, message: Message, packetId: number, changed: HookMessage | Refusal | undefined): void {
+  if (changed === undefined) {
+    route(connection, message, packetId);
+    return;
+  }
+  if (isRefusal(changed)) {
+    deny(connection, message, packetId, changed);
+    return;
+  }
+  if (!isValidTopicName(changed.topicName)) throw new Error(`onPublish returned an invalid topic name ${JSON.stringify(changed.topicName)}`);
+  const { topicName, payload, retain, properties } = changed;
+  const expiry = properties.messageExpiryInterval;
+  const expiresAt = expiry === undefined ? Number.POSITIVE_INFINITY : connection.now + expiry * 1000;
+  const { publisherId, qos } = message;
+  // The QoS stays what the publisher was promised.
+  route(connection, new Message({ topicName, payload, qos, retain, properties: encodeForwardedProperties(properties), expiresAt, publisherId }), packetId);
+}
+
+function deny(connection: Connection, message: Message, packetId: number, refusal: Refusal): void {
+  const { context, client } = connection;
+  context.books.refused += 1;
+  const fields = { client: client?.clientId, topic: message.topicName, reason: refusal.reasonString ?? 'not authorized' };
+  context.logger.warn('publish refused', fields);
+  refuse(connection, { qos: message.qos, packetId }, refusal.reasonCode);
+}
+
+/** The message as hooks and listeners see it. */
+export function hookMessageOf(message: Message, now: number): HookMessage {
+  const { topicName, payload, qos, retain } = message;
+  const properties = propertiesOf(message);
+  if (message.expiresAt !== Number.POSITIVE_INFINITY) {
+    properties.messageExpiryInterval = Math.max(0, Math.ceil((message.expiresAt - now) / 1000));
+  }
+  return { topicName, payload, qos, retain, properties };
+}

@@ -1,0 +1,186 @@
+import type { ByteStream } from '../transport/byte-stream.ts';
+
+/** Size of the first buffer of a tick. */
+const FIRST_SIZE = 1024;
+/** Ranges from this size on are handed to the stream as they are; smaller ones are copied together. */
+const WHOLE_RANGE = 4096;
+
+/** Tells outboxes when the tick ends. */
+export interface OutboxScheduler {
+  /** Has `flush` called once at the end of this tick. */
+  schedule(outbox: Outbox): void;
+  /** Counts bytes handed to a stream. */
+  bytesSent(count: number): void;
+}
+
+/**
+ * Gathers what a tick sends to one peer and hands it over with one write. Ranges of other buffers that follow each other
+ * (frames of one read chunk passed on unchanged) become one copy, or none where the range is long:
+ *
+ *     tick: [own bytes][range of a chunk, growing]  -> write
+ *
+ * An idle connection owns no buffer.
+ */
+export class Outbox {
+  readonly #stream: ByteStream;
+  readonly #scheduler: OutboxScheduler;
+  readonly #bytesMax: number;
+  #buffer: Buffer | undefined = undefined;
+  #length = 0;
+  /** A range of someone else's buffer that comes after the own bytes. */
+  #range: Buffer | undefined = undefined;
+  #rangeStart = 0;
+  #rangeEnd = 0;
+  /** Full pieces waiting in front of the own bytes while the stream is blocked. */
+  #backlog: Uint8Array[] | undefined = undefined;
+  #backlogBytes = 0;
+  #scheduled = false;
+  #blocked = false;
+  #closed = false;
+
+  constructor(stream: ByteStream, scheduler: OutboxScheduler, bytesMax: number) {
+    this.#stream = stream;
+    this.#scheduler = scheduler;
+    this.#bytesMax = bytesMax;
+  }
+
+  /** Bytes waiting here (not those the stream has taken over). */
+  get pendingBytes(): number {
+    return this.#backlogBytes + this.#length + this.#rangeEnd - this.#rangeStart;
+  }
+
+  /** False from the limit on. */
+  get hasRoom(): boolean {
+    return this.pendingBytes < this.#bytesMax;
+  }
+
+  /** Whether the stream holds us up. */
+  get blocked(): boolean {
+    return this.#blocked;
+  }
+
+  /** Appends a range of a buffer that will not change any more. */
+  append(bytes: Buffer, start: number, end: number): void {
+    if (this.#range === bytes && this.#rangeEnd === start) {
+      this.#rangeEnd = end;
+      return;
+    }
+    this.#spill();
+    this.#range = bytes;
+    this.#rangeStart = start;
+    this.#rangeEnd = end;
+    this.#schedule();
+  }
+
+  /** Makes room for `length` own bytes; write them into `buffer` from the returned offset on, at once. */
+  reserve(length: number): number {
+    this.#spill();
+    const at = this.#length;
+    this.#grow(at + length);
+    this.#length = at + length;
+    this.#schedule();
+    return at;
+  }
+
+  /** Where reserved bytes go; valid until the next call. */
+  get buffer(): Buffer {
+    return this.#buffer as Buffer;
+  }
+
+  /** Hands everything to the stream, if it takes any. @returns whether something was written. */
+  flush(): boolean {
+    this.#scheduled = false;
+    if (this.#blocked || this.#closed) return false;
+    this.#spillForWrite();
+    if (this.#backlog === undefined) return false;
+    const pieces = this.#backlog;
+    this.#backlog = undefined;
+    this.#backlogBytes = 0;
+    const bytes = pieces.length === 1 ? (pieces[0] as Uint8Array) : Buffer.concat(pieces);
+    this.#scheduler.bytesSent(bytes.length);
+    if (!this.#stream.write(bytes)) this.#blocked = true;
+    return true;
+  }
+
+  /** The stream took everything; flushes what came meanwhile. */
+  onDrain(): void {
+    this.#blocked = false;
+    this.flush();
+  }
+
+  /** Nothing is sent any more; what waits is let go. */
+  close(): void {
+    this.#closed = true;
+    this.#buffer = undefined;
+    this.#range = undefined;
+    this.#backlog = undefined;
+    this.#backlogBytes = 0;
+    this.#length = 0;
+    this.#rangeStart = 0;
+    this.#rangeEnd = 0;
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    this.#scheduler.schedule(this);
+  }
+
+  #grow(needed: number): void {
+    const buffer = this.#buffer;
+    if (buffer === undefined) {
+      this.#buffer = Buffer.allocUnsafeSlow(Math.max(FIRST_SIZE, needed));
+    } else if (needed > buffer.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(2 * buffer.length, needed));
+      buffer.copy(larger, 0, 0, this.#length);
+      this.#buffer = larger;
+    }
+  }
+
+  /** Moves the open range behind the own bytes. */
+  #spill(): void {
+    const range = this.#range;
+    if (range === undefined) return;
+    const start = this.#rangeStart;
+    const length = this.#rangeEnd - start;
+    this.#range = undefined;
+    this.#rangeStart = 0;
+    this.#rangeEnd = 0;
+    if (length >= WHOLE_RANGE) {
+      this.#pushOwn();
+      this.#pushPiece(range.subarray(start, start + length));
+      return;
+    }
+    this.#grow(this.#length + length);
+    range.copy(this.#buffer as Buffer, this.#length, start, start + length);
+    this.#length += length;
+  }
+
+  /** Before a write the last range need not be copied when it is all there is. */
+  #spillForWrite(): void {
+    const range = this.#range;
+    if (range !== undefined && this.#length === 0 && 4 * (this.#rangeEnd - this.#rangeStart) >= range.length) {
+      this.#range = undefined;
+      this.#pushPiece(range.subarray(this.#rangeStart, this.#rangeEnd));
+      this.#rangeStart = 0;
+      this.#rangeEnd = 0;
+      return;
+    }
+    this.#spill();
+    this.#pushOwn();
+  }
+
+  #pushOwn(): void {
+    const buffer = this.#buffer;
+    if (buffer === undefined || this.#length === 0) return;
+    this.#pushPiece(buffer.subarray(0, this.#length));
+    this.#buffer = undefined;
+    this.#length = 0;
+  }
+
+  #pushPiece(piece: Uint8Array): void {
+    this.#backlog ??= [];
+    this.#backlog.push(piece);
+    this.#backlogBytes += piece.length;
+  }
+}

@@ -1,0 +1,40 @@
+import type { AuthorizeRequest, Awaitable, ClientInfo, Hooks, Refusal } from '../hooks/hooks.ts';
+import type { Logger } from '../lib/logger.ts';
+import { ReasonCode } from '../protocol/reason-codes.ts';
+
+/** Where rights are asked. */
+export interface RightsContext {
+  readonly hooks: Hooks;
+  readonly logger: Logger;
+}
+
+const NOT_AUTHORIZED: Refusal = { reasonCode: ReasonCode.notAuthorized };
+const HOOK_FAILED: Refusal = { reasonCode: ReasonCode.implementationSpecificError, reasonString: 'the authorize hook failed' };
+
+/** Asks the authorize hook; a hook that fails refuses. @returns undefined when it is allowed. */
+export function authorize(context: RightsContext, client: ClientInfo, request: AuthorizeRequest): Awaitable<Refusal | undefined> {
+  const { authorize: hook } = context.hooks;
+  if (hook === undefined) return undefined;
+  try {
+    const verdict = hook.call(context.hooks, client, request);
+    if (!(verdict instanceof Promise)) return refusalOf(verdict);
+    return verdict.then(refusalOf, (error: unknown) => failed(context, error));
+  } catch (error) {
+    return failed(context, error);
+  }
+}
+
+function refusalOf(verdict: boolean | Refusal): Refusal | undefined {
+  if (verdict === true) return undefined;
+  return typeof verdict === 'object' && verdict !== null ? verdict : NOT_AUTHORIZED;
+}
+
+function failed(context: RightsContext, error: unknown): Refusal {
+  context.logger.error('the authorize hook failed: refused', { error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+  return HOOK_FAILED;
+}
+
+/** Tells a refusal from what else a hook may return. */
+export function isRefusal(value: object): value is Refusal {
+  return 'reasonCode' in value;
+}

@@ -1,0 +1,20 @@
+import type { Clock } from '../lib/clock.ts';
+import type { DeadlineHeap } from '../lib/deadline-heap.ts';
+import type { Store } from '../store/store.ts';
+import type { Books } from './books.ts';
+import type { SessionSettings } from './settings.ts';
+import type { WritePath } from './write-path.ts';
+
+/** What all sessions of a broker share; made once by the composition root. */
+export interface SessionContext {
+  readonly settings: SessionSettings;
+  readonly clock: Clock;
+  readonly deadlines: DeadlineHeap;
+  readonly store: Store;
+  readonly writePath: WritePath;
+  readonly books: Books;
+  /** The store failed where nothing can be lost: the broker has to end. */
+  readonly onFatal: (error: unknown) => void;
+  /** Random number in [0, 1). */
+  readonly random: () => number;
+}

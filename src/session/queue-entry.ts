@@ -1,0 +1,57 @@
+import type { Message } from '../protocol/message.ts';
+import type { Qos } from '../protocol/packets.ts';
+import type { QueueRecord, QueueState } from '../store/store.ts';
+
+/** No subscription identifiers. */
+export const NO_IDENTIFIERS: readonly number[] = [];
+
+/**
+ * One delivery with QoS 1 or 2 (or a queued QoS 0) from being owed to being acknowledged. It is what the store keeps
+ * as well, so that nothing is copied into a record of its own.
+ *
+ *     waiting --sent--> sent --PUBACK--> gone              (QoS 1)
+ *                       sent --PUBREC--> released --PUBCOMP--> gone   (QoS 2)
+ */
+export class QueueEntry implements QueueRecord {
+  queueId: number;
+  sequence: number;
+  readonly message: Message;
+  qos: Qos;
+  readonly retain: boolean;
+  subscriptionIdentifiers: readonly number[];
+  packetId = 0;
+  state: QueueState = 'waiting';
+  shareKey: string;
+  /** Where the broker has it: waiting in memory, waiting on disk only, or handed out to be sent. */
+  place: 'window' | 'disk' | 'flight' = 'flight';
+  /** Ticket of the batch with its latest change; 0 when it is not in the store. */
+  ticket = 0;
+  /** Index of its `queue-put` in the open batch, -1 once that batch was handed to the store. */
+  putIndex = -1;
+  /** Serial of the connection it was last sent on, 0 for none. */
+  sentOn = 0;
+  /** Whether the PUBLISH went out before, on whatever connection: then DUP is set. */
+  sentBefore = false;
+
+  constructor(message: Message, qos: Qos, retain: boolean, identifiers: readonly number[], shareKey: string) {
+    this.queueId = 0;
+    this.sequence = 0;
+    this.message = message;
+    this.qos = qos;
+    this.retain = retain;
+    this.subscriptionIdentifiers = identifiers;
+    this.shareKey = shareKey;
+  }
+
+  /** Rebuilds an entry from the store. What was sent before the restart goes out again with DUP. */
+  static restored(record: QueueRecord): QueueEntry {
+    const entry = new QueueEntry(record.message, record.qos, record.retain, record.subscriptionIdentifiers, record.shareKey);
+    entry.queueId = record.queueId;
+    entry.sequence = record.sequence;
+    entry.packetId = record.packetId;
+    entry.state = record.state;
+    entry.ticket = 1;
+    entry.sentBefore = record.state !== 'waiting';
+    return entry;
+  }
+}

@@ -1,0 +1,87 @@
+import type { Deadline } from '../lib/deadline-heap.ts';
+import type { Message } from '../protocol/message.ts';
+import { RetainedTrie } from '../router/retained-trie.ts';
+import type { SessionContext } from './context.ts';
+
+/** Prefix of the broker's own topics: they are made anew, never stored. */
+const VOLATILE_PREFIX = '$SYS/';
+
+/** Removes a retained message when it expires [MQTT-3.3.2-5]. */
+class RetainedExpiry implements Deadline {
+  readonly message: Message;
+  readonly #owner: RetainedMessages;
+  at = 0;
+  index = -1;
+
+  constructor(message: Message, owner: RetainedMessages) {
+    this.message = message;
+    this.#owner = owner;
+  }
+
+  onDeadline(): void {
+    this.#owner.remove(this.message.topicName);
+  }
+}
+
+/** The retained messages, section 3.3.1.3, within their limits: what does not fit is refused, nothing is evicted. */
+export class RetainedMessages {
+  readonly trie: RetainedTrie = new RetainedTrie();
+  readonly #context: SessionContext;
+  readonly #expiries: Map<string, RetainedExpiry> = new Map();
+
+  constructor(context: SessionContext) {
+    this.#context = context;
+  }
+
+  /** Whether a message with RETAIN would fit. */
+  hasRoomFor(message: Message): boolean {
+    if (message.payloadEnd === message.payloadStart) return true;
+    const { retainedMessagesMax, retainedBytesMax } = this.#context.settings;
+    const old = this.trie.get(message.topicName);
+    if (old === undefined && this.trie.count >= retainedMessagesMax) return false;
+    return this.trie.bytes - (old?.size ?? 0) + message.size <= retainedBytesMax;
+  }
+
+  /** Keeps the message as its topic's retained one [MQTT-3.3.1-5], or removes that where the payload is empty [MQTT-3.3.1-6]. */
+  put(message: Message): void {
+    if (message.payloadEnd === message.payloadStart) {
+      this.remove(message.topicName);
+      return;
+    }
+    message.detach();
+    this.#keep(message);
+    if (isStored(message.topicName)) this.#context.writePath.add({ kind: 'retained-put', message });
+  }
+
+  /** Removes the retained message of a topic. */
+  remove(topicName: string): void {
+    this.#cancelExpiry(topicName);
+    if (this.trie.delete(topicName) === undefined || !isStored(topicName)) return;
+    this.#context.writePath.add({ kind: 'retained-delete', topicName });
+  }
+
+  /** Takes over the retained messages of before a restart; those expired since go at once. */
+  restore(messages: readonly Message[]): void {
+    for (const message of messages) this.#keep(message);
+  }
+
+  #keep(message: Message): void {
+    this.#cancelExpiry(message.topicName);
+    this.trie.set(message);
+    if (message.expiresAt === Number.POSITIVE_INFINITY) return;
+    const expiry = new RetainedExpiry(message, this);
+    this.#expiries.set(message.topicName, expiry);
+    this.#context.deadlines.schedule(expiry, message.expiresAt);
+  }
+
+  #cancelExpiry(topicName: string): void {
+    const expiry = this.#expiries.get(topicName);
+    if (expiry === undefined) return;
+    this.#context.deadlines.cancel(expiry);
+    this.#expiries.delete(topicName);
+  }
+}
+
+function isStored(topicName: string): boolean {
+  return !topicName.startsWith(VOLATILE_PREFIX);
+}

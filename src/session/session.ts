@@ -1,0 +1,425 @@
+import type { Deadline } from '../lib/deadline-heap.ts';
+import type { Message } from '../protocol/message.ts';
+import type { Qos } from '../protocol/packets.ts';
+import { type Taker } from '../router/topic-trie.ts';
+import type { SessionRecord, SubscriptionRecord } from '../store/store.ts';
+import type { SessionContext } from './context.ts';
+import type { Link } from './link.ts';
+import { MessageQueue, type QueueOwner } from './message-queue.ts';
+import { QueueEntry } from './queue-entry.ts';
+import type { RetainedReplay } from './retained-replay.ts';
+import type { ShareGroup } from './share-group.ts';
+import type { FlushWaiter } from './write-path.ts';
+
+/** The largest packet identifier. */
+const PACKET_ID_MAX = 65_535;
+
+/** Session Expiry Interval that means never, section 3.1.2.11.2. */
+export const NEVER_EXPIRES = 0xffff_ffff;
+
+/** What acknowledging an outgoing packet id came to. */
+export type AckResult = 'done' | 'unknown' | 'wrong-state';
+
+/**
+ * What the broker owes a client id, with or without a connection, section 4.1: subscriptions, outgoing QoS 1 and 2
+ * messages with their packet ids, packet ids of incoming QoS 2 messages, and the queue.
+ */
+export class Session implements QueueOwner, FlushWaiter, Deadline {
+  readonly clientId: string;
+  readonly epoch: number;
+  readonly #context: SessionContext;
+  #sessionExpiryInterval = 0;
+  /** Whether the store may hold anything of it: it is durable, or was. */
+  stored = false;
+  /** User name of the identity that opened it. */
+  username: string;
+  /** When it expires, ms since the epoch; Infinity while connected or for never. */
+  expiresAt: number = Number.POSITIVE_INFINITY;
+  readonly subscriptions: Map<string, SubscriptionRecord> = new Map();
+  /** Shared-subscription groups it is a member of; undefined for none. */
+  groups: Set<ShareGroup> | undefined = undefined;
+  /** Packet ids of QoS 2 messages received and not released [MQTT-4.3.3-10]; undefined for none yet. */
+  inbound: Set<number> | undefined = undefined;
+  /** Retained messages still to be sent for new subscriptions, one after the other. */
+  replays: RetainedReplay[] | undefined = undefined;
+  /** The connection, once CONNACK is on its way. */
+  link: Link | undefined = undefined;
+  /** Whether the in-flight entries of a restored session are still to be read from the store. */
+  unread = false;
+  ended = false;
+  readonly queue: MessageQueue;
+  /** Sent and not acknowledged, by packet id, in the order they were sent first. */
+  #inFlight: Map<number, QueueEntry> | undefined = undefined;
+  #lastPacketId = 0;
+  /** Serial of the connection, counted up by each attach. */
+  #serial = 0;
+  /** Messages that count against the client's Receive Maximum on this connection. */
+  #outstanding = 0;
+  /** In flight from before this connection and not sent again yet, in order. */
+  #resend: QueueEntry[] = [];
+  /** To be sent once their ticket is durable, in order. */
+  #unflushed: QueueEntry[] = [];
+  #pumping = false;
+  waitingFor = 0;
+  /** Called when the session expires; set by the registry. */
+  onExpired: ((session: Session) => void) | undefined = undefined;
+  at = 0;
+  index = -1;
+
+  constructor(context: SessionContext, record: SessionRecord) {
+    this.#context = context;
+    this.clientId = record.clientId;
+    this.epoch = record.epoch;
+    this.sessionExpiryInterval = record.sessionExpiryInterval;
+    this.username = record.username;
+    this.expiresAt = record.expiresAt;
+    this.queue = new MessageQueue(context, this, record.queueId);
+  }
+
+  /** Whether the store keeps it: it outlives its connection. */
+  get durable(): boolean {
+    return this.sessionExpiryInterval > 0;
+  }
+
+  /** Session Expiry Interval, seconds; 0 ends the session with its connection. */
+  get sessionExpiryInterval(): number {
+    return this.#sessionExpiryInterval;
+  }
+
+  set sessionExpiryInterval(seconds: number) {
+    this.#sessionExpiryInterval = seconds;
+    if (seconds > 0) this.stored = true;
+  }
+
+  get name(): string {
+    return this.clientId;
+  }
+
+  /** Messages sent and not acknowledged. */
+  get inFlightCount(): number {
+    return this.#inFlight?.size ?? 0;
+  }
+
+  /** What the store keeps of it. */
+  get record(): SessionRecord {
+    const { clientId, epoch, sessionExpiryInterval, expiresAt, username } = this;
+    return { clientId, epoch, queueId: this.queue.queueId, sessionExpiryInterval, expiresAt, username };
+  }
+
+  /** Whether a QoS 1 or 2 message would go out at once. */
+  get canSend(): boolean {
+    const { link } = this;
+    return (
+      link !== undefined &&
+      link.writable &&
+      this.#outstanding < link.receiveMaximum && // [MQTT-3.3.4-9]
+      this.queue.waiting === 0 &&
+      this.#resend.length === 0
+    );
+  }
+
+  /** Delivers a message for the taker that matched, by the lower of both QoS. */
+  deliver(message: Message, taker: Taker<Session>, retain: boolean): void {
+    this.#context.books.owed += 1;
+    const qos = message.qos < taker.qos ? message.qos : taker.qos; // section 3.8.4, [MQTT-3.8.4-8]
+    if (qos === 0) {
+      this.#deliverQos0(message, retain, taker.subscriptionIdentifiers);
+      return;
+    }
+    const entry = new QueueEntry(message, qos, retain, taker.subscriptionIdentifiers, '');
+    if (this.canSend) this.#send(entry);
+    else this.queue.push(entry);
+  }
+
+  /** Delivers an entry that a shared-subscription group picked this session for; `canSend` was true. */
+  deliverShared(entry: QueueEntry): void {
+    if (entry.qos > 0) this.#send(entry);
+    else if (this.#writeQos0(entry.message, entry.retain, entry.subscriptionIdentifiers)) this.#context.books.delivered += 1;
+  }
+
+  #deliverQos0(message: Message, retain: boolean, identifiers: readonly number[]): void {
+    const { link } = this;
+    const { books, settings } = this.#context;
+    if (link === undefined) {
+      if (settings.queueQos0 && this.durable) this.queue.push(new QueueEntry(message, 0, retain, identifiers, ''));
+      else books.drop(this.clientId, message.topicName, 'offline');
+    } else if (!link.writable) {
+      books.drop(this.clientId, message.topicName, 'slow-reader');
+    } else if (this.#writeQos0(message, retain, identifiers)) {
+      books.delivered += 1;
+    }
+  }
+
+  #writeQos0(message: Message, retain: boolean, identifiers: readonly number[]): boolean {
+    const link = this.link as Link;
+    if (link.sendPublish(message, 0, retain, false, 0, identifiers)) return true;
+    this.#context.books.drop(this.clientId, message.topicName, 'packet-too-large');
+    return false;
+  }
+
+  /** Puts a new entry into flight. */
+  #send(entry: QueueEntry): void {
+    this.queue.admit(entry);
+    this.#assignPacketId(entry);
+    if (this.durable) {
+      this.#context.writePath.putEntry(entry);
+      // A QoS 2 message must not be seen under a packet id that a crash would forget: it waits for the flush.
+      if (entry.qos === 2) {
+        this.#sendOnceFlushed(entry);
+        return;
+      }
+    }
+    this.#write(entry);
+  }
+
+  #sendOnceFlushed(entry: QueueEntry): void {
+    this.#unflushed.push(entry);
+    this.#context.writePath.wait(this);
+  }
+
+  #assignPacketId(entry: QueueEntry): void {
+    this.#inFlight ??= new Map();
+    let packetId = this.#lastPacketId;
+    do packetId = packetId === PACKET_ID_MAX ? 1 : packetId + 1;
+    while (this.#inFlight.has(packetId)); // [MQTT-2.2.1-4]; in flight are at most receiveMaximum of 65,535
+    this.#lastPacketId = packetId;
+    entry.packetId = packetId;
+    entry.state = 'sent';
+    this.#count(entry);
+    this.#inFlight.set(packetId, entry);
+  }
+
+  /** Counts the entry against the Receive Maximum of this connection. */
+  #count(entry: QueueEntry): void {
+    entry.sentOn = this.#serial;
+    this.#outstanding += 1;
+  }
+
+  /** Writes the PUBLISH or PUBREL an entry stands at. */
+  #write(entry: QueueEntry): void {
+    const { link } = this;
+    if (link === undefined) return;
+    if (entry.state === 'released') {
+      link.sendPubrel(entry.packetId);
+      return;
+    }
+    const { message, qos, retain, packetId } = entry;
+    // [MQTT-3.3.1-1] DUP when it was sent before.
+    if (link.sendPublish(message, qos, retain, entry.sentBefore, packetId, entry.subscriptionIdentifiers)) {
+      entry.sentBefore = true;
+      return;
+    }
+    // [MQTT-3.1.2-25] too large for this client: done with it, as if it had been delivered.
+    this.#settle(entry);
+    this.#context.books.drop(this.clientId, message.topicName, 'packet-too-large');
+  }
+
+  /** Takes an entry out of flight, queue and store. */
+  #settle(entry: QueueEntry): void {
+    this.#inFlight?.delete(entry.packetId);
+    if (entry.sentOn === this.#serial) this.#outstanding -= 1;
+    this.queue.remove(entry);
+  }
+
+  /** PUBACK: a QoS 1 message is delivered. */
+  onPuback(packetId: number): AckResult {
+    const entry = this.#inFlight?.get(packetId);
+    if (entry === undefined) return 'unknown';
+    if (entry.qos !== 1) return 'wrong-state';
+    this.#finish(entry);
+    return 'done';
+  }
+
+  /** PUBREC: a QoS 2 message has arrived; PUBREL follows once that is durable. An error reason ends the exchange. */
+  onPubrec(packetId: number, isError: boolean): AckResult {
+    const entry = this.#inFlight?.get(packetId);
+    if (entry === undefined) return 'unknown';
+    if (entry.qos !== 2) return 'wrong-state';
+    if (isError) {
+      this.#finish(entry); // [MQTT-4.3.3-4] no PUBREL; the client has taken responsibility for refusing it
+      return 'done';
+    }
+    if (entry.state === 'released') {
+      if (entry.ticket <= this.#context.writePath.flushed) this.#write(entry);
+      return 'done';
+    }
+    entry.state = 'released';
+    if (this.durable) {
+      this.#context.writePath.changeEntry(entry);
+      this.#sendOnceFlushed(entry);
+    } else {
+      this.#write(entry);
+    }
+    return 'done';
+  }
+
+  /** PUBCOMP: a QoS 2 message is delivered. */
+  onPubcomp(packetId: number): AckResult {
+    const entry = this.#inFlight?.get(packetId);
+    if (entry === undefined) return 'unknown';
+    if (entry.qos !== 2 || entry.state !== 'released') return 'wrong-state';
+    this.#finish(entry);
+    return 'done';
+  }
+
+  #finish(entry: QueueEntry): void {
+    this.#settle(entry);
+    this.#context.books.delivered += 1;
+    this.pump();
+  }
+
+  onFlushed(flushed: number): void {
+    const waiting = this.#unflushed;
+    let sent = 0;
+    for (; sent < waiting.length; sent++) {
+      const entry = waiting[sent] as QueueEntry;
+      if (entry.ticket > flushed) break;
+      // It may be gone (too large, session ended) or belong to a later connection's resend.
+      if (this.#inFlight?.get(entry.packetId) === entry && entry.sentOn === this.#serial) this.#write(entry);
+    }
+    waiting.splice(0, sent);
+    if (waiting.length > 0) this.#context.writePath.wait(this);
+    this.pump();
+  }
+
+  onStoreFull(failed: number, retriedAs: number): void {
+    for (const entry of this.#unflushed) if (entry.ticket === failed) entry.ticket = retriedAs;
+    this.#unflushed = this.#unflushed.filter((entry) => this.#inFlight?.get(entry.packetId) === entry);
+    if (this.#unflushed.length > 0) this.#context.writePath.wait(this);
+  }
+
+  /** Gives up an entry the store had no room for. */
+  forget(entry: QueueEntry): void {
+    if (entry.place === 'flight') this.#settle(entry);
+    else this.queue.forget(entry);
+    this.#context.books.drop(this.clientId, entry.message.topicName, 'store-full');
+  }
+
+  /** Sends what may be sent: first again what the last connection left unacknowledged, then what waits, then replays. */
+  pump(): void {
+    if (this.#pumping || this.link === undefined) return;
+    this.#pumping = true;
+    this.#pumpResend();
+    if (this.#resend.length === 0) {
+      this.#pumpQueue();
+      if (this.queue.waiting === 0) {
+        if (this.groups !== undefined) for (const group of this.groups) group.pump();
+        if (this.replays !== undefined) this.#pumpReplays();
+      }
+    }
+    this.#pumping = false;
+  }
+
+  #hasQuota(link: Link): boolean {
+    return this.link === link && link.writable && this.#outstanding < link.receiveMaximum;
+  }
+
+  /** [MQTT-4.4.0-1], [MQTT-4.6.0-1] in the order they were sent first, never more than the client takes. */
+  #pumpResend(): void {
+    const link = this.link as Link;
+    let sent = 0;
+    while (sent < this.#resend.length && this.#hasQuota(link)) {
+      const entry = this.#resend[sent] as QueueEntry;
+      sent += 1;
+      if (this.#inFlight?.get(entry.packetId) !== entry) continue;
+      this.#count(entry);
+      if (entry.ticket > this.#context.writePath.flushed && entry.qos === 2 && this.durable) continue; // onFlushed sends it
+      this.#write(entry);
+    }
+    this.#resend.splice(0, sent);
+  }
+
+  #pumpQueue(): void {
+    const link = this.link as Link;
+    const now = this.#context.clock.now();
+    while (this.#hasQuota(link)) {
+      const entry = this.queue.shift(now);
+      if (entry === undefined) return;
+      if (entry.qos === 0) {
+        if (this.#writeQos0(entry.message, entry.retain, entry.subscriptionIdentifiers)) this.#context.books.delivered += 1;
+        this.queue.remove(entry);
+        continue;
+      }
+      this.#assignPacketId(entry);
+      if (this.durable) {
+        this.#context.writePath.changeEntry(entry);
+        if (entry.qos === 2) {
+          this.#sendOnceFlushed(entry);
+          continue;
+        }
+      }
+      this.#write(entry);
+    }
+  }
+
+  #pumpReplays(): void {
+    const replays = this.replays as RetainedReplay[];
+    while (replays.length > 0 && (replays[0] as RetainedReplay).run(this)) replays.shift();
+    if (replays.length === 0) this.replays = undefined;
+  }
+
+  /** Reads what a restored session had in flight; to be awaited before the first attach after a restart. */
+  async read(): Promise<void> {
+    if (!this.unread) return;
+    await this.queue.readHead();
+    this.unread = false;
+  }
+
+  onInFlightRead(entry: QueueEntry): void {
+    this.#inFlight ??= new Map();
+    this.#inFlight.set(entry.packetId, entry);
+    this.#lastPacketId = entry.packetId;
+  }
+
+  /** Gives the session its connection, CONNACK being on its way, and resumes delivery [MQTT-4.4.0-1]. */
+  attach(link: Link): void {
+    this.link = link;
+    this.#serial += 1;
+    this.#outstanding = 0;
+    this.#resend = this.#inFlight === undefined ? [] : [...this.#inFlight.values()];
+    if (this.groups !== undefined) for (const group of this.groups) group.onMemberOnline(this);
+    this.pump();
+  }
+
+  /** The connection is gone. */
+  detach(): void {
+    this.link = undefined;
+    this.#resend = [];
+    this.detachMessages();
+    if (this.groups !== undefined) for (const group of this.groups) group.onMemberOffline(this);
+  }
+
+  /**
+   * Takes back what a group sent here and another member may get now: unacknowledged QoS 1 [MQTT-4.8.2-6]. QoS 2
+   * messages stay with the session they were sent to [MQTT-4.8.2-4].
+   * @returns the entries, in order, no longer counted here.
+   */
+  reclaim(shareKey: string): QueueEntry[] {
+    const reclaimed: QueueEntry[] = [];
+    if (this.#inFlight === undefined) return reclaimed;
+    for (const entry of this.#inFlight.values()) {
+      if (entry.shareKey === shareKey && entry.qos === 1) reclaimed.push(entry);
+    }
+    for (const entry of reclaimed) this.#settle(entry);
+    return reclaimed;
+  }
+
+  /** Gives messages in flight bytes of their own, so that none keeps a read chunk alive for long. */
+  detachMessages(): void {
+    if (this.#inFlight === undefined) return;
+    for (const entry of this.#inFlight.values()) entry.message.detach();
+  }
+
+  onQueueReady(): void {
+    this.pump();
+  }
+
+  onDeadline(): void {
+    this.onExpired?.(this);
+  }
+}
+
+/** The QoS a delivery goes out with. */
+export function effectiveQos(message: Message, granted: Qos): Qos {
+  return message.qos < granted ? message.qos : granted;
+}

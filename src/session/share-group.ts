@@ -1,0 +1,152 @@
+import type { Message } from '../protocol/message.ts';
+import { createShareStrategy, type ShareStrategy } from '../router/share-group.ts';
+import type { GroupRecord, SubscriptionRecord } from '../store/store.ts';
+import type { SessionContext } from './context.ts';
+import { MessageQueue, type QueueOwner } from './message-queue.ts';
+import { NO_IDENTIFIERS, QueueEntry } from './queue-entry.ts';
+import { effectiveQos, type Session } from './session.ts';
+
+/**
+ * A shared subscription, section 4.8.2: the group owns the queue, and a member takes a message only when it can send it
+ * at once. So a slow or absent member holds nothing back, and what it has in flight with QoS 1 goes to another when it
+ * leaves.
+ */
+export class ShareGroup implements QueueOwner {
+  /** `share name/topic filter`. */
+  readonly shareKey: string;
+  /** The filter without `$share/name/`. */
+  readonly topicFilter: string;
+  readonly queue: MessageQueue;
+  /** Whether the store has a record of it. */
+  stored = false;
+  readonly #context: SessionContext;
+  readonly #members: Map<Session, SubscriptionRecord> = new Map();
+  #list: Session[] = [];
+  readonly #strategy: ShareStrategy<Session>;
+  #pumping = false;
+
+  constructor(context: SessionContext, record: GroupRecord) {
+    this.#context = context;
+    this.shareKey = record.shareKey;
+    this.topicFilter = record.shareKey.slice(record.shareKey.indexOf('/') + 1);
+    this.queue = new MessageQueue(context, this, record.queueId);
+    this.#strategy = createShareStrategy(context.settings.sharePolicy, context.random);
+  }
+
+  get name(): string {
+    return this.shareKey;
+  }
+
+  get size(): number {
+    return this.#list.length;
+  }
+
+  /** Whether its queue is stored: one of the members is. */
+  get durable(): boolean {
+    return this.#list.some((member) => member.durable);
+  }
+
+  /** Adds a member or changes its options. */
+  join(session: Session, subscription: SubscriptionRecord): void {
+    if (!this.#members.has(session)) this.#list = [...this.#list, session];
+    this.#members.set(session, subscription);
+    session.groups ??= new Set();
+    session.groups.add(this);
+    if (session.link !== undefined) this.onMemberOnline(session);
+  }
+
+  /** Takes a member out; unacknowledged QoS 1 messages go to the others [MQTT-4.8.2-6]. */
+  leave(session: Session): void {
+    this.#members.delete(session);
+    this.#list = this.#list.filter((member) => member !== session);
+    session.groups?.delete(this);
+    this.#strategy.removed(session);
+    if (this.#list.length > 0) this.#takeBack(session);
+    this.pump();
+  }
+
+  /** Delivers to one member, now or when one is able to. */
+  deliver(message: Message): void {
+    const { books } = this.#context;
+    books.owed += 1;
+    if (this.queue.waiting === 0) {
+      const member = this.#strategy.pick(this.#list, canSend);
+      if (member !== undefined) {
+        member.deliverShared(this.#entryFor(member, message));
+        return;
+      }
+    }
+    if (message.qos > 0) {
+      this.queue.push(new QueueEntry(message, message.qos, false, NO_IDENTIFIERS, this.shareKey));
+      return;
+    }
+    const connected = this.#list.some((member) => member.link !== undefined);
+    books.drop(this.shareKey, message.topicName, connected ? 'slow-reader' : 'offline');
+  }
+
+  /** Hands out what waits, as far as members are able to take it. */
+  pump(): void {
+    if (this.#pumping || this.queue.waiting === 0) return;
+    this.#pumping = true;
+    const now = this.#context.clock.now();
+    for (;;) {
+      const member = this.#strategy.pick(this.#list, canSend);
+      if (member === undefined) break;
+      const waiting = this.queue.shift(now);
+      if (waiting === undefined) break;
+      // Both in one batch: the message changes queues or it does not.
+      this.queue.remove(waiting);
+  member.deliverShared(this.#entryFor(member, waiting.message));
+    }
+    this.#pumping = false;
+  }
+
+  /** A member can take messages again: also those that an absent member has in flight. */
+  onMemberOnline(session: Session): void {
+    for (const member of this.#list) {
+      if (member !== session && member.link === undefined) this.#takeBack(member);
+    }
+    this.pump();
+  }
+
+  /** A member lost its connection: others, if there are any connected, get its unacknowledged QoS 1 messages. */
+  onMemberOffline(session: Session): void {
+    if (!this.#list.some((member) => member !== session && member.link !== undefined)) return;
+    this.#takeBack(session);
+    this.pump();
+  }
+
+  /** Gives up an entry the store had no room for. */
+  forget(entry: QueueEntry): void {
+    this.queue.forget(entry);
+    this.#context.books.drop(this.shareKey, entry.message.topicName, 'store-full');
+  }
+
+  onQueueReady(): void {
+    this.pump();
+  }
+
+  onInFlightRead(entry: QueueEntry): void {
+    throw new Error(`group queue ${this.queue.queueId} holds sequence ${entry.sequence} in flight`);
+  }
+
+  #takeBack(session: Session): void {
+    const entries = session.reclaim(this.shareKey);
+    for (let i = entries.length - 1; i >= 0; i--) {
+      const { message } = entries[i] as QueueEntry;
+      this.queue.pushFront(new QueueEntry(message, message.qos, false, NO_IDENTIFIERS, this.shareKey));
+    }
+  }
+
+  #entryFor(member: Session, message: Message): QueueEntry {
+    const subscription = this.#members.get(member) as SubscriptionRecord;
+    const { subscriptionIdentifier } = subscription;
+    const identifiers = subscriptionIdentifier === 0 ? NO_IDENTIFIERS : [subscriptionIdentifier];
+    const retain = message.retain && subscription.retainAsPublished;
+    return new QueueEntry(message, effectiveQos(message, subscription.qos), retain, identifiers, this.shareKey);
+  }
+}
+
+function canSend(member: Session): boolean {
+  return member.canSend;
+}

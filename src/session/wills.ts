@@ -1,0 +1,110 @@
+import type { Deadline } from '../lib/deadline-heap.ts';
+import type { Will } from '../protocol/packets.ts';
+import type { WillRecord } from '../store/store.ts';
+import type { SessionContext } from './context.ts';
+import type { Session } from './session.ts';
+
+/** Publishes a will that is due, and tells `Wills.forget` in the same turn. */
+export type PublishWill = (clientId: string, will: Will) => void;
+
+class PendingWill implements Deadline {
+  readonly clientId: string;
+  readonly will: Will;
+  readonly #onDue: (pending: PendingWill) => void;
+  at = 0;
+  index = -1;
+
+  constructor(clientId: string, will: Will, onDue: (pending: PendingWill) => void) {
+    this.clientId = clientId;
+    this.will = will;
+    this.#onDue = onDue;
+  }
+
+  onDeadline(): void {
+    this.#onDue(this);
+  }
+}
+
+/**
+ * Will messages from CONNECT until they are published or dropped, section 3.1.2.5; in the store as well, so that a
+ * crash of the broker is an unclean end for its clients, once.
+ *
+ *     armed --DISCONNECT 0x00--> gone
+ *     armed --connection lost--> due now, or pending for the will delay --session resumed--> gone
+ *                                                                       --session ended, delay over--> due
+ */
+export class Wills {
+  readonly #context: SessionContext;
+  readonly #publish: PublishWill;
+  readonly #wills: Map<string, PendingWill> = new Map();
+
+  constructor(context: SessionContext, publish: PublishWill) {
+    this.#context = context;
+    this.#publish = publish;
+  }
+
+  /** Wills armed or pending. */
+  get size(): number {
+    return this.#wills.size;
+  }
+
+  /** Stores the will of a new connection [MQTT-3.1.2-7]. @returns whether the store has something to flush. */
+  arm(clientId: string, will: Will | undefined): boolean {
+    if (will === undefined) return this.forget(clientId);
+    this.#add(clientId, will);
+    this.#context.writePath.add({ kind: 'will-put', record: { clientId, will, publishAt: Number.POSITIVE_INFINITY } });
+    return true;
+  }
+
+  /** Drops a will: clean end [MQTT-3.1.2-10], session resumed in time [MQTT-3.1.3-9], or published. */
+  forget(clientId: string): boolean {
+    const pending = this.#wills.get(clientId);
+    if (pending === undefined) return false;
+    this.#context.deadlines.cancel(pending);
+    this.#wills.delete(clientId);
+    this.#context.writePath.add({ kind: 'will-delete', clientId });
+    return true;
+  }
+
+  /** Whether this is still the will of the client. */
+  isCurrent(clientId: string, will: Will): boolean {
+    return this.#wills.get(clientId)?.will === will;
+  }
+
+  /** The connection ended without a clean DISCONNECT [MQTT-3.1.2-8]; the session, if it outlives it, is told. */
+  connectionLost(clientId: string, session: Session | undefined): void {
+    const pending = this.#wills.get(clientId);
+    if (pending === undefined) return;
+    const delay = pending.will.properties.willDelayInterval ?? 0;
+    if (delay === 0 || session === undefined) {
+      this.#publish(clientId, pending.will);
+      return;
+    }
+    const publishAt = this.#context.clock.now() + delay * 1000;
+    this.#context.deadlines.schedule(pending, publishAt);
+    this.#context.writePath.add({ kind: 'will-put', record: { clientId, will: pending.will, publishAt } });
+  }
+
+  /** The session ended: a will still pending is due now [MQTT-3.1.3-9]. */
+  sessionEnded(clientId: string): void {
+    const pending = this.#wills.get(clientId);
+    if (pending !== undefined && pending.index !== -1) this.#publish(clientId, pending.will);
+  }
+
+  /** Takes over the wills of before a restart: those of connections open then were cut by it. */
+  restore(records: readonly WillRecord[], sessionOf: (clientId: string) => Session | undefined): void {
+    for (const { clientId, will, publishAt } of records) {
+      const pending = this.#add(clientId, will);
+      if (publishAt === Number.POSITIVE_INFINITY) this.connectionLost(clientId, sessionOf(clientId));
+      else this.#context.deadlines.schedule(pending, publishAt);
+    }
+  }
+
+  #add(clientId: string, will: Will): PendingWill {
+    const old = this.#wills.get(clientId);
+    if (old !== undefined) this.#context.deadlines.cancel(old);
+    const pending = new PendingWill(clientId, will, (due) => this.#publish(due.clientId, due.will));
+    this.#wills.set(clientId, pending);
+    return pending;
+  }
+}

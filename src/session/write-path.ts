@@ -1,0 +1,226 @@
+import type { Clock, Timer } from '../lib/clock.ts';
+import { type Mutation, type Store, StoreFullError } from '../store/store.ts';
+import type { QueueEntry } from './queue-entry.ts';
+
+/** Told when what it waits for is durable. */
+export interface FlushWaiter {
+  /** Ticket it was registered for last; owned by the write path. */
+  waitingFor: number;
+  /** Every batch up to `flushed` is as durable as the store promises. */
+  onFlushed(flushed: number): void;
+  /** The batch `failed` found the store full: its publishes are undone, the rest of it goes with batch `retriedAs`. */
+  onStoreFull(failed: number, retriedAs: number): void;
+}
+
+/** What the write path tells its owner. */
+export interface WritePathOwner {
+  /** There is something to submit at the end of this tick. */
+  onWork(): void;
+  /** The store is broken: nothing may be acknowledged any more. */
+  onFatal(error: Error): void;
+  /** The entry could not be stored and must be given up. */
+  onEntryLost(entry: QueueEntry): void;
+}
+
+const FULL_PROBE_MS = 1000;
+
+/**
+ * The one ordered way into the store. Changes of a tick gather in the open batch; one batch is with the store at a
+ * time, so that all that arrives meanwhile shares the next flush (group commit), and what is enqueued and acknowledged
+ * meanwhile never reaches the disk.
+ *
+ *     add ... add | submit -> commit --flushed--> waiters told, next batch submitted
+ *     ticket n    | n+1 is open now
+ */
+export class WritePath {
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #owner: WritePathOwner;
+  readonly #minFreeBytes: number;
+  #open: (Mutation | undefined)[] = [];
+  #openCount = 0;
+  #openBytes = 0;
+  #waiters: FlushWaiter[] = [];
+  #committing = false;
+  #broken = false;
+  #full = false;
+  #probe: Timer | undefined;
+  #drains: { ticket: number; resolve: () => void }[] = [];
+  /** Ticket of the open batch. */
+  ticket = 2;
+  /** Every ticket up to this one is durable. */
+  flushed = 1;
+  /** Changes added so far; two readings tell whether something in between needs the store. */
+  added = 0;
+  /** Batches handed to the store. */
+  commits = 0;
+
+  constructor(store: Store, clock: Clock, minFreeBytes: number, owner: WritePathOwner) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#minFreeBytes = minFreeBytes;
+    this.#owner = owner;
+  }
+
+  /** Starts watching the free space. */
+  start(): void {
+    this.#probeSpace();
+  }
+
+  /** True while the store has no room: durable publishes are refused, what frees space goes on. */
+  get full(): boolean {
+    return this.#full;
+  }
+
+  /** Bytes of messages in the open batch; publishers are held back above a limit. */
+  get openBytes(): number {
+    return this.#openBytes;
+  }
+
+  /** Ticket to wait for so that everything added so far is durable; 0 when it is already. */
+  get barrier(): number {
+    if (this.#openCount > 0) return this.ticket;
+    return this.flushed >= this.ticket - 1 ? 0 : this.ticket - 1;
+  }
+
+  /** Adds one change to the open batch. */
+  add(mutation: Mutation): void {
+    if (this.#openCount === 0) this.#owner.onWork();
+    this.#open.push(mutation);
+    this.#openCount += 1;
+    this.added += 1;
+  }
+
+  /** Adds a new entry, or all of a changed one. */
+  putEntry(entry: QueueEntry): void {
+    entry.ticket = this.ticket;
+    entry.putIndex = this.#open.length;
+    this.#openBytes += entry.message.size;
+    this.add({ kind: 'queue-put', record: entry });
+  }
+
+  /** Records packetId and state of a stored entry; free of charge while its put is still in the open batch. */
+  changeEntry(entry: QueueEntry): void {
+    if (entry.ticket === this.ticket && entry.putIndex >= 0) return;
+    entry.ticket = this.ticket;
+    entry.putIndex = -1;
+    const { queueId, sequence, packetId, state } = entry;
+    this.add({ kind: 'queue-state', queueId, sequence, packetId, state });
+  }
+
+  /** Removes a stored entry; takes its put back while that is still in the open batch. */
+  deleteEntry(entry: QueueEntry): void {
+    if (entry.ticket === 0) return;
+    if (entry.ticket === this.ticket && entry.putIndex >= 0) {
+      this.#open[entry.putIndex] = undefined;
+      this.#openCount -= 1;
+    } else {
+      this.add({ kind: 'queue-delete', queueId: entry.queueId, sequence: entry.sequence });
+    }
+    entry.ticket = 0;
+    entry.putIndex = -1;
+  }
+
+  /** Has the waiter told once the ticket (the open one or one before) is durable. */
+  wait(waiter: FlushWaiter): void {
+    if (waiter.waitingFor === this.ticket) return;
+    if (this.#waiters.length === 0) this.#owner.onWork();
+    waiter.waitingFor = this.ticket;
+    this.#waiters.push(waiter);
+  }
+
+  /** Hands the open batch to the store, unless one is on its way: then it follows by itself. */
+  submit(): void {
+    if (this.#committing || this.#broken || (this.#openCount === 0 && this.#waiters.length === 0)) return;
+    const ticket = this.ticket;
+    const waiters = this.#waiters;
+    const batch: Mutation[] = [];
+    for (const mutation of this.#open) {
+      if (mutation === undefined) continue;
+      if (mutation.kind === 'queue-put') (mutation.record as QueueEntry).putIndex = -1;
+      batch.push(mutation);
+    }
+    this.ticket += 1;
+    this.#open = [];
+    this.#openCount = 0;
+    this.#openBytes = 0;
+    this.#waiters = [];
+    if (batch.length === 0) {
+      this.#settle(ticket, waiters);
+      return;
+    }
+    this.#committing = true;
+    this.commits += 1;
+    this.#store.commit(batch).then(
+      () => {
+        this.#committing = false;
+        this.#settle(ticket, waiters);
+        this.submit();
+      },
+      (error: unknown) => {
+        this.#committing = false;
+        if (error instanceof StoreFullError) this.#onFull(ticket, batch, waiters);
+        else this.#break(error);
+      },
+    );
+  }
+
+  /** Resolves once everything added so far is durable; never if the store breaks, which ends the broker. */
+  drained(): Promise<void> {
+    this.submit();
+    const ticket = this.barrier;
+    if (ticket === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#drains.push({ ticket, resolve }));
+  }
+
+  /** Stops the probe of the free space. */
+  close(): void {
+    this.#probe?.cancel();
+    this.#probe = undefined;
+  }
+
+  #settle(ticket: number, waiters: readonly FlushWaiter[]): void {
+    this.flushed = ticket;
+    for (const waiter of waiters) waiter.onFlushed(ticket);
+    while (this.#drains.length > 0 && (this.#drains[0] as { ticket: number }).ticket <= ticket) this.#drains.shift()?.resolve();
+  }
+
+  #break(error: unknown): void {
+    this.#broken = true;
+    this.#owner.onFatal(error instanceof Error ? error : new Error(String(error)));
+  }
+
+  /**
+   * Nothing of the batch was applied. What publishes wanted to add is given up and its publishers are told; everything
+   * else (removals, state, sessions, subscriptions) must not be lost and goes first in the open batch.
+   */
+  #onFull(ticket: number, batch: readonly Mutation[], waiters: readonly FlushWaiter[]): void {
+    this.#full = true;
+    const kept: Mutation[] = [];
+    const lost: QueueEntry[] = [];
+    for (const mutation of batch) {
+      if (mutation.kind === 'queue-put') lost.push(mutation.record as QueueEntry);
+      else if (mutation.kind !== 'inbound-put' && mutation.kind !== 'retained-put') kept.push(mutation);
+    }
+    const open = this.#open;
+    for (const mutation of open) {
+      if (mutation?.kind === 'queue-put') (mutation.record as QueueEntry).putIndex += kept.length;
+    }
+    this.#open = [...kept, ...open];
+    this.#openCount += kept.length;
+    this.flushed = ticket;
+    for (const drain of this.#drains) if (drain.ticket === ticket) drain.ticket = this.ticket;
+    for (const entry of lost) {
+      entry.ticket = 0;
+      this.#owner.onEntryLost(entry);
+    }
+    for (const waiter of waiters) waiter.onStoreFull(ticket, this.ticket);
+  }
+
+  #probeSpace(): void {
+    const free = this.#store.freeBytes();
+    this.#full = free < this.#minFreeBytes;
+    this.submit();
+    this.#probe = this.#clock.setTimeout(() => this.#probeSpace(), FULL_PROBE_MS);
+  }
+}

@@ -1,0 +1,41 @@
+import type { Traffic } from './connection/context.ts';
+import type { Outbox, OutboxScheduler } from './connection/outbox.ts';
+import type { Clock } from './lib/clock.ts';
+import type { WritePath } from './session/write-path.ts';
+
+/** The end of each turn of the loop: one write per socket that got something, one batch for the store. */
+export class Tick implements OutboxScheduler {
+  readonly #clock: Clock;
+  #outboxes: Outbox[] = [];
+  #scheduled = false;
+  /** Both are set by who makes them, before the first turn. */
+  writePath: WritePath | undefined = undefined;
+  traffic: Traffic | undefined = undefined;
+  readonly #run = (): void => {
+    this.#scheduled = false;
+    const outboxes = this.#outboxes;
+    this.#outboxes = [];
+    for (const outbox of outboxes) outbox.flush();
+    this.writePath?.submit();
+  };
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  schedule(outbox: Outbox): void {
+    this.#outboxes.push(outbox);
+    this.wake();
+  }
+
+  bytesSent(count: number): void {
+    if (this.traffic !== undefined) this.traffic.bytesSent += count;
+  }
+
+  /** Has the end of this turn looked after. */
+  wake(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    this.#clock.setImmediate(this.#run);
+  }
+}

@@ -1,0 +1,131 @@
+import type { Socket } from 'node:net';
+import type { RawData, WebSocket } from 'ws';
+import type { ByteStream, ByteStreamHandler } from './byte-stream.ts';
+import { afterSent, hasUnsent, peerAddress } from './node-stream.ts';
+
+/** Close codes of RFC 6455, section 7.4.1. */
+const NORMAL_CLOSURE = 1000;
+const UNSUPPORTED_DATA = 1003;
+/** Reported when the connection ended without a close frame; never sent. */
+const ABNORMAL_CLOSURE = 1006;
+
+/** Binary frames whatever the type of the data; made once. */
+const BINARY: { readonly binary: true } = { binary: true };
+
+/**
+ * A WebSocket as ByteStream: each write goes out as one binary frame, and the contents of the frames that come in are one
+ * stream of bytes, wherever the frames begin and end.
+ */
+export class WebSocketStream implements ByteStream {
+  readonly transport: string = 'websocket';
+  readonly #webSocket: WebSocket;
+  readonly #socket: Socket;
+  #handler: ByteStreamHandler | undefined;
+  #state: 'open' | 'refused' | 'destroyed' = 'open';
+  #paused = true;
+  /** Frames of an already read chunk that had to wait for the reader; undefined when none do. */
+  #held: Buffer[] | undefined;
+  #error: Error | undefined;
+  #awaitsDrain = false;
+
+  /** @param socket what the WebSocket runs on. */
+  constructor(webSocket: WebSocket, socket: Socket) {
+    this.#webSocket = webSocket;
+    this.#socket = socket;
+    webSocket.pause(); // until somebody attaches
+    webSocket.on('message', (data, isBinary) => this.#onMessage(data, isBinary));
+    webSocket.on('error', (error) => {
+      this.#error ??= error;
+    });
+    webSocket.on('close', (code) => this.#onClose(code));
+  }
+
+  get remoteAddress(): string {
+    return peerAddress(this.#socket);
+  }
+
+  attach(handler: ByteStreamHandler): void {
+    this.#handler = handler;
+    if (this.#webSocket.readyState === this.#webSocket.CLOSED) queueMicrotask(() => handler.onClose(this.#error));
+    else this.resume();
+  }
+
+  write(bytes: Uint8Array): boolean {
+    const webSocket = this.#webSocket;
+    // The peer may have gone a moment ago: what nobody can receive needs no draining.
+    if (webSocket.readyState !== webSocket.OPEN) return true;
+    webSocket.send(bytes, BINARY); // [MQTT-6.0.0-1]
+    if (!hasUnsent(this.#socket)) return true;
+    this.#watchDrain();
+    return false;
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.#webSocket.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    if (this.#held === undefined) this.#webSocket.resume();
+    else process.nextTick(() => this.#deliverHeld());
+  }
+
+  end(): void {
+    this.#webSocket.close(NORMAL_CLOSURE);
+  }
+
+  destroy(): void {
+    this.#state = 'destroyed';
+    this.#held = undefined;
+    this.#webSocket.terminate();
+  }
+
+  #watchDrain(): void {
+    if (this.#awaitsDrain) return;
+    this.#awaitsDrain = true;
+    afterSent(this.#socket, () => {
+      this.#awaitsDrain = false;
+      if (hasUnsent(this.#socket)) this.#watchDrain();
+      else this.#handler?.onDrain();
+    });
+  }
+
+  #deliverHeld(): void {
+    const held = this.#held ?? [];
+    let delivered = 0;
+    for (const frame of held) {
+      if (this.#paused || this.#state !== 'open') break;
+      delivered++;
+      this.#handler?.onBytes(frame);
+    }
+    this.#held = delivered < held.length && this.#state === 'open' ? held.slice(delivered) : undefined;
+    if (!this.#paused) this.#webSocket.resume();
+  }
+
+  #onMessage(data: RawData, isBinary: boolean): void {
+    if (this.#state !== 'open') return;
+    // All data comes as Buffer because `binaryType` is left at "nodebuffer".
+    if (!isBinary || !Buffer.isBuffer(data)) {
+      this.#state = 'refused';
+      this.#error = new Error('The peer sent a text frame; MQTT travels in binary frames only.');
+      this.#webSocket.close(UNSUPPORTED_DATA, 'MQTT travels in binary frames only'); // [MQTT-6.0.0-1]
+      return;
+    }
+    // [MQTT-6.0.0-2]: what is in the frames matters, not where they begin and end.
+    if (this.#paused || this.#held !== undefined) (this.#held ??= []).push(data);
+    else this.#handler?.onBytes(data);
+  }
+
+  #onClose(code: number): void {
+    const handler = this.#handler;
+    if (this.#state === 'open' && code === ABNORMAL_CLOSURE) {
+      this.#error ??= new Error('The connection ended without a close frame.');
+    } else if (this.#state === 'open') {
+      for (const frame of this.#held ?? []) handler?.onBytes(frame);
+      handler?.onEnd();
+    }
+    this.#state = 'destroyed';
+    handler?.onClose(this.#error);
+  }
+}
