@@ -75,7 +75,13 @@ export interface BrokerCounters {
     expired: number;
     dropped: Record<DropReason, number>;
   };
-  connections: { accepted: number; open: number; clients: number; maximum: number; ended: Record<DisconnectReason, number> };
+  connections: {
+    accepted: number;
+    open: number;
+    clients: number;
+    maximum: number;
+    ended: Record<DisconnectReason, number>;
+  };
   traffic: Traffic;
   sessions: number;
   subscriptions: number;
@@ -255,7 +261,8 @@ export class Broker implements EventSink {
 
   /** Publishes from inside. @returns once it is as durable as a client's acknowledgement would mean. @throws RangeError for an invalid topic name or a refusal for lack of room. */
   async publish(message: OutgoingMessage): Promise<void> {
-    if (!isValidTopicName(message.topicName)) throw new RangeError(`invalid topic name ${JSON.stringify(message.topicName)}`);
+    if (!isValidTopicName(message.topicName))
+      throw new RangeError(`invalid topic name ${JSON.stringify(message.topicName)}`);
     if (this.#state !== 'running') throw new Error('the broker is not running');
     const { topicName, qos = 0, retain = false, properties = {} } = message;
     const payload = typeof message.payload === 'string' ? Buffer.from(message.payload) : message.payload;
@@ -264,7 +271,8 @@ export class Broker implements EventSink {
     const reasonCode = this.#dispatcher.publish(
       new Message({ topicName, payload, qos, retain, properties: encodeForwardedProperties(properties), expiresAt }),
     );
-    if (reasonCode === ReasonCode.quotaExceeded) throw new RangeError(`no room for a message to ${JSON.stringify(topicName)}`);
+    if (reasonCode === ReasonCode.quotaExceeded)
+      throw new RangeError(`no room for a message to ${JSON.stringify(topicName)}`);
     if (this.hears('published')) this.emit('published', undefined, { topicName, payload, qos, retain, properties });
     if (qos > 0 && this.#writePath.added !== before) await this.#writePath.drained();
   }
@@ -276,7 +284,8 @@ export class Broker implements EventSink {
 
   /** Subscribes from inside, with QoS 0 or 1; retained messages come first. @returns what ends it. @throws RangeError for an invalid topic filter. */
   subscribe(topicFilter: string, listener: MessageListener, options: { qos?: 0 | 1 } = {}): () => void {
-    if (parseTopicFilter(topicFilter) === undefined) throw new RangeError(`invalid topic filter ${JSON.stringify(topicFilter)}`);
+    if (parseTopicFilter(topicFilter) === undefined)
+      throw new RangeError(`invalid topic filter ${JSON.stringify(topicFilter)}`);
     const clientId = `${LOCAL_PREFIX}${this.#nextLocal++}`;
     const request = { clientId, epoch: 0, cleanStart: true, sessionExpiryInterval: 0, username: '' };
     const { session } = this.#registry.open(request);
@@ -284,7 +293,14 @@ export class Broker implements EventSink {
       this.#logger.error('a listener of the embedding program failed', { error: String(error) });
     });
     link.session = session;
-    const record = { topicFilter, qos: options.qos ?? 0, noLocal: false, retainAsPublished: false, retainHandling: 0, subscriptionIdentifier: 0 } as const;
+    const record = {
+      topicFilter,
+      qos: options.qos ?? 0,
+      noLocal: false,
+      retainAsPublished: false,
+      retainHandling: 0,
+      subscriptionIdentifier: 0,
+    } as const;
     this.#registry.subscribe(session, record);
     const source = { retained: this.#retained.trie, subscriptions: this.#registry.subscriptions };
     if (!topicFilter.startsWith('$share/')) session.replays = [new RetainedReplay(this.#session, source, [record])];
@@ -295,7 +311,11 @@ export class Broker implements EventSink {
   }
 
   /** Ends the connection of a client, telling an MQTT 5.0 one the reason. @returns whether there was one. */
-  disconnect(clientId: string, reasonCode: ReasonCode = ReasonCode.administrativeAction, reason = 'ended by the administrator'): boolean {
+  disconnect(
+    clientId: string,
+    reasonCode: ReasonCode = ReasonCode.administrativeAction,
+    reason = 'ended by the administrator',
+  ): boolean {
     const connection = this.#connections.owner(clientId);
     connection?.close(reasonCode, reason);
     return connection !== undefined;
@@ -307,7 +327,17 @@ export class Broker implements EventSink {
     const { accepted, size, clients, maximum, ended } = this.#connections;
     const byReason = Object.fromEntries(DISCONNECT_REASONS.map((reason) => [reason, ended.get(reason) ?? 0]));
     return {
-      messages: { received, withoutTaker, refused, owed, restored, delivered, queued, expired, dropped: { ...dropped } },
+      messages: {
+        received,
+        withoutTaker,
+        refused,
+        owed,
+        restored,
+        delivered,
+        queued,
+        expired,
+        dropped: { ...dropped },
+      },
       connections: { accepted, open: size, clients, maximum, ended: byReason as Record<DisconnectReason, number> },
       traffic: { ...this.#context.traffic },
       sessions: this.#registry.size,
@@ -353,7 +383,8 @@ export class Broker implements EventSink {
     for (const listener of this.listeners) await listener.close();
     this.#sys.close();
     if (!failed) await this.#withinDrainTime(this.#writePath.drained());
-    for (const connection of [...this.#connections]) connection.close(ReasonCode.serverShuttingDown, 'the server is shutting down');
+    for (const connection of [...this.#connections])
+      connection.close(ReasonCode.serverShuttingDown, 'the server is shutting down');
     await this.#withinDrainTime(this.#connections.empty());
     for (const connection of [...this.#connections]) connection.stream.destroy();
     if (!failed) await this.#withinDrainTime(this.#writePath.drained());
@@ -381,7 +412,9 @@ export class Broker implements EventSink {
     if (this.#state === 'failed' || this.#state === 'closed') return;
     this.#state = 'failed';
     const fatal = error instanceof Error ? error : new Error(String(error));
-    this.#logger.error('the broker cannot keep its promises any more and ends', { error: fatal.stack ?? fatal.message });
+    this.#logger.error('the broker cannot keep its promises any more and ends', {
+      error: fatal.stack ?? fatal.message,
+    });
     for (const connection of [...this.#connections]) connection.stream.destroy();
     this.emit('fatal', fatal);
     this.#onFatal(fatal);
@@ -394,11 +427,20 @@ export class Broker implements EventSink {
   }
 
   #publishWill(clientId: string, will: Will): void {
-    const client: ClientInfo = { clientId, username: this.#registry.get(clientId)?.username ?? '', protocolVersion: 5, remoteAddress: '', transport: '' };
+    const client: ClientInfo = {
+      clientId,
+      username: this.#registry.get(clientId)?.username ?? '',
+      protocolVersion: 5,
+      remoteAddress: '',
+      transport: '',
+    };
     const { topicName, qos, retain } = will;
     const verdict = authorize(this.#context, client, { action: 'will', topic: topicName, qos, retain });
     if (verdict instanceof Promise) {
-      verdict.then((refusal) => this.#finishWill(clientId, will, refusal === undefined), (error: unknown) => this.#fail(error));
+      verdict.then(
+        (refusal) => this.#finishWill(clientId, will, refusal === undefined),
+        (error: unknown) => this.#fail(error),
+      );
     } else this.#finishWill(clientId, will, verdict === undefined);
   }
 
@@ -408,7 +450,9 @@ export class Broker implements EventSink {
     if (allowed) {
       const { topicName, payload, qos, retain, properties } = will;
       const fields = { topicName, payload, qos, retain, properties: encodeForwardedProperties(properties) };
-      this.#dispatcher.publish(new Message({ ...fields, expiresAt: this.#expiryOf(properties), publisherId: clientId }));
+      this.#dispatcher.publish(
+        new Message({ ...fields, expiresAt: this.#expiryOf(properties), publisherId: clientId }),
+      );
       this.emit('willPublished', clientId, will);
     } else this.#logger.warn('will refused', { client: clientId, topic: will.topicName });
     // In the same batch as what it was routed to: published once, also across a crash.
@@ -421,7 +465,8 @@ export class Broker implements EventSink {
 
   #sweepLater(): void {
     this.#sweep = this.#clock.setTimeout(() => {
-      for (const { session } of this.#connections) if (session !== undefined && session.inFlightCount > 0) session.detachMessages();
+      for (const { session } of this.#connections)
+        if (session !== undefined && session.inFlightCount > 0) session.detachMessages();
       this.#sweepLater();
     }, SWEEP_MS);
   }

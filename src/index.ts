@@ -30,6 +30,14 @@ export { ConfigError } from './config.ts';
 export type * from './hooks/hooks.ts';
 export type { Logger } from './lib/logger.ts';
 export type { MessageListener } from './local-subscription.ts';
-export type { AuthPacket, ConnectPacket, Properties, ProtocolVersion, Qos, UserProperty, Will } from './protocol/packets.ts';
+export type {
+  AuthPacket,
+  ConnectPacket,
+  Properties,
+  ProtocolVersion,
+  Qos,
+  UserProperty,
+  Will,
+} from './protocol/packets.ts';
 export { ReasonCode } from './protocol/reason-codes.ts';
 export { StoreError } from './store/store.ts';

@@ -8,7 +8,11 @@ import { listenWebSocket } from './transport/websocket.ts';
  * Opens every listener that the configuration turns on; when one fails those already open are closed again.
  * @throws the error of the one that failed.
  */
-export async function openListeners(config: Config, onStream: OnStream, onError: (error: Error) => void): Promise<Listener[]> {
+export async function openListeners(
+  config: Config,
+  onStream: OnStream,
+  onError: (error: Error) => void,
+): Promise<Listener[]> {
   const { tcp, websocket, unix } = config.listeners;
   const listeners: Listener[] = [];
   try {

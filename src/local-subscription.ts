@@ -31,7 +31,12 @@ export class LocalSubscription implements Link {
   }
 
   sendPublish(message: Message, qos: Qos, retain: boolean, _dup: boolean, packetId: number): boolean {
-    const heard = { ...hookMessageOf(message, this.#clock.now()), payload: new Uint8Array(message.payload), qos, retain };
+    const heard = {
+      ...hookMessageOf(message, this.#clock.now()),
+      payload: new Uint8Array(message.payload),
+      qos,
+      retain,
+    };
     this.#waiting.push({ message: heard, packetId });
     if (!this.#scheduled) {
       this.#scheduled = true;

@@ -48,7 +48,12 @@ export class SysTopics {
   #last: SysFigures | undefined = undefined;
   #timer: Timer | undefined = undefined;
 
-  constructor(clock: Clock, intervalSeconds: number, read: () => SysFigures, publish: (topicName: string, payload: string) => void) {
+  constructor(
+    clock: Clock,
+    intervalSeconds: number,
+    read: () => SysFigures,
+    publish: (topicName: string, payload: string) => void,
+  ) {
     this.#clock = clock;
     this.#intervalMs = intervalSeconds * 1000;
     this.#read = read;

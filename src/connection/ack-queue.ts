@@ -49,7 +49,12 @@ export class AckQueue {
    * undefined; the others wait for `retriedAs`.
    * @returns the packet ids of those undone, with their types.
    */
-  undo(failed: number, retriedAs: number, isUndone: (type: number) => boolean, reasonCode: number | undefined): { type: number; packetId: number }[] {
+  undo(
+    failed: number,
+    retriedAs: number,
+    isUndone: (type: number) => boolean,
+    reasonCode: number | undefined,
+  ): { type: number; packetId: number }[] {
     const undone: { type: number; packetId: number }[] = [];
     const tickets: number[] = [];
     const acks: number[] = [];

@@ -234,10 +234,22 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
     this.session?.pump();
   }
 
-  sendPublish(message: Message, qos: Qos, retain: boolean, dup: boolean, packetId: number, identifiers: readonly number[]): boolean {
+  sendPublish(
+    message: Message,
+    qos: Qos,
+    retain: boolean,
+    dup: boolean,
+    packetId: number,
+    identifiers: readonly number[],
+  ): boolean {
     const { traffic } = this.context;
     // Where nothing belongs to this delivery alone, the bytes are the same for all takers.
-    if (!dup && identifiers.length === 0 && this.outgoingAliases === undefined && message.expiresAt === Number.POSITIVE_INFINITY) {
+    if (
+      !dup &&
+      identifiers.length === 0 &&
+      this.outgoingAliases === undefined &&
+      message.expiresAt === Number.POSITIVE_INFINITY
+    ) {
       const key = frameKeyOf(this.version, qos, retain);
       if (message.frameKey !== key) this.#encodeFrame(message, qos, retain, key);
       const { frameBytes, frameStart, frameEnd } = message;
@@ -274,9 +286,19 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
     message.frameKey = key;
   }
 
-  #sendOwnPublish(message: Message, qos: Qos, retain: boolean, dup: boolean, packetId: number, identifiers: readonly number[]): boolean {
+  #sendOwnPublish(
+    message: Message,
+    qos: Qos,
+    retain: boolean,
+    dup: boolean,
+    packetId: number,
+    identifiers: readonly number[],
+  ): boolean {
     const { version, outgoingAliases: aliases } = this;
-    const expiry = message.expiresAt === Number.POSITIVE_INFINITY ? -1 : Math.max(0, Math.ceil((message.expiresAt - this.context.clock.now()) / 1000)); // [MQTT-3.3.2-6]
+    const expiry =
+      message.expiresAt === Number.POSITIVE_INFINITY
+        ? -1
+        : Math.max(0, Math.ceil((message.expiresAt - this.context.clock.now()) / 1000)); // [MQTT-3.3.2-6]
     let alias = aliases?.known(message.topicName) ?? 0;
     const omitTopic = alias !== 0;
     let length = publishLength(message, version, qos, alias, omitTopic, expiry, identifiers);
@@ -287,7 +309,20 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
       if (alias !== 0) length = publishLength(message, version, qos, alias, false, expiry, identifiers);
     }
     const at = this.outbox.reserve(length);
-    encodePublish(this.outbox.buffer, at, message, version, qos, retain, dup, packetId, alias, omitTopic, expiry, identifiers);
+    encodePublish(
+      this.outbox.buffer,
+      at,
+      message,
+      version,
+      qos,
+      retain,
+      dup,
+      packetId,
+      alias,
+      omitTopic,
+      expiry,
+      identifiers,
+    );
     return true;
   }
 
@@ -374,7 +409,8 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
     this.state = 'connected';
     this.framer.maximumPacketSize = this.context.settings.maximumPacketSize;
     this.context.connections.settled(this);
-    if (this.keepAliveLimitMs > 0) this.context.deadlines.schedule(this, this.context.clock.now() + this.keepAliveLimitMs);
+    if (this.keepAliveLimitMs > 0)
+      this.context.deadlines.schedule(this, this.context.clock.now() + this.keepAliveLimitMs);
     else this.context.deadlines.cancel(this);
     session.attach(this);
   }
@@ -440,7 +476,8 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
     if (state === 'closing' || state === 'closed') return;
     if (state === 'connected') {
       if (this.version === 5) {
-        const properties = serverReference === undefined ? { reasonString: reason } : { reasonString: reason, serverReference };
+        const properties =
+          serverReference === undefined ? { reasonString: reason } : { reasonString: reason, serverReference };
         this.send({ type: PacketType.disconnect, reasonCode, properties });
       }
     } else {

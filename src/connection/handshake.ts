@@ -1,5 +1,11 @@
 import type { AuthenticateResult, AuthExchange, ClientInfo, Refusal } from '../hooks/hooks.ts';
-import { type AuthPacket, type ConnectPacket, PacketType, type Properties, type UserProperty } from '../protocol/packets.ts';
+import {
+  type AuthPacket,
+  type ConnectPacket,
+  PacketType,
+  type Properties,
+  type UserProperty,
+} from '../protocol/packets.ts';
 import { ConnectReturnCode, ReasonCode } from '../protocol/reason-codes.ts';
 import { isValidTopicName } from '../protocol/topic.ts';
 import { NEVER_EXPIRES } from '../session/session.ts';
@@ -35,7 +41,7 @@ const STEPS: readonly Step[] = [
 ];
 
 /** CONNECT to CONNACK, section 3.1.4: the steps in order, none of which the packets behind CONNECT can overtake. */
-export async function handshake(connection: Connection, packet: ConnectPacket): Promise<void> {
+export async function onConnect(connection: Connection, packet: ConnectPacket): Promise<void> {
   connection.state = 'handshaking';
   connection.version = packet.protocolVersion;
   const { clientId, username, protocolVersion } = packet;
@@ -89,10 +95,12 @@ function takeTerms(handshake: Handshake): Refusal | undefined {
   const { packet, connection } = handshake;
   const { settings, session } = connection.context;
   const { properties } = packet;
-  const requested = packet.protocolVersion === 5 ? (properties.sessionExpiryInterval ?? 0) : packet.cleanStart ? 0 : NEVER_EXPIRES;
+  const requested =
+    packet.protocolVersion === 5 ? (properties.sessionExpiryInterval ?? 0) : packet.cleanStart ? 0 : NEVER_EXPIRES;
   handshake.sessionExpiryInterval = Math.min(requested, session.settings.sessionExpiryIntervalMax);
   connection.connectExpiryInterval = requested;
-  connection.receiveMaximum = properties.receiveMaximum ?? (packet.protocolVersion === 5 ? 65_535 : session.settings.inFlightMessagesMax);
+  connection.receiveMaximum =
+    properties.receiveMaximum ?? (packet.protocolVersion === 5 ? 65_535 : session.settings.inFlightMessagesMax);
   connection.maximumPacketSize = properties.maximumPacketSize ?? Number.POSITIVE_INFINITY;
   connection.requestProblemInformation = properties.requestProblemInformation ?? true;
   const aliases = Math.min(properties.topicAliasMaximum ?? 0, settings.topicAliasMaximumOutgoing); // [MQTT-3.1.2-26], [MQTT-3.1.2-27]
@@ -120,7 +128,9 @@ async function authenticate(handshake: Handshake): Promise<Refusal | undefined> 
     const result = await hooks.authenticate(handshake.client, packet);
     return takeResult(handshake, result);
   } catch (error) {
-    logger.error('the authenticate hook failed: refused', { error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+    logger.error('the authenticate hook failed: refused', {
+      error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    });
     return { reasonCode: ReasonCode.implementationSpecificError, reasonString: 'authentication failed' };
   }
 }
@@ -137,7 +147,11 @@ async function exchangeAuth(handshake: Handshake): Promise<Refusal | undefined> 
   const { connection } = handshake;
   const exchange = connection.context.hooks.startAuthExchange?.(connection.authenticationMethod, handshake.client);
   // [MQTT-4.12.0-1]
-  if (exchange === undefined) return { reasonCode: ReasonCode.badAuthenticationMethod, reasonString: 'the Authentication Method is not supported' };
+  if (exchange === undefined)
+    return {
+      reasonCode: ReasonCode.badAuthenticationMethod,
+      reasonString: 'the Authentication Method is not supported',
+    };
   return runExchange(handshake, exchange);
 }
 
@@ -167,17 +181,26 @@ function checkWill({ packet, connection }: Handshake): Refusal | undefined {
   const { will } = packet;
   const { settings } = connection.context;
   if (will === undefined) return undefined;
-  if (!isValidTopicName(will.topicName)) return { reasonCode: ReasonCode.topicNameInvalid, reasonString: 'the topic name of the will is not valid' };
-  if (will.topicName.startsWith('$SYS/')) return { reasonCode: ReasonCode.notAuthorized, reasonString: "topics below $SYS are the broker's" };
-  if (will.qos > settings.maximumQos) return { reasonCode: ReasonCode.qosNotSupported, reasonString: 'the QoS of the will is above limits.maximumQos' };
-  if (will.retain && !settings.retainAvailable) return { reasonCode: ReasonCode.retainNotSupported, reasonString: 'retained messages are turned off' };
+  if (!isValidTopicName(will.topicName))
+    return { reasonCode: ReasonCode.topicNameInvalid, reasonString: 'the topic name of the will is not valid' };
+  if (will.topicName.startsWith('$SYS/'))
+    return { reasonCode: ReasonCode.notAuthorized, reasonString: "topics below $SYS are the broker's" };
+  if (will.qos > settings.maximumQos)
+    return { reasonCode: ReasonCode.qosNotSupported, reasonString: 'the QoS of the will is above limits.maximumQos' };
+  if (will.retain && !settings.retainAvailable)
+    return { reasonCode: ReasonCode.retainNotSupported, reasonString: 'retained messages are turned off' };
   return undefined;
 }
 
 async function authorizeWill({ packet, connection, client }: Handshake): Promise<Refusal | undefined> {
   const { will } = packet;
   if (will === undefined) return undefined;
-  return authorize(connection.context, client, { action: 'will', topic: will.topicName, qos: will.qos, retain: will.retain });
+  return authorize(connection.context, client, {
+    action: 'will',
+    topic: will.topicName,
+    qos: will.qos,
+    retain: will.retain,
+  });
 }
 
 /** Takes the client id over from whoever has it, finds its session, and sends CONNACK once that is durable. */
@@ -197,7 +220,13 @@ async function openSession(handshake: Handshake): Promise<Refusal | undefined> {
   connections.owner(clientId)?.close(ReasonCode.sessionTakenOver, 'another connection uses this client id');
   const before = writePath.added;
   const { sessionExpiryInterval } = handshake;
-  const { session, sessionPresent } = registry.open({ clientId, epoch, cleanStart: packet.cleanStart, sessionExpiryInterval, username });
+  const { session, sessionPresent } = registry.open({
+    clientId,
+    epoch,
+    cleanStart: packet.cleanStart,
+    sessionExpiryInterval,
+    username,
+  });
   connection.client = client;
   connection.session = session;
   connections.own(clientId, connection);
@@ -205,9 +234,19 @@ async function openSession(handshake: Handshake): Promise<Refusal | undefined> {
   const ticket = writePath.added === before ? 0 : writePath.ticket;
   await new Promise<void>((resolve) => connection.onceDurable(ticket, resolve));
   if (isOver(connection)) return undefined;
-  connection.send({ type: PacketType.connack, sessionPresent, reasonCode: ReasonCode.success, properties: connackProperties(handshake) });
+  connection.send({
+    type: PacketType.connack,
+    sessionPresent,
+    reasonCode: ReasonCode.success,
+    properties: connackProperties(handshake),
+  });
   connection.establish(session);
-  context.logger.info('client connected', { client: clientId, remote: client.remoteAddress, version: client.protocolVersion, sessionPresent });
+  context.logger.info('client connected', {
+    client: clientId,
+    remote: client.remoteAddress,
+    version: client.protocolVersion,
+    sessionPresent,
+  });
   context.events.emit('clientConnected', client, sessionPresent);
   return undefined;
 }
@@ -218,7 +257,8 @@ function connackProperties(handshake: Handshake): Properties {
   const { settings } = connection.context;
   const properties: Properties = {};
   if (packet.protocolVersion < 5) return properties;
-  if (handshake.sessionExpiryInterval !== connection.connectExpiryInterval) properties.sessionExpiryInterval = handshake.sessionExpiryInterval;
+  if (handshake.sessionExpiryInterval !== connection.connectExpiryInterval)
+    properties.sessionExpiryInterval = handshake.sessionExpiryInterval;
   if (settings.receiveMaximum < 65_535) properties.receiveMaximum = settings.receiveMaximum;
   if (settings.maximumQos < 2) properties.maximumQos = settings.maximumQos as 0 | 1; // [MQTT-3.2.2-9]
   if (!settings.retainAvailable) properties.retainAvailable = false;
@@ -232,7 +272,8 @@ function connackProperties(handshake: Handshake): Properties {
   const keepAlive = grantedKeepAlive(handshake);
   if (keepAlive !== packet.keepAlive) properties.serverKeepAlive = keepAlive; // [MQTT-3.2.2-21], [MQTT-3.2.2-22]
   // [MQTT-3.1.2-28] only on request
-  if (packet.properties.requestResponseInformation === true && settings.responseInformation !== '') properties.responseInformation = settings.responseInformation;
+  if (packet.properties.requestResponseInformation === true && settings.responseInformation !== '')
+    properties.responseInformation = settings.responseInformation;
   if (connection.authenticationMethod !== '') {
     properties.authenticationMethod = connection.authenticationMethod;
     if (handshake.authenticationData !== undefined) properties.authenticationData = handshake.authenticationData;
@@ -241,8 +282,14 @@ function connackProperties(handshake: Handshake): Properties {
 }
 
 /** Says no to a connection that is not established: by CONNACK where one is due [MQTT-3.1.4-2], [MQTT-3.2.2-6]. */
-export function refuseConnect(connection: Connection, reasonCode: number, reason: string, serverReference?: string): void {
-  if (connection.state === 'new' && reasonCode !== ReasonCode.unsupportedProtocolVersion && !connection.knowsVersion) return;
+export function refuseConnect(
+  connection: Connection,
+  reasonCode: number,
+  reason: string,
+  serverReference?: string,
+): void {
+  if (connection.state === 'new' && reasonCode !== ReasonCode.unsupportedProtocolVersion && !connection.knowsVersion)
+    return;
   if (connection.version === 5) {
     const properties: Properties = { reasonString: reason };
     if (serverReference !== undefined) properties.serverReference = serverReference;
@@ -251,7 +298,8 @@ export function refuseConnect(connection: Connection, reasonCode: number, reason
   }
   const returnCode = returnCodeOf(reasonCode);
   // [v3 MQTT-3.2.2-6] where none of the codes fits, the connection is closed without
-  if (returnCode !== undefined) connection.send({ type: PacketType.connack, sessionPresent: false, reasonCode: returnCode, properties: {} });
+  if (returnCode !== undefined)
+    connection.send({ type: PacketType.connack, sessionPresent: false, reasonCode: returnCode, properties: {} });
 }
 
 /** The nearest CONNACK return code of 3.x; undefined for none. */

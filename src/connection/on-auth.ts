@@ -14,11 +14,19 @@ export async function onAuth(connection: Connection, packet: AuthPacket): Promis
   const method = packet.properties.authenticationMethod ?? '';
   // [MQTT-4.12.0-5], [MQTT-4.12.1-1] the method is the one of CONNECT
   if (connection.authenticationMethod === '' || method !== connection.authenticationMethod) {
-    throw new ProtocolError(ReasonCode.protocolError, 'AUTH with another Authentication Method than CONNECT', 'MQTT-4.12.1-1');
+    throw new ProtocolError(
+      ReasonCode.protocolError,
+      'AUTH with another Authentication Method than CONNECT',
+      'MQTT-4.12.1-1',
+    );
   }
   if (packet.reasonCode === ReasonCode.reAuthenticate) {
     const exchange = connection.context.hooks.startAuthExchange?.(method, connection.client as ClientInfo);
-    if (exchange === undefined) throw new ProtocolError(ReasonCode.badAuthenticationMethod, 'the Authentication Method is not supported any more');
+    if (exchange === undefined)
+      throw new ProtocolError(
+        ReasonCode.badAuthenticationMethod,
+        'the Authentication Method is not supported any more',
+      );
     connection.reAuthentication = { exchange };
   } else if (connection.reAuthentication === undefined || packet.reasonCode !== ReasonCode.continueAuthentication) {
     throw new ProtocolError(ReasonCode.protocolError, 'AUTH outside of an authentication exchange');

@@ -10,7 +10,11 @@ export function onDisconnect(connection: Connection, packet: DisconnectPacket): 
   if (sessionExpiryInterval !== undefined) {
     // [MQTT-3.14.2-2] what counts is what CONNECT said
     if (connection.connectExpiryInterval === 0 && sessionExpiryInterval > 0) {
-      throw new ProtocolError(ReasonCode.protocolError, 'a session that was to end with its connection cannot be given an expiry', 'MQTT-3.14.2-2');
+      throw new ProtocolError(
+        ReasonCode.protocolError,
+        'a session that was to end with its connection cannot be given an expiry',
+        'MQTT-3.14.2-2',
+      );
     }
     const { sessionExpiryIntervalMax } = connection.context.session.settings;
     (connection.session as Session).sessionExpiryInterval = Math.min(sessionExpiryInterval, sessionExpiryIntervalMax);

@@ -4,7 +4,7 @@ import type { Framer } from '../protocol/framer.ts';
 import { PacketType } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import type { Connection } from './connection.ts';
-import { handshake } from './handshake.ts';
+import { onConnect } from './handshake.ts';
 import { onAck } from './on-ack.ts';
 import { onAuth } from './on-auth.ts';
 import { onDisconnect } from './on-disconnect.ts';
@@ -68,8 +68,9 @@ function beforeConnected(connection: Connection, framer: Framer): Promise<void> 
     return undefined;
   }
   // [MQTT-3.1.0-1] [v3 MQTT-3.1.0-1]
-  if (type !== PacketType.connect) throw new ProtocolError(ReasonCode.protocolError, 'the first packet has to be CONNECT', 'MQTT-3.1.0-1');
+  if (type !== PacketType.connect)
+    throw new ProtocolError(ReasonCode.protocolError, 'the first packet has to be CONNECT', 'MQTT-3.1.0-1');
   const packet = decodePacket(framer, connection.version);
   if (packet.type !== PacketType.connect) throw new Error('decodePacket disagrees with the header');
-  return handshake(connection, packet);
+  return onConnect(connection, packet);
 }

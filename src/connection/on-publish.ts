@@ -4,7 +4,14 @@ import { ProtocolError } from '../protocol/errors.ts';
 import type { Framer } from '../protocol/framer.ts';
 import { Message } from '../protocol/message.ts';
 import { PacketType } from '../protocol/packets.ts';
-import { decodePublish, decodeTopicName, encodeForwardedProperties, messageOf, type PublishFrame, propertiesOf } from '../protocol/publish.ts';
+import {
+  decodePublish,
+  decodeTopicName,
+  encodeForwardedProperties,
+  messageOf,
+  type PublishFrame,
+  propertiesOf,
+} from '../protocol/publish.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { isValidTopicName, topicLevels } from '../protocol/topic.ts';
 import type { Session } from '../session/session.ts';
@@ -30,7 +37,11 @@ export function onPublish(connection: Connection, framer: Framer): Promise<void>
   const topicName = topicNameOf(connection, frame);
   checkSwitches(connection, frame);
   if (qos > 0 && !admit(connection, qos, packetId)) return undefined;
-  if (frame.payloadFormatIndicator === 1 && context.settings.checkPayloadFormat && !isUtf8(frame.buffer.subarray(frame.payloadStart, frame.payloadEnd))) {
+  if (
+    frame.payloadFormatIndicator === 1 &&
+    context.settings.checkPayloadFormat &&
+    !isUtf8(frame.buffer.subarray(frame.payloadStart, frame.payloadEnd))
+  ) {
     refuse(connection, { qos, packetId }, ReasonCode.payloadFormatInvalid); // section 3.3.2.3.2
     return undefined;
   }
@@ -66,7 +77,11 @@ function topicNameOf(connection: Connection, frame: PublishFrame): string {
   if (topicAlias !== 0) {
     // [MQTT-3.3.2-9]
     if (topicAlias > connection.context.settings.topicAliasMaximum) {
-      throw new ProtocolError(ReasonCode.topicAliasInvalid, `topic alias ${topicAlias} is above the maximum`, 'MQTT-3.3.2-9');
+      throw new ProtocolError(
+        ReasonCode.topicAliasInvalid,
+        `topic alias ${topicAlias} is above the maximum`,
+        'MQTT-3.3.2-9',
+      );
     }
     connection.incomingAliases ??= new Map();
     connection.incomingAliases.set(topicAlias, topicName);
@@ -99,7 +114,11 @@ function admit(connection: Connection, qos: number, packetId: number): boolean {
   connection.unfinishedPublishes += 1;
   // [MQTT-3.3.4-7], [MQTT-3.3.4-8]; 3.x knows no such limit, it is held back instead.
   if (connection.version === 5 && connection.unfinishedPublishes > connection.context.settings.receiveMaximum) {
-    throw new ProtocolError(ReasonCode.receiveMaximumExceeded, 'more unacknowledged publishes than Receive Maximum', 'MQTT-3.3.4-7');
+    throw new ProtocolError(
+      ReasonCode.receiveMaximumExceeded,
+      'more unacknowledged publishes than Receive Maximum',
+      'MQTT-3.3.4-7',
+    );
   }
   return true;
 }
@@ -111,7 +130,8 @@ function route(connection: Connection, message: Message, packetId: number): void
   const { qos } = message;
   const before = writePath.added;
   const reasonCode = context.dispatcher.publish(message);
-  if (context.events.hears('published')) context.events.emit('published', connection.client, hookMessageOf(message, connection.now));
+  if (context.events.hears('published'))
+    context.events.emit('published', connection.client, hookMessageOf(message, connection.now));
   if (qos === 0) return;
   if (reasonCode === ReasonCode.quotaExceeded) {
     refuse(connection, { qos, packetId }, reasonCode);
@@ -150,15 +170,28 @@ function refuse(connection: Connection, publication: Publication, reasonCode: nu
 function askHooks(connection: Connection, client: ClientInfo, message: Message, packetId: number): Awaitable<void> {
   const { qos, topicName } = message;
   if (topicName.startsWith(BROKER_TOPICS)) {
-    deny(connection, message, packetId, { reasonCode: ReasonCode.notAuthorized, reasonString: 'topics below $SYS are the broker\'s' });
+    deny(connection, message, packetId, {
+      reasonCode: ReasonCode.notAuthorized,
+      reasonString: "topics below $SYS are the broker's",
+    });
     return undefined;
   }
-  const verdict = authorize(connection.context, client, { action: 'publish', topic: topicName, qos, retain: message.retain });
+  const verdict = authorize(connection.context, client, {
+    action: 'publish',
+    topic: topicName,
+    qos,
+    retain: message.retain,
+  });
   if (verdict instanceof Promise) return verdict.then((late) => afterRights(connection, message, packetId, late));
   return afterRights(connection, message, packetId, verdict);
 }
 
-function afterRights(connection: Connection, message: Message, packetId: number, verdict: Refusal | undefined): Awaitable<void> {
+function afterRights(
+  connection: Connection,
+  message: Message,
+  packetId: number,
+  verdict: Refusal | undefined,
+): Awaitable<void> {
   if (verdict !== undefined) {
     deny(connection, message, packetId, verdict);
     return undefined;
@@ -174,7 +207,12 @@ function afterRights(connection: Connection, message: Message, packetId: number,
   return undefined;
 }
 
-function afterChange(connection: Connection, message: Message, packetId: number, changed: HookMessage | Refusal | undefined): void {
+function afterChange(
+  connection: Connection,
+  message: Message,
+  packetId: number,
+  changed: HookMessage | Refusal | undefined,
+): void {
   if (changed === undefined) {
     route(connection, message, packetId);
     return;
@@ -183,19 +221,36 @@ function afterChange(connection: Connection, message: Message, packetId: number,
     deny(connection, message, packetId, changed);
     return;
   }
-  if (!isValidTopicName(changed.topicName)) throw new Error(`onPublish returned an invalid topic name ${JSON.stringify(changed.topicName)}`);
+  if (!isValidTopicName(changed.topicName))
+    throw new Error(`onPublish returned an invalid topic name ${JSON.stringify(changed.topicName)}`);
   const { topicName, payload, retain, properties } = changed;
   const expiry = properties.messageExpiryInterval;
   const expiresAt = expiry === undefined ? Number.POSITIVE_INFINITY : connection.now + expiry * 1000;
   const { publisherId, qos } = message;
   // The QoS stays what the publisher was promised.
-  route(connection, new Message({ topicName, payload, qos, retain, properties: encodeForwardedProperties(properties), expiresAt, publisherId }), packetId);
+  route(
+    connection,
+    new Message({
+      topicName,
+      payload,
+      qos,
+      retain,
+      properties: encodeForwardedProperties(properties),
+      expiresAt,
+      publisherId,
+    }),
+    packetId,
+  );
 }
 
 function deny(connection: Connection, message: Message, packetId: number, refusal: Refusal): void {
   const { context, client } = connection;
   context.books.refused += 1;
-  const fields = { client: client?.clientId, topic: message.topicName, reason: refusal.reasonString ?? 'not authorized' };
+  const fields = {
+    client: client?.clientId,
+    topic: message.topicName,
+    reason: refusal.reasonString ?? 'not authorized',
+  };
   context.logger.warn('publish refused', fields);
   refuse(connection, { qos: message.qos, packetId }, refusal.reasonCode);
 }

@@ -1,6 +1,12 @@
 import type { ClientInfo } from '../hooks/hooks.ts';
 import { ProtocolError } from '../protocol/errors.ts';
-import { PacketType, type Qos, type SubscribePacket, type SubscriptionRequest, type UnsubscribePacket } from '../protocol/packets.ts';
+import {
+  PacketType,
+  type Qos,
+  type SubscribePacket,
+  type SubscriptionRequest,
+  type UnsubscribePacket,
+} from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { parseTopicFilter, topicLevels } from '../protocol/topic.ts';
 import { RetainedReplay } from '../session/retained-replay.ts';
@@ -38,14 +44,20 @@ export async function onSubscribe(connection: Connection, packet: SubscribePacke
   });
 }
 
-async function subscribeOne(connection: Connection, request: SubscriptionRequest, identifier: number, replayed: SubscriptionRecord[]): Promise<number> {
+async function subscribeOne(
+  connection: Connection,
+  request: SubscriptionRequest,
+  identifier: number,
+  replayed: SubscriptionRecord[],
+): Promise<number> {
   const { context } = connection;
   const session = connection.session as Session;
   const parsed = parseTopicFilter(request.topicFilter);
   if (parsed === undefined) return refused(connection, request, ReasonCode.topicFilterInvalid);
   const shared = parsed.shareName !== '';
   // [MQTT-3.8.3-4]
-  if (shared && request.noLocal) throw new ProtocolError(ReasonCode.protocolError, 'No Local on a shared subscription', 'MQTT-3.8.3-4');
+  if (shared && request.noLocal)
+    throw new ProtocolError(ReasonCode.protocolError, 'No Local on a shared subscription', 'MQTT-3.8.3-4');
   const unavailable = unavailableFor(connection, request, parsed.filter, shared);
   if (unavailable !== undefined) return refused(connection, request, unavailable);
   const qos = Math.min(request.qos, context.settings.maximumQos) as Qos; // [MQTT-3.8.4-7]
@@ -63,10 +75,16 @@ async function subscribeOne(connection: Connection, request: SubscriptionRequest
 }
 
 /** A switch that is off or a limit that is reached, by its reason code. */
-function unavailableFor(connection: Connection, request: SubscriptionRequest, filter: string, shared: boolean): number | undefined {
+function unavailableFor(
+  connection: Connection,
+  request: SubscriptionRequest,
+  filter: string,
+  shared: boolean,
+): number | undefined {
   const { settings, session } = connection.context;
   if (shared && !settings.sharedSubscriptionAvailable) return ReasonCode.sharedSubscriptionsNotSupported;
-  if (!settings.wildcardSubscriptionAvailable && /[+#]/.test(filter)) return ReasonCode.wildcardSubscriptionsNotSupported;
+  if (!settings.wildcardSubscriptionAvailable && /[+#]/.test(filter))
+    return ReasonCode.wildcardSubscriptionsNotSupported;
   const { subscriptions } = connection.session as Session;
   const isNew = !subscriptions.has(request.topicFilter);
   if (isNew && subscriptions.size >= session.settings.subscriptionsPerSessionMax) return ReasonCode.quotaExceeded;

@@ -9,10 +9,17 @@ export interface RightsContext {
 }
 
 const NOT_AUTHORIZED: Refusal = { reasonCode: ReasonCode.notAuthorized };
-const HOOK_FAILED: Refusal = { reasonCode: ReasonCode.implementationSpecificError, reasonString: 'the authorize hook failed' };
+const HOOK_FAILED: Refusal = {
+  reasonCode: ReasonCode.implementationSpecificError,
+  reasonString: 'the authorize hook failed',
+};
 
 /** Asks the authorize hook; a hook that fails refuses. @returns undefined when it is allowed. */
-export function authorize(context: RightsContext, client: ClientInfo, request: AuthorizeRequest): Awaitable<Refusal | undefined> {
+export function authorize(
+  context: RightsContext,
+  client: ClientInfo,
+  request: AuthorizeRequest,
+): Awaitable<Refusal | undefined> {
   const { authorize: hook } = context.hooks;
   if (hook === undefined) return undefined;
   try {
@@ -30,7 +37,9 @@ function refusalOf(verdict: boolean | Refusal): Refusal | undefined {
 }
 
 function failed(context: RightsContext, error: unknown): Refusal {
-  context.logger.error('the authorize hook failed: refused', { error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+  context.logger.error('the authorize hook failed: refused', {
+    error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+  });
   return HOOK_FAILED;
 }
 

@@ -1,4 +1,12 @@
-import type { AuthPacket, ConnectPacket, Properties, ProtocolVersion, Qos, UserProperty, Will } from '../protocol/packets.ts';
+import type {
+  AuthPacket,
+  ConnectPacket,
+  Properties,
+  ProtocolVersion,
+  Qos,
+  UserProperty,
+  Will,
+} from '../protocol/packets.ts';
 
 /** A value now or later; hooks that answer at once cost no turn of the event loop. */
 export type Awaitable<T> = T | Promise<T>;

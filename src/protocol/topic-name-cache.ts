@@ -16,7 +16,7 @@ export class TopicNameCache {
 
   /** @param slots names remembered at most, a power of two. */
   constructor(slots: number) {
-    this.#names = new Array<string>(slots).fill('');
+    this.#names = Array.from({ length: slots }, () => '');
     this.#mask = slots - 1;
   }
 

@@ -108,9 +108,8 @@ export class RetainedCursor {
       return page;
     }
     let visits = 0;
-    let isThere = false;
+    this.#index.seek(this.#place, this.#from, this.#inclusive);
     while (page.length < limit && visits < maxVisits) {
-      if (!isThere) this.#index.seek(this.#place, this.#from, this.#inclusive);
       const topicName = this.#index.take(this.#place);
       if (topicName === undefined) {
         this.#done = true;
@@ -119,7 +118,7 @@ export class RetainedCursor {
       visits += 1 + (topicName.length >> 10);
       if (this.#judge(topicName)) page.push(this.#messages.get(topicName)!);
       if (this.#done) break;
-      isThere = !this.#inclusive;
+      if (this.#inclusive) this.#index.skip(this.#place, this.#from);
     }
     return page;
   }

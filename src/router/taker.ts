@@ -116,17 +116,44 @@ export function listTakers<S>(slots: readonly TakerSlot<S>[]): SubscriptionTaker
 const FEW_TAKERS = 8;
 
 /**
- * Merges the takers of one subscriber into one, so that each subscriber gets the message once. The order is that of the
- * first taker of each; the cost is linear in the number of takers.
+ * Lists the takers of all slots, those of one subscriber merged into one, so that each gets the message once.
+ *
+ * Where there is a large slot, as in a fan-out beside which somebody listens to `#`, it is looked up in rather than
+ * copied to another map: the cost is that of listing it, and linear in the takers of the others.
  */
-export function mergeBySubscriber<S>(takers: readonly SubscriptionTaker<S>[]): SubscriptionTaker<S>[] {
+export function mergeSlots<S>(slots: readonly TakerSlot<S>[]): SubscriptionTaker<S>[] {
+  const largest = largestMap(slots);
+  if (largest === undefined) return mergeBySubscriber(listTakers(slots));
+  const others = slots.filter((slot) => slot !== largest);
+  const takers = listTakers(others);
+  const merged: SubscriptionTaker<S>[] = [];
+  const overlapping = new Set<S>();
+  for (const taker of others.length > 1 ? mergeBySubscriber(takers) : takers) {
+    const same = largest.get(taker.subscriber);
+    merged.push(same === undefined ? taker : merge([same, taker]));
+    if (same !== undefined) overlapping.add(taker.subscriber);
+  }
+  const overlaps = overlapping.size > 0;
+  for (const taker of largest.values()) if (!overlaps || !overlapping.has(taker.subscriber)) merged.push(taker);
+  return merged;
+}
+
+function largestMap<S>(slots: readonly TakerSlot<S>[]): Map<S, SubscriptionTaker<S>> | undefined {
+  let largest: Map<S, SubscriptionTaker<S>> | undefined;
+  for (const slot of slots) {
+    if (slot instanceof Map && slot.size > (largest?.size ?? FEW_TAKERS)) largest = slot;
+  }
+  return largest;
+}
+
+function mergeBySubscriber<S>(takers: readonly SubscriptionTaker<S>[]): SubscriptionTaker<S>[] {
   const positions = takers.length > FEW_TAKERS ? new Map<S, number>() : undefined;
   const merged: SubscriptionTaker<S>[] = [];
   let overlaps: Map<number, SubscriptionTaker<S>[]> | undefined;
   for (const taker of takers) {
     const position =
       positions === undefined ? positionOf(merged, taker.subscriber) : (positions.get(taker.subscriber) ?? -1);
-    const first = merged[position];
+    const first = position < 0 ? undefined : merged[position];
     if (first === undefined) {
       positions?.set(taker.subscriber, merged.length);
       merged.push(taker);
@@ -148,8 +175,10 @@ function positionOf<S>(takers: readonly SubscriptionTaker<S>[], subscriber: S): 
 
 function merge<S>(parts: readonly SubscriptionTaker<S>[]): SubscriptionTaker<S> {
   const merged = combine(parts);
-  const local = parts.filter((part) => !part.noLocal);
-  if (local.length < parts.length) merged.forPublisher = local.length === 0 ? undefined : combine(local);
+  if (parts.every((part) => part.forPublisher === part)) return merged;
+  const own: SubscriptionTaker<S>[] = [];
+  for (const part of parts) if (part.forPublisher !== undefined) own.push(part.forPublisher);
+  merged.forPublisher = own.length === 0 ? undefined : combine(own);
   return merged;
 }
 

@@ -49,6 +49,12 @@ export class TopicIndex {
     if (!inclusive && chunk?.[place.offset] === from) place.offset++;
   }
 
+  /** Moves a good place on to the first topic name that is `from` or later; at no cost when that is the next. */
+  skip(place: TopicPlace, from: string): void {
+    const next = this.#chunks[place.chunk]?.[place.offset];
+    if (next === undefined || next < from) this.seek(place, from, true);
+  }
+
   /** Returns the topic name at a place, undefined beyond the last, and moves the place to the next. */
   take(place: TopicPlace): string | undefined {
     const chunk = this.#chunks[place.chunk];

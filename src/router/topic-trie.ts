@@ -2,7 +2,7 @@ import { MatchCache } from './match-cache.ts';
 import {
   findTaker,
   listTakers,
-  mergeBySubscriber,
+  mergeSlots,
   slotWith,
   slotWithout,
   takerOf,
@@ -116,10 +116,9 @@ export class TopicTrie<S extends object> {
     const exact = this.#exact.get(topicName);
     if (exact !== undefined) found.push(exact);
     this.#wildcards.collect(topicName, found);
-    const takers = listTakers(found);
-    const mayOverlap = found.length > 1;
+    const takers = found.length > 1 && this.#mergesOverlaps ? mergeSlots(found) : listTakers(found);
     found.length = 0;
-    return mayOverlap && this.#mergesOverlaps ? mergeBySubscriber(takers) : takers;
+    return takers;
   }
 
   #changed(topicFilter: string): void {

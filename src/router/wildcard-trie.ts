@@ -181,16 +181,16 @@ function firstLevel(levels: string, position: number): string {
   return end < 0 ? levels.slice(position) : levels.slice(position, end);
 }
 
-/** How many characters a label has in common with the path from a position on, up to the end of a level. */
+/** How many characters, to the end of a level, a label has in common with a path; the first level has to be the same. */
 function commonLength(label: string, path: string, position: number): number {
-  let common = 0;
-  for (let i = 0; ; i++) {
-    const labelEnds = i === label.length || label.charCodeAt(i) === SLASH;
-    const pathEnds = position + i === path.length || path.charCodeAt(position + i) === SLASH;
-    if (labelEnds && pathEnds) common = i;
-    if (i === label.length || position + i === path.length) return common;
-    if (label.charCodeAt(i) !== path.charCodeAt(position + i)) return common;
-  }
+  if (path.startsWith(label, position) && isLevelEnd(path, position + label.length)) return label.length;
+  let same = 0;
+  while (same < label.length && label.charCodeAt(same) === path.charCodeAt(position + same)) same++;
+  return isLevelEnd(label, same) && isLevelEnd(path, position + same) ? same : label.lastIndexOf('/', same - 1);
+}
+
+function isLevelEnd(levels: string, position: number): boolean {
+  return position === levels.length || levels.charCodeAt(position) === SLASH;
 }
 
 /**

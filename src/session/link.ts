@@ -14,7 +14,14 @@ export interface Link {
    * Appends a PUBLISH to the outbox.
    * @returns false when it is above the client's Maximum Packet Size; nothing was appended then [MQTT-3.1.2-24].
    */
-  sendPublish(message: Message, qos: Qos, retain: boolean, dup: boolean, packetId: number, identifiers: readonly number[]): boolean;
+  sendPublish(
+    message: Message,
+    qos: Qos,
+    retain: boolean,
+    dup: boolean,
+    packetId: number,
+    identifiers: readonly number[],
+  ): boolean;
   /** Appends a PUBREL. */
   sendPubrel(packetId: number): void;
   /** Closes the connection, telling an MQTT 5.0 client why. */

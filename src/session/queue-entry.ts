@@ -45,7 +45,13 @@ export class QueueEntry implements QueueRecord {
 
   /** Rebuilds an entry from the store. What was sent before the restart goes out again with DUP. */
   static restored(record: QueueRecord): QueueEntry {
-    const entry = new QueueEntry(record.message, record.qos, record.retain, record.subscriptionIdentifiers, record.shareKey);
+    const entry = new QueueEntry(
+      record.message,
+      record.qos,
+      record.retain,
+      record.subscriptionIdentifiers,
+      record.shareKey,
+    );
     entry.queueId = record.queueId;
     entry.sequence = record.sequence;
     entry.packetId = record.packetId;

@@ -86,7 +86,14 @@ export class SessionRegistry {
     const { clientId, epoch, sessionExpiryInterval, username } = request;
     const queueId = this.#nextQueueId++;
     const expiresAt = Number.POSITIVE_INFINITY;
-    const session = new Session(this.#context, { clientId, epoch, queueId, sessionExpiryInterval, expiresAt, username });
+    const session = new Session(this.#context, {
+      clientId,
+      epoch,
+      queueId,
+      sessionExpiryInterval,
+      expiresAt,
+      username,
+    });
     this.#add(session);
     if (session.durable) this.#put(session);
     this.#owner.onSessionCreated(session);
@@ -141,7 +148,8 @@ export class SessionRegistry {
     this.#queues.delete(session.queue.queueId);
     // Also where it is not durable now: it may have been in the past.
     const { clientId, epoch, queue } = session;
-    if (session.stored) this.#context.writePath.add({ kind: 'session-delete', clientId, epoch, queueId: queue.queueId });
+    if (session.stored)
+      this.#context.writePath.add({ kind: 'session-delete', clientId, epoch, queueId: queue.queueId });
     this.#owner.onSessionEnded(session, reason);
   }
 

@@ -112,7 +112,14 @@ export class RetainedReplay {
       if (!topicMatches(record.topicFilter, topicName)) return undefined;
       const { qos, retainAsPublished, subscriptionIdentifier } = record;
       const identifiers = subscriptionIdentifier === 0 ? NO_IDENTIFIERS : [subscriptionIdentifier];
-      return { subscriber: session, qos, retainAsPublished, subscriptionIdentifiers: identifiers, noLocal: false, forPublisher: undefined };
+      return {
+        subscriber: session,
+        qos,
+        retainAsPublished,
+        subscriptionIdentifiers: identifiers,
+        noLocal: false,
+        forPublisher: undefined,
+      };
     }
     return undefined;
   }

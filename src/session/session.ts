@@ -134,7 +134,8 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   /** Delivers an entry that a shared-subscription group picked this session for; `canSend` was true. */
   deliverShared(entry: QueueEntry): void {
     if (entry.qos > 0) this.#send(entry);
-    else if (this.#writeQos0(entry.message, entry.retain, entry.subscriptionIdentifiers)) this.#context.books.delivered += 1;
+    else if (this.#writeQos0(entry.message, entry.retain, entry.subscriptionIdentifiers))
+      this.#context.books.delivered += 1;
   }
 
   #deliverQos0(message: Message, retain: boolean, identifiers: readonly number[]): void {
@@ -336,7 +337,8 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
       const entry = this.queue.shift(now);
       if (entry === undefined) return;
       if (entry.qos === 0) {
-        if (this.#writeQos0(entry.message, entry.retain, entry.subscriptionIdentifiers)) this.#context.books.delivered += 1;
+        if (this.#writeQos0(entry.message, entry.retain, entry.subscriptionIdentifiers))
+          this.#context.books.delivered += 1;
         this.queue.remove(entry);
         continue;
       }

@@ -96,7 +96,7 @@ export class ShareGroup implements QueueOwner {
       if (waiting === undefined) break;
       // Both in one batch: the message changes queues or it does not.
       this.queue.remove(waiting);
-  member.deliverShared(this.#entryFor(member, waiting.message));
+      member.deliverShared(this.#entryFor(member, waiting.message));
     }
     this.#pumping = false;
   }

@@ -182,7 +182,8 @@ export class WritePath {
   #settle(ticket: number, waiters: readonly FlushWaiter[]): void {
     this.flushed = ticket;
     for (const waiter of waiters) waiter.onFlushed(ticket);
-    while (this.#drains.length > 0 && (this.#drains[0] as { ticket: number }).ticket <= ticket) this.#drains.shift()?.resolve();
+    while (this.#drains.length > 0 && (this.#drains[0] as { ticket: number }).ticket <= ticket)
+      this.#drains.shift()?.resolve();
   }
 
   #break(error: unknown): void {

@@ -44,6 +44,7 @@ export function copyWillRecord(record: WillRecord): WillRecord {
 function copyProperties(properties: Properties): Properties {
   const copy: Properties = { ...properties };
   if (copy.correlationData !== undefined) copy.correlationData = copy.correlationData.slice();
-  if (copy.userProperties !== undefined) copy.userProperties = copy.userProperties.map(([name, value]) => [name, value]);
+  if (copy.userProperties !== undefined)
+    copy.userProperties = copy.userProperties.map(([name, value]) => [name, value]);
   return copy;
 }

@@ -151,7 +151,7 @@ function readMeta(file: number, position: number): Meta | undefined {
 function makeDirectory(path: string): string {
   const wanted = resolve(path);
   try {
-    mkdirSync(wanted, { recursive: true, mode: DIRECTORY_MODE });
+    makeMissing(wanted);
   } catch (error) {
     if (existsSync(wanted)) throw new StoreError(`The data directory ${wanted} is not a directory.`, { cause: error });
     throw new StoreError(`The data directory ${wanted} cannot be made: ${reason(error)}.`, { cause: error });
@@ -164,6 +164,14 @@ function makeDirectory(path: string): string {
     });
   }
   return realpathSync(wanted);
+}
+
+/** Not the recursive way of `mkdirSync`, which never returns where the file system itself refuses, as in /proc. */
+function makeMissing(path: string): void {
+  const missing: string[] = [];
+  for (let at = path; !existsSync(at); at = dirname(at)) missing.push(at);
+  for (const directory of missing.toReversed()) mkdirSync(directory, DIRECTORY_MODE);
+  if (!statSync(path).isDirectory()) throw new Error('not a directory');
 }
 
 function syncDirectory(path: string): void {

@@ -81,7 +81,10 @@ async function waitForOthers(table: LockTable, directory: string): Promise<void>
 }
 
 function readPids(list: string): number[] {
-  return list.split('\n').flatMap((line) => PID_COLUMN.exec(line)?.[1] ?? []).map(Number);
+  return list
+    .split('\n')
+    .flatMap((line) => PID_COLUMN.exec(line)?.[1] ?? [])
+    .map(Number);
 }
 
 function inUse(directory: string, owner: string, cause?: unknown): StoreError {

@@ -66,12 +66,7 @@ export class EmbeddedStore implements Store {
     return this.#opened.committer.commit(batch);
   }
 
-  async readQueue(
-    queueId: number,
-    afterSequence: number,
-    limit: number,
-    maxBytes: number,
-  ): Promise<QueueRecord[]> {
+  async readQueue(queueId: number, afterSequence: number, limit: number, maxBytes: number): Promise<QueueRecord[]> {
     const opened = this.#opened;
     if (opened === undefined) throw new StoreError('The store is not open.');
     await opened.committer.settled();

@@ -133,7 +133,8 @@ export class GroupWriter {
       const sharedId = entries.sharedId[row]!;
       if (sharedId === 0 && entries.fresh[row] === 1) continue;
       const info = index.queue(queueId);
-      if (entries.fresh[row] === 0 && info.sharedEntries > 0) this.#releaseStored(info, queueId, entries.sequence[row]!);
+      if (entries.fresh[row] === 0 && info.sharedEntries > 0)
+        this.#releaseStored(info, queueId, entries.sequence[row]!);
       if (sharedId !== 0) this.#count(info, sharedId, 1);
     }
   }

@@ -156,4 +156,3 @@ export class StoreFullError extends StoreError {
     this.name = 'StoreFullError';
   }
 }
-

@@ -61,7 +61,7 @@ export class ScriptedBroker {
       script(packet, client);
     });
     socket.on('error', () => {});
-    socket.on('data', (chunk) => decoder.parse(chunk));
+    socket.on('data', (chunk: Buffer) => decoder.parse(chunk));
   }
 }
 

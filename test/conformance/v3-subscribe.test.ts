@@ -143,7 +143,8 @@ describe.each(V3_VERSIONS)('the answer to SUBSCRIBE in MQTT %s', (name, version)
     ]);
     const suback = await client.next();
     expect(suback).toMatchObject({ type: PacketType.suback, reasonCodes: [0, 2, 1] });
-    await client.expectMessage({ payload: 'retained', qos: 0, retain: true });
+    // Once for the subscription, and again as it is replaced.
+    await client.expectMessage({ payload: 'retained', retain: true });
     await client.expectMessage({ payload: 'retained', qos: 1, retain: true });
     await client.publish('a', 'x', { qos: 2 });
     await client.expectMessage({ topicName: 'a', qos: 1 });
