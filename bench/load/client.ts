@@ -15,9 +15,9 @@ export interface Target {
 }
 
 /** How much one read takes at most. */
-export const READ_BUFFER_BYTES = 256 * 1024;
+export const READ_BUFFER_BYTES: number = 256 * 1024;
 
-const NOTHING = new Uint8Array(0);
+const NOTHING: Uint8Array = new Uint8Array(0);
 
 /**
  * One MQTT connection of the generator. What it sends in a turn of the event loop is gathered and leaves in one write; what

@@ -1,8 +1,18 @@
 import { Client, type Target } from './client.ts';
 import type { DeliveryCheck } from './delivery-check.ts';
 import { type Ledger, stampNow } from './ledger.ts';
-import { encodeSubscribe, PacketType, type PublishShape, type Qos } from './packets.ts';
-import type { Publisher } from './publisher.ts';
+import { encodeSubscribe, PacketType, type PublishShape } from './packets.ts';
+
+/** Who published what is delivered. */
+export interface Origin {
+  /** How many messages it published so far. */
+  readonly sent: number;
+  /** A message of it was delivered for the first time. */
+  noteDelivery(): void;
+}
+
+/** Of so many messages of a publisher, the latency of one is taken; reading the clock for each would cost too much. */
+const LATENCY_SAMPLE = 16;
 
 /** What a subscriber subscribes to and expects. */
 export interface SubscriberOptions {
@@ -15,7 +25,7 @@ export interface SubscriberOptions {
   readonly isPersistent?: boolean;
   readonly check: DeliveryCheck;
   /** By index; told of deliveries of theirs. */
-  readonly publishers: readonly Publisher[];
+  readonly publishers: readonly Origin[];
 }
 
 /** Receives, acknowledges and checks off what one topic filter matches. */
@@ -42,7 +52,7 @@ export class Subscriber extends Client {
   }
 
   override onPacket(firstByte: number, bytes: Buffer, from: number, to: number): void {
-    if ((firstByte & 0xf0) === 0x30) this.#onPublish(((firstByte >> 1) & 3) as Qos, bytes, from, to);
+    if ((firstByte & 0xf0) === 0x30) this.#onPublish((firstByte >> 1) & 3, bytes, from, to);
     else if (firstByte === PacketType.pubrel) this.sendAck(PacketType.pubcomp, bytes, from);
     else if (firstByte === PacketType.suback) this.#onSuback(bytes[to - 1]!);
     else this.target.fail(`The broker sent a subscriber a packet that begins with 0x${firstByte.toString(16)}.`);
@@ -53,14 +63,18 @@ export class Subscriber extends Client {
     else this.target.fail(`The broker answered a subscription with reason code ${reasonCode}.`);
   }
 
-  #onPublish(qos: Qos, bytes: Buffer, from: number, to: number): void {
+  #onPublish(qos: number, bytes: Buffer, from: number, to: number): void {
     if (qos > 0) {
       const idAt = from + 2 + bytes.readUInt16BE(from);
       this.sendAck(qos === 1 ? PacketType.puback : PacketType.pubrec, bytes, idAt);
     }
     // The payload is found from the end: whatever stands before it may vary.
     const payloadAt = to - this.#options.shape.payloadBytes;
-    const index = payloadAt > from ? bytes.readUInt32LE(payloadAt) : -1;
+    if (payloadAt <= from) {
+      this.#ledger.invalid++;
+      return;
+    }
+    const index = bytes.readUInt32LE(payloadAt);
     const sequence = bytes.readUInt32LE(payloadAt + 4);
     const publisher = this.#options.publishers[index];
     const { onlyPublisher = index } = this.#options;
@@ -71,6 +85,8 @@ export class Subscriber extends Client {
     if (!this.check.note(index, sequence)) return;
     this.#ledger.delivered++;
     publisher.noteDelivery();
-    if (this.#ledger.isTimed) this.#ledger.latency.add((stampNow() - bytes.readUInt32LE(payloadAt + 8)) >>> 0);
+    if (sequence % LATENCY_SAMPLE === 0 && this.#ledger.isTimed) {
+      this.#ledger.latency.add((stampNow() - bytes.readUInt32LE(payloadAt + 8)) >>> 0);
+    }
   }
 }

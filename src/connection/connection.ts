@@ -4,8 +4,15 @@ import { encodePacket, writeAck } from '../protocol/codec.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import { Framer } from '../protocol/framer.ts';
 import type { Message } from '../protocol/message.ts';
-import { type AuthPacket, type Packet, PacketType, type ProtocolVersion, type Qos } from '../protocol/packets.ts';
-import { encodePublish, frameKeyOf, type PublishFrame, publishLength } from '../protocol/publish.ts';
+import {
+  type AckPacket,
+  type AuthPacket,
+  type Packet,
+  PacketType,
+  type ProtocolVersion,
+  type Qos,
+} from '../protocol/packets.ts';
+import type { PublishFrame } from '../protocol/publish.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import type { Link } from '../session/link.ts';
 import type { Session } from '../session/session.ts';
@@ -20,6 +27,7 @@ import { onPacket } from './on-packet.ts';
 import type { OutgoingAliases } from './outgoing-aliases.ts';
 import { Outbox } from './outbox.ts';
 import { TopicMemory } from './topic-memory.ts';
+import { writePublish } from './write-publish.ts';
 
 /**
  * Where a connection stands. `handshaking` is from CONNECT to CONNACK, `authenticating` the part of it in which AUTH
@@ -242,88 +250,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
     packetId: number,
     identifiers: readonly number[],
   ): boolean {
-    const { traffic } = this.context;
-    // Where nothing belongs to this delivery alone, the bytes are the same for all takers.
-    if (
-      !dup &&
-      identifiers.length === 0 &&
-      this.outgoingAliases === undefined &&
-      message.expiresAt === Number.POSITIVE_INFINITY
-    ) {
-      const key = frameKeyOf(this.version, qos, retain);
-      if (message.frameKey !== key) this.#encodeFrame(message, qos, retain, key);
-      const { frameBytes, frameStart, frameEnd } = message;
-      if (frameEnd - frameStart > this.maximumPacketSize) return false; // [MQTT-3.1.2-24]
-      if (qos === 0) {
-        this.outbox.append(frameBytes, frameStart, frameEnd);
-      } else {
-        const at = this.outbox.reserve(frameEnd - frameStart);
-        const out = this.outbox.buffer;
-        frameBytes.copy(out, at, frameStart, frameEnd);
-        const idAt = at + message.framePacketIdAt - frameStart;
-        out[idAt] = packetId >> 8;
-        out[idAt + 1] = packetId & 0xff;
-      }
-    } else if (!this.#sendOwnPublish(message, qos, retain, dup, packetId, identifiers)) {
-      return false;
-    }
-    traffic.packetsSent += 1;
-    traffic.publishesSent += 1;
-    traffic.payloadBytesSent += message.payloadEnd - message.payloadStart;
-    return true;
-  }
-
-  /** Encodes what all takers with this key get, once. */
-  #encodeFrame(message: Message, qos: Qos, retain: boolean, key: number): void {
-    const length = publishLength(message, this.version, qos, 0, false, -1, []);
-    const frame = Buffer.allocUnsafe(length);
-    encodePublish(frame, 0, message, this.version, qos, retain, false, 0, 0, false, -1, []);
-    message.frameBytes = frame;
-    message.frameStart = 0;
-    message.frameEnd = length;
-    // Header, length and topic stand in front of the packet id.
-    message.framePacketIdAt = qos === 0 ? 0 : packetIdOffset(frame);
-    message.frameKey = key;
-  }
-
-  #sendOwnPublish(
-    message: Message,
-    qos: Qos,
-    retain: boolean,
-    dup: boolean,
-    packetId: number,
-    identifiers: readonly number[],
-  ): boolean {
-    const { version, outgoingAliases: aliases } = this;
-    const expiry =
-      message.expiresAt === Number.POSITIVE_INFINITY
-        ? -1
-        : Math.max(0, Math.ceil((message.expiresAt - this.context.clock.now()) / 1000)); // [MQTT-3.3.2-6]
-    let alias = aliases?.known(message.topicName) ?? 0;
-    const omitTopic = alias !== 0;
-    let length = publishLength(message, version, qos, alias, omitTopic, expiry, identifiers);
-    // Three bytes for an alias to be assigned; one more where the property length grows.
-    if (length > this.maximumPacketSize) return false;
-    if (aliases !== undefined && !omitTopic && length + 4 <= this.maximumPacketSize) {
-      alias = aliases.assign(message.topicName);
-      if (alias !== 0) length = publishLength(message, version, qos, alias, false, expiry, identifiers);
-    }
-    const at = this.outbox.reserve(length);
-    encodePublish(
-      this.outbox.buffer,
-      at,
-      message,
-      version,
-      qos,
-      retain,
-      dup,
-      packetId,
-      alias,
-      omitTopic,
-      expiry,
-      identifiers,
-    );
-    return true;
+    return writePublish(this, message, qos, retain, dup, packetId, identifiers);
   }
 
   sendPubrel(packetId: number): void {
@@ -335,7 +262,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
     const length = reasonCode === 0 || this.version < 5 ? 4 : 5;
     this.context.traffic.packetsSent += 1;
     const at = this.outbox.reserve(length);
-    writeAck(this.outbox.buffer, at, type as typeof PacketType.puback, packetId, reasonCode, this.version);
+    writeAck(this.outbox.buffer, at, type as AckPacket['type'], packetId, reasonCode, this.version);
   }
 
   /** Sends an acknowledgement of a PUBLISH or PUBREL once `ticket` is durable and those before it are sent. */
@@ -363,7 +290,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
     let bytes = encodePacket(packet, this.version);
     if (bytes.length > this.maximumPacketSize && 'properties' in packet) {
       const { reasonString: _, userProperties: __, ...properties } = packet.properties;
-      bytes = encodePacket({ ...packet, properties } as Packet, this.version);
+      bytes = encodePacket({ ...packet, properties }, this.version);
     }
     if (bytes.length > this.maximumPacketSize) return; // [MQTT-3.1.2-24]
     this.context.traffic.packetsSent += 1;
@@ -524,13 +451,6 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
 
 function isPublishAck(type: number): boolean {
   return type === PacketType.puback || type === PacketType.pubrec;
-}
-
-/** Offset of the packet id in an encoded PUBLISH with QoS 1 or 2. */
-function packetIdOffset(frame: Buffer): number {
-  let at = 1;
-  while ((frame[at] as number) >= 128) at += 1;
-  return at + 3 + frame.readUInt16BE(at + 1);
 }
 
 /** The address without its port. */

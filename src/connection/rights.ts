@@ -20,10 +20,10 @@ export function authorize(
   client: ClientInfo,
   request: AuthorizeRequest,
 ): Awaitable<Refusal | undefined> {
-  const { authorize: hook } = context.hooks;
-  if (hook === undefined) return undefined;
+  const { hooks } = context;
+  if (hooks.authorize === undefined) return undefined;
   try {
-    const verdict = hook.call(context.hooks, client, request);
+    const verdict = hooks.authorize(client, request);
     if (!(verdict instanceof Promise)) return refusalOf(verdict);
     return verdict.then(refusalOf, (error: unknown) => failed(context, error));
   } catch (error) {

@@ -50,6 +50,8 @@ export class Message {
   frameEnd = 0;
   framePacketIdAt = 0;
   frameKey = -1;
+  /** Whether several takers get it now, so that one encoded frame serves them all. */
+  isShared = false;
   /** Key of the stored copy shared by several queues; 0 while there is none. Owned by the store. */
   storeId = 0;
 
@@ -88,6 +90,7 @@ export class Message {
     this.payloadEnd = length;
     this.frameBytes = NO_BYTES;
     this.frameKey = -1;
+    this.isShared = false;
   }
 
   /** Bytes it counts with towards limits: topic name, properties and payload. */

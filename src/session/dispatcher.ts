@@ -49,6 +49,7 @@ export class Dispatcher {
     const { takers } = registry.subscriptions.match(message.topicName);
     const { publisherId } = message;
     let count = takers.length;
+    message.isShared = count > 1;
     for (let i = 0; i < takers.length; i++) {
       let taker = takers[i] as (typeof takers)[number];
       if (taker.forPublisher !== taker && taker.subscriber.clientId === publisherId) {

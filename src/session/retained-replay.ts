@@ -10,7 +10,7 @@ import type { Session } from './session.ts';
 /** Retained messages looked up at a time. */
 const PAGE_MESSAGES = 64;
 /** Trie nodes visited at a time. */
-const PAGE_VISITS = 2048;
+const PAGE_VISITS = 512;
 /** Pages sent before other connections get their turn. */
 const PAGES_PER_TURN = 4;
 

@@ -5,10 +5,8 @@ import {
   constants,
   existsSync,
   fsyncSync,
-  ftruncateSync,
   mkdirSync,
   openSync,
-  readSync,
   realpathSync,
   rmSync,
   statSync,
@@ -16,6 +14,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { findFileDamage } from './data-file-check.ts';
 import { StoreError } from './store.ts';
 
 const DIRECTORY_MODE = 0o700;
@@ -24,16 +23,6 @@ const FILE_MODE = 0o600;
 const RESERVE_BYTES = 1024 * 1024;
 const RESERVE_SHARE = 16;
 const SMALLEST_RESERVE = 64 * 1024;
-
-/** Head of a page of lmdb, then of its meta record; the first two pages have one each. All numbers little-endian. */
-const META_MAGIC_AT = 24;
-const META_VERSION_AT = 28;
-const META_PAGE_SIZE_AT = 48;
-const META_LAST_PAGE_AT = 144;
-const META_TRANSACTION_AT = 152;
-const META_LENGTH = 160;
-const META_MAGIC = 0xbeefc0de;
-const META_VERSION = 2;
 
 /** A directory with the files of the embedded store. */
 export class DataDirectory {
@@ -54,21 +43,18 @@ export class DataDirectory {
   }
 
   /**
-   * Checks the data file as far as its head tells, so that reading it neither fails nor ends the process, and makes an
-   * empty one where there is none.
-   * @throws StoreError when it is damaged or not of this kind.
+   * Checks the data file before LMDB sees it, and makes an empty one where there is none.
+   * @throws StoreError when it is damaged or something else.
    */
   checkDataFile(): void {
     if (!existsSync(this.dataFile)) {
       closeSync(openSync(this.dataFile, 'wx', FILE_MODE));
       return;
     }
-    const file = openSync(this.dataFile, 'r+');
+    const file = openSync(this.dataFile, 'r');
     try {
-      const needed = this.#readNeededLength(file);
-      // Free pages at the end may never have been written. Where more is missing, zeros are found to be no records,
-      // while reading beyond the end would end the process.
-      if (statSync(this.dataFile).size < needed) ftruncateSync(file, needed);
+      const damage = findFileDamage(file, this.dataFileBytes());
+      if (damage !== undefined) throw damagedFile(this.dataFile, damage);
     } finally {
       closeSync(file);
     }
@@ -117,35 +103,14 @@ export class DataDirectory {
     rmSync(this.#reserveFile);
     return true;
   }
-
-  #readNeededLength(file: number): number {
-    const first = readMeta(file, 0);
-    const second = first && readMeta(file, first.pageSize);
-    if (!first || !second) {
-      throw new StoreError(
-        `The file ${this.dataFile} is damaged or no data of Trellis. Restore the directory from a backup, or move it away to start empty.`,
-      );
-    }
-    const newest = first.transaction > second.transaction ? first : second;
-    return (newest.lastPage + 1) * first.pageSize;
-  }
 }
 
-interface Meta {
-  pageSize: number;
-  lastPage: number;
-  transaction: number;
-}
-
-function readMeta(file: number, position: number): Meta | undefined {
-  const bytes = Buffer.alloc(META_LENGTH);
-  if (readSync(file, bytes, 0, META_LENGTH, position) < META_LENGTH) return undefined;
-  const pageSize = bytes.readUInt32LE(META_PAGE_SIZE_AT);
-  const lastPage = Number(bytes.readBigUInt64LE(META_LAST_PAGE_AT));
-  if (bytes.readUInt32LE(META_MAGIC_AT) !== META_MAGIC) return undefined;
-  if ((bytes.readUInt32LE(META_VERSION_AT) & 0xffff) !== META_VERSION) return undefined;
-  if (pageSize < 512 || pageSize > 65_536 || !Number.isSafeInteger(lastPage * pageSize)) return undefined;
-  return { pageSize, lastPage, transaction: Number(bytes.readBigUInt64LE(META_TRANSACTION_AT)) };
+/** The error of a data file that cannot be used, for the reason given. */
+export function damagedFile(file: string, damage: string, cause?: unknown): StoreError {
+  return new StoreError(
+    `The file ${file} is damaged: ${damage}. Restore the data directory from a backup, or move it away to start empty.`,
+    { cause },
+  );
 }
 
 function makeDirectory(path: string): string {

@@ -1,4 +1,4 @@
-import { DataDirectory } from './data-directory.ts';
+import { DataDirectory, damagedFile } from './data-directory.ts';
 import { Database } from './database.ts';
 import type { DirectoryLock } from './directory-lock.ts';
 import { lockDirectory } from './directory-lock.ts';
@@ -9,7 +9,7 @@ import { ensureSchema } from './schema.ts';
 import { StoreIndex } from './store-index.ts';
 import type { Mutation, QueueRecord, Store, StoredState } from './store.ts';
 import { StoreError } from './store.ts';
-import { checkCompleteness, readStoredState } from './stored-state.ts';
+import { readStoredState } from './stored-state.ts';
 
 /** Where the embedded store keeps its data, and what its commits mean. */
 export interface EmbeddedStoreOptions {
@@ -107,7 +107,6 @@ export class EmbeddedStore implements Store {
       directory.settle();
       const index = new StoreIndex();
       const state = readStoredState(database, index, this.#reader);
-      checkCompleteness(database, index, state);
       directory.keepReserve();
       const committer = new GroupCommitter({ directory, database, index, reader: this.#reader });
       const entries = new EntryReader(database, index, this.#reader);
@@ -121,9 +120,5 @@ export class EmbeddedStore implements Store {
 }
 
 function damaged(file: string, cause: unknown): StoreError {
-  const text = cause instanceof Error ? cause.message : String(cause);
-  return new StoreError(
-    `The file ${file} cannot be read (${text}). Restore the data directory from a backup, or move it away to start empty.`,
-    { cause },
-  );
+  return damagedFile(file, cause instanceof Error ? cause.message : String(cause), cause);
 }
