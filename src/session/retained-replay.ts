@@ -95,8 +95,11 @@ export class RetainedReplay {
     if (this.#held && this.#source.retained.get(message.topicName) !== message) return;
     // The page's filter is the one before filterIndex when the cursor is done, else the one at it.
     const current = this.#cursor === undefined ? this.#filterIndex - 1 : this.#filterIndex;
+    const { topicFilter } = this.#filters[current] as SubscriptionRecord;
+    // One copy for overlapping filters; the same filter twice is a subscription replaced, and sends again [MQTT-3.8.4-5].
     for (let i = 0; i < current; i++) {
-      if (topicMatches((this.#filters[i] as SubscriptionRecord).topicFilter, message.topicName)) return;
+      const earlier = (this.#filters[i] as SubscriptionRecord).topicFilter;
+      if (earlier !== topicFilter && topicMatches(earlier, message.topicName)) return;
     }
     const taker = this.#takerOf(session, message.topicName);
     if (taker !== undefined) session.deliver(message, taker, true); // [MQTT-3.3.1-8] RETAIN is 1

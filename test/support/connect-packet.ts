@@ -7,7 +7,7 @@ import {
 } from '../../src/protocol/packets.ts';
 
 /** A will as tests write it; what is left out is empty, QoS 0, not retained. */
-export interface RawWill {
+interface RawWill {
   topicName: string;
   payload?: string | Uint8Array;
   qos?: Qos;
