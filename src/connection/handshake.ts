@@ -288,8 +288,7 @@ export function refuseConnect(
   reason: string,
   serverReference?: string,
 ): void {
-  if (connection.state === 'new' && reasonCode !== ReasonCode.unsupportedProtocolVersion && !connection.knowsVersion)
-    return;
+  if (connection.state === 'new' && !connection.knowsVersion) return;
   if (connection.version === 5) {
     const properties: Properties = { reasonString: reason };
     if (serverReference !== undefined) properties.serverReference = serverReference;

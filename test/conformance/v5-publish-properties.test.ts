@@ -12,7 +12,7 @@ import { ILL_FORMED } from './v3-versions.ts';
 async function deliveries(broker: TestBroker, properties: Properties): Promise<PublishPacket[]> {
   const live = await broker.connect();
   const away = await broker.connect(KEPT);
-  for (const client of [live, away]) await client.subscribe('a', 2);
+  for (const client of [live, away]) await client.subscribe([{ topicFilter: 'a', retainHandling: 2 }], 2);
   await away.disconnect();
   const publisher = await broker.connect();
   await publisher.publish('a', 'x', { qos: 1, retain: true, properties });

@@ -15,16 +15,24 @@ export interface Decoded {
 export function decodeChunks(chunks: readonly Buffer[], version: ProtocolVersion): Decoded {
   const framer = new Framer(268_435_460);
   const packets: Packet[] = [];
-  try {
+  const error = errorOf(() => {
     for (const chunk of chunks) {
       framer.push(chunk);
       while (framer.next()) packets.push(decodePacket(framer, version));
     }
+  });
+  return { packets, error, pendingBytes: framer.pendingBytes };
+}
+
+/** The ProtocolError that an action throws, undefined for none; anything else that is thrown is a bug and passes. */
+export function errorOf(action: () => unknown): ProtocolError | undefined {
+  try {
+    action();
   } catch (error) {
-    if (!(error instanceof ProtocolError)) throw error;
-    return { packets, error, pendingBytes: framer.pendingBytes };
+    if (error instanceof ProtocolError) return error;
+    throw error;
   }
-  return { packets, error: undefined, pendingBytes: framer.pendingBytes };
+  return undefined;
 }
 
 /** A framer that stands on the first packet of these bytes. */

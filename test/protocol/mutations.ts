@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 
 /** A change to some bytes; `at` is taken modulo their length. */
 export type Mutation =

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Message } from '../../src/protocol/message.ts';
 import type { Properties, ProtocolVersion, PublishPacket, Qos } from '../../src/protocol/packets.ts';

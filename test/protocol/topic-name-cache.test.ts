@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { decodeTopicName } from '../../src/protocol/publish.ts';
 import { TopicNameCache } from '../../src/protocol/topic-name-cache.ts';

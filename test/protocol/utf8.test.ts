@@ -1,7 +1,7 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { ProtocolError } from '../../src/protocol/errors.ts';
 import { decodeString, scanString, WILDCARD } from '../../src/protocol/utf8.ts';
+import { errorOf } from './decoding.ts';
 
 /** What section 1.5.4 wants, by the platform's strict decoder; undefined for what must be refused. */
 function reference(bytes: Uint8Array): string | undefined {
@@ -13,25 +13,25 @@ function reference(bytes: Uint8Array): string | undefined {
   }
 }
 
+/** What decodeString makes of the bytes amid others; undefined where it refuses them with 0x81. */
 function decode(bytes: Uint8Array): string | undefined {
   const buffer = Buffer.concat([Buffer.from([0xff]), bytes, Buffer.from([0xff])]);
-  try {
-    return decodeString(buffer, 1, 1 + bytes.length);
-  } catch (error) {
-    expect(error).toBeInstanceOf(ProtocolError);
-    expect(error).toMatchObject({ reasonCode: 0x81 });
-    return undefined;
-  }
+  let text: string | undefined;
+  const error = errorOf(() => {
+    text = decodeString(buffer, 1, 1 + bytes.length);
+  });
+  return error === undefined || error.reasonCode === 0x81 ? text : error.message;
 }
 
 test('[MQTT-1.5.4-1] [MQTT-1.5.4-2] agrees with a strict decoder on all sequences of one and two bytes', () => {
+  const differences: Uint8Array[] = [];
   for (let first = 0; first < 256; first++) {
-    expect(decode(Uint8Array.of(first))).toBe(reference(Uint8Array.of(first)));
-    for (let second = 0; second < 256; second++) {
-      const bytes = Uint8Array.of(first, second);
-      if (decode(bytes) !== reference(bytes)) expect.fail(`differs on ${first}, ${second}`);
+    const sequences = Array.from({ length: 256 }, (_, second) => Uint8Array.of(first, second));
+    for (const bytes of [Uint8Array.of(first), ...sequences]) {
+      if (decode(bytes) !== reference(bytes)) differences.push(bytes);
     }
   }
+  expect(differences).toEqual([]);
 });
 
 test('[MQTT-1.5.4-1] [MQTT-1.5.4-2] agrees with a strict decoder on longer sequences', () => {
@@ -61,7 +61,7 @@ test('[MQTT-1.5.4-1] [MQTT-1.5.4-2] agrees with a strict decoder on longer seque
     fc.property(fc.array(byte, { maxLength: 8 }), (bytes) => {
       expect(decode(Uint8Array.from(bytes))).toBe(reference(Uint8Array.from(bytes)));
     }),
-    { numRuns: 5000 },
+    { numRuns: 3000 },
   );
 });
 
