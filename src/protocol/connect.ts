@@ -39,16 +39,16 @@ export function decodeConnect(framer: Framer): ConnectPacket {
 function decodeProtocol(reader: PacketReader): ProtocolVersion {
   const name = reader.readString();
   const level = reader.readByte();
-  if (name === 'MQTT') {
-    if (level === 4 || level === 5) return level;
-    // [MQTT-3.1.2-2] [v3 MQTT-3.1.2-2]; bit 7 is how some bridges mark themselves, which is in no standard.
-    const error = unsupported(`Protocol version ${level} is not supported`, 'MQTT-3.1.2-2');
-    // Whatever it is, it is answered in the form that all versions before 5.0 share.
-    error.protocolVersion = 4;
-    throw error;
+  if (name !== 'MQTT' && name !== 'MQIsdp') {
+    throw unsupported('The protocol name is not that of MQTT', 'MQTT-3.1.2-1'); // [MQTT-3.1.2-1] [v3 MQTT-3.1.2-1]
   }
+  if (name === 'MQTT' && (level === 4 || level === 5)) return level;
   if (name === 'MQIsdp' && level === 3) return level;
-  throw unsupported('The protocol name is not that of MQTT', 'MQTT-3.1.2-1'); // [MQTT-3.1.2-1] [v3 MQTT-3.1.2-1]
+  // [MQTT-3.1.2-2] [v3 MQTT-3.1.2-2]; bit 7 is how some bridges mark themselves, which is in no standard.
+  const error = unsupported(`Protocol version ${level} is not supported`, 'MQTT-3.1.2-2');
+  // Whatever it is, it is answered in the form that all versions before 5.0 share.
+  error.protocolVersion = 4;
+  throw error;
 }
 
 function decodeAfterProtocol(reader: PacketReader, protocolVersion: ProtocolVersion): ConnectPacket {
