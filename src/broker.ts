@@ -13,6 +13,7 @@ import { authorize } from './connection/rights.ts';
 import type { BrokerEvents, ClientInfo, Hooks } from './hooks/hooks.ts';
 import type { Clock, Timer } from './lib/clock.ts';
 import { DeadlineHeap } from './lib/deadline-heap.ts';
+import type { Failpoint } from './lib/failpoints.ts';
 import type { Logger } from './lib/logger.ts';
 import { systemClock } from './lib/system-clock.ts';
 import { openListeners } from './listeners.ts';
@@ -51,6 +52,8 @@ export interface BrokerParts {
   store?: Store | undefined;
   /** Random number in [0, 1). */
   random?: (() => number) | undefined;
+  /** A crash at a named instant, for tests of what survives one. */
+  failpoint?: Failpoint | undefined;
 }
 
 /** A message to be published from inside. */
@@ -143,6 +146,7 @@ export class Broker implements EventSink {
       onEntryLost: (entry) => this.#registry.queueOwner(entry.queueId)?.forget(entry),
     });
     this.#tick.writePath = this.#writePath;
+    this.#writePath.failpoint = parts.failpoint;
     this.#session = {
       settings: sessionSettings(config),
       clock: this.#clock,
@@ -159,7 +163,7 @@ export class Broker implements EventSink {
     });
     this.#retained = new RetainedMessages(this.#session);
     this.#dispatcher = new Dispatcher(this.#session, this.#registry, this.#retained);
-    this.#wills = new Wills(this.#session, (clientId, will) => this.#publishWill(clientId, will));
+    this.#wills = new Wills(this.#session, (...due) => this.#publishWill(...due));
     this.#context = this.#connectionContext();
     this.#tick.traffic = this.#context.traffic;
     this.#sys = new SysTopics(
@@ -241,8 +245,10 @@ export class Broker implements EventSink {
     this.#writePath.start();
     this.#retained.restore(state.retained);
     await this.#registry.restore(state);
+    this.#writePath.failpoint?.reach('restore');
     this.#wills.restore(state.wills, (clientId) => this.#registry.get(clientId));
     await this.#writePath.drained();
+    this.#writePath.failpoint?.reach('restored');
   }
 
   /** Takes in a stream as a new connection; for transports of the embedding program's own. */
@@ -426,10 +432,10 @@ export class Broker implements EventSink {
     this.emit('sessionEnded', session.clientId, reason);
   }
 
-  #publishWill(clientId: string, will: Will): void {
+  #publishWill(clientId: string, will: Will, username: string): void {
     const client: ClientInfo = {
       clientId,
-      username: this.#registry.get(clientId)?.username ?? '',
+      username,
       protocolVersion: 5,
       remoteAddress: '',
       transport: '',
@@ -457,6 +463,7 @@ export class Broker implements EventSink {
     } else this.#logger.warn('will refused', { client: clientId, topic: will.topicName });
     // In the same batch as what it was routed to: published once, also across a crash.
     this.#wills.forget(clientId);
+    this.#writePath.failpoint?.reach('will-published');
   }
 
   #publishSys(topicName: string, payload: string): void {

@@ -7,7 +7,7 @@ import type { QueuePolicy, SessionSettings, SharePolicy } from './session/settin
 import type { Durability } from './store/store.ts';
 
 /** A port to listen on: 1 to 65,535, 0 for any free one, or `off`. */
-export type PortSetting = number | 'off';
+type PortSetting = number | 'off';
 
 /** Everything that can be set, frozen; each option is described in the table of config/options.ts and in docs/configuration.md. */
 export interface Config {

@@ -40,4 +40,7 @@ export type {
   Will,
 } from './protocol/packets.ts';
 export { ReasonCode } from './protocol/reason-codes.ts';
+export type * from './store/store.ts';
 export { StoreError } from './store/store.ts';
+export type { ByteStream, ByteStreamHandler, Listener } from './transport/byte-stream.ts';
+export { NodeStream } from './transport/node-stream.ts';

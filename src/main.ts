@@ -1,10 +1,10 @@
 #!/usr/bin/env node
 // Only what the oldest Node can read stands before the check of its version.
-const oldest = [20, 19] as const;
+const oldest = [22, 18] as const;
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 
 if (major < oldest[0] || (major === oldest[0] && minor < oldest[1])) {
-  process.stderr.write(`trellis: needs Node.js 22.18 or later; this is ${process.versions.node}.\n`);
+  process.stderr.write(`trellis: needs Node.js ${oldest.join('.')} or later; this is ${process.versions.node}.\n`);
   process.exitCode = 2;
 } else {
   // Whoever reads the output may leave at any time (sub | head); commands that mind listen for it themselves.

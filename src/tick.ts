@@ -16,6 +16,7 @@ export class Tick implements OutboxScheduler {
     const outboxes = this.#outboxes;
     this.#outboxes = [];
     for (const outbox of outboxes) outbox.flush();
+    this.writePath?.failpoint?.reach('outboxes-written');
     this.writePath?.submit();
   };
 

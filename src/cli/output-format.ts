@@ -2,7 +2,7 @@ import type { IPublishPacket } from 'mqtt';
 import { UsageError } from './errors.ts';
 
 /** A message as `sub` prints it. */
-export interface PrintedMessage {
+interface PrintedMessage {
   readonly topic: string;
   readonly payload: Buffer;
   readonly packet: IPublishPacket;

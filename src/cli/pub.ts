@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { IClientPublishOptions } from 'mqtt';
+import { readProblem } from '../config/load.ts';
 import { isValidTopicName } from '../protocol/topic.ts';
 import { clientFlags, clientSettings, type ClientSettings } from './client-flags.ts';
 import { Connection, reasonText } from './connection.ts';
@@ -122,7 +123,7 @@ async function openSource(source: Publication['source']): Promise<AsyncIterable<
       try {
         return await readFile(source.path);
       } catch (error) {
-        throw new UsageError(`Cannot read ${source.path}: ${(error as Error).message}.`);
+        throw new UsageError(`Cannot read ${source.path}: ${readProblem(error)}.`);
       }
     case 'stdin':
       return readAll(process.stdin as AsyncIterable<Buffer>);

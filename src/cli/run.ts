@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { ConfigError } from '../config.ts';
 import { nearest } from '../config/nearest.ts';
+import { version } from '../version.ts';
 import { CommandError, ExitCode, UsageError } from './errors.ts';
 
 const help = `Usage: trellis COMMAND [flags]
@@ -46,7 +46,7 @@ async function dispatch(command: string | undefined, args: readonly string[]): P
     case 'sub':
       return (await import('./sub.ts')).sub(args);
     case '--version':
-      process.stdout.write(`${version()}\n`);
+      process.stdout.write(`${version}\n`);
       return ExitCode.ok;
     case '--help':
     case '-h':
@@ -68,12 +68,6 @@ function unknownCommand(command: string): UsageError {
       ? `There is no command ${shown}; see trellis --help.`
       : `There is no command ${shown}; did you mean ${near}?`,
   );
-}
-
-/** The version of the package. */
-export function version(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
 }
 
 /** Writes what went wrong to stderr as sentences, and says which exit code it is. */

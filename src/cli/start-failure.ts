@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import type { Config } from '../config.ts';
 import { StoreError } from '../store/store.ts';
 import { CommandError, ExitCode } from './errors.ts';
@@ -17,8 +18,9 @@ const directoryCodes: ReadonlySet<string | undefined> = new Set([
 export function startFailure(error: unknown, config: Config): CommandError {
   if (!(error instanceof Error)) return new CommandError(String(error));
   if (error instanceof StoreError) {
-    const code = (error.cause as NodeJS.ErrnoException | undefined)?.code;
-    return new CommandError(error.message, directoryCodes.has(code) ? ExitCode.usage : ExitCode.failure);
+    const wrongPlace = directoryCodes.has((error.cause as NodeJS.ErrnoException | undefined)?.code);
+    const usage = wrongPlace || isOtherThanDirectory(config.store.data);
+    return new CommandError(error.message, usage ? ExitCode.usage : ExitCode.failure);
   }
   const { code, syscall, port, address, hostname, path } = error as NodeJS.ErrnoException & {
     port?: number;
@@ -44,6 +46,10 @@ export function startFailure(error: unknown, config: Config): CommandError {
     sentence ?? `Trellis could not listen: ${error.message}.`,
     sentence === undefined ? ExitCode.failure : ExitCode.usage,
   );
+}
+
+function isOtherThanDirectory(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === false;
 }
 
 function portFailure(code: string | undefined, port: number, address: string, flag: string): string | undefined {

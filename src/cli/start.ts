@@ -1,12 +1,13 @@
 import { resolve } from 'node:path';
 import type { Broker } from '../broker.ts';
 import type { Config } from '../config.ts';
+import { type Failpoint, parseFailpoint } from '../lib/failpoints.ts';
 import { createLogger, type Logger } from '../lib/logger.ts';
 import { systemClock } from '../lib/system-clock.ts';
+import { version } from '../version.ts';
 import { brokerFlags, loadFromFlags } from './broker-flags.ts';
-import { ExitCode } from './errors.ts';
+import { ExitCode, UsageError } from './errors.ts';
 import { helpText, parseFlags } from './flags.ts';
-import { version } from './run.ts';
 import { startFailure } from './start-failure.ts';
 
 const before = `
@@ -38,6 +39,7 @@ export async function start(args: readonly string[]): Promise<number> {
     return ExitCode.ok;
   }
   const { config } = loadFromFlags(given, process.env);
+  const failpoint = failpointOf(process.env);
   const terminal = process.stderr.isTTY ? 'pretty' : 'json';
   const logger = createLogger({
     level: config.log.level,
@@ -49,12 +51,21 @@ export async function start(args: readonly string[]): Promise<number> {
   const { startBroker } = await import('../broker.ts');
   let broker: Broker;
   try {
-    broker = await startBroker(config, { logger });
+    broker = await startBroker(config, { logger, failpoint });
   } catch (error) {
     throw startFailure(error, config);
   }
   announce(broker, config);
   return ending.of(broker);
+}
+
+/** The crash asked for by TRELLIS_FAILPOINT, as tests do; docs/decisions/0004-failpoints.md. @throws UsageError for one there is not. */
+function failpointOf(environment: NodeJS.ProcessEnv): Failpoint | undefined {
+  try {
+    return parseFailpoint(environment['TRELLIS_FAILPOINT']);
+  } catch (error) {
+    throw new UsageError(`TRELLIS_FAILPOINT: ${(error as Error).message}.`);
+  }
 }
 
 /** Says that the broker is ready: for people in a few lines, for programs in one. */
@@ -67,7 +78,7 @@ function announce(broker: Broker, config: Config): void {
   const client = clientFlags(broker, config);
   process.stdout.write(
     [
-      `Trellis ${version()}`,
+      `Trellis ${version}`,
       `  listens on    ${urls.length === 0 ? 'nothing: all listeners are off' : urls.join('\n                ')}`,
       `  data          ${config.store.type === 'memory' ? 'in memory only, gone when it stops' : resolve(config.store.data)}`,
       `  acknowledged  means ${acknowledged(config)}`,

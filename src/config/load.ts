@@ -219,7 +219,7 @@ function faultSentence(fault: YAMLError): string {
 }
 
 /** Why a file cannot be read, to complete a sentence. */
-function readProblem(error: unknown): string {
+export function readProblem(error: unknown): string {
   switch ((error as NodeJS.ErrnoException).code ?? '') {
     case 'ENOENT':
       return 'there is no such file';

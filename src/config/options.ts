@@ -16,13 +16,13 @@ type ValueAt<T, Key extends string> = Key extends `${infer Head}.${infer Rest}`
 export type OptionKey = KeysOf<Config, ''>;
 
 /** What an integer counts; the value of a `bytes` option may be written `16 MiB`. */
-export type Unit = 'bytes' | 'ms' | 's' | 'messages' | 'levels' | 'none';
+type Unit = 'bytes' | 'ms' | 's' | 'messages' | 'levels' | 'none';
 
 /** What a text has to be, beyond its length. */
 export type TextRule = 'host' | 'path' | 'file' | 'origin' | 'utf8';
 
 /** What values an option takes. */
-export type OptionType =
+type OptionType =
   | { readonly kind: 'integer'; readonly min: number; readonly max: number; readonly unit: Unit }
   | { readonly kind: 'port' }
   | { readonly kind: 'boolean' }

@@ -89,7 +89,7 @@ function isText(text: string, rule: TextRule, min: number, max: number): boolean
 }
 
 /** What an option takes, as part of a sentence. */
-export function expectation(option: Option): string {
+function expectation(option: Option): string {
   const { type } = option;
   switch (type.kind) {
     case 'boolean':
@@ -125,7 +125,7 @@ function textExpectation(rule: TextRule, min: number, max: number): string {
 }
 
 /** A wrong value as part of a sentence, cut when it is long. */
-export function describe(value: unknown): string {
+function describe(value: unknown): string {
   if (value === null || value === undefined) return 'nothing';
   if (typeof value === 'string') return JSON.stringify(value.length <= 60 ? value : `${value.slice(0, 60)}…`);
   if (Array.isArray(value)) {

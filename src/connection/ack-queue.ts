@@ -1,5 +1,8 @@
-/** Appends one acknowledgement to the outbox. */
-export type WriteAck = (type: number, packetId: number, reasonCode: number) => void;
+/** Who sends the acknowledgements that may go out. */
+export interface AckSender {
+  /** `type` is PUBACK, PUBREC or PUBCOMP. */
+  finishAck(type: number, packetId: number, reasonCode: number): void;
+}
 
 /**
  * Acknowledgements waiting for their state to be durable, sent in the order their packets came in [MQTT-4.6.0-2],
@@ -21,15 +24,14 @@ export class AckQueue {
     this.#acks.push((type << 24) | (packetId << 8) | reasonCode);
   }
 
-  /** Writes all that `flushed` covers, in order. @returns how many. */
-  release(flushed: number, write: WriteAck): number {
+  /** Sends all that `flushed` covers, in order. */
+  release(flushed: number, sender: AckSender): void {
     const tickets = this.#tickets;
     let at = this.#head;
     for (; at < tickets.length && (tickets[at] as number) <= flushed; at++) {
       const ack = this.#acks[at] as number;
-      write(ack >>> 24, (ack >>> 8) & 0xffff, ack & 0xff);
+      sender.finishAck(ack >>> 24, (ack >>> 8) & 0xffff, ack & 0xff);
     }
-    const released = at - this.#head;
     if (at === tickets.length) {
       this.#tickets = [];
       this.#acks = [];
@@ -41,7 +43,6 @@ export class AckQueue {
     } else {
       this.#head = at;
     }
-    return released;
   }
 
   /**

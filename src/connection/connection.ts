@@ -18,15 +18,15 @@ import type { Link } from '../session/link.ts';
 import type { Session } from '../session/session.ts';
 import type { FlushWaiter } from '../session/write-path.ts';
 import type { ByteStream, ByteStreamHandler } from '../transport/byte-stream.ts';
-import { AckQueue } from './ack-queue.ts';
+import { AckQueue, type AckSender } from './ack-queue.ts';
 import type { ConnectionContext } from './context.ts';
 import { type DisconnectReason, disconnectReasonOf } from './disconnect-reasons.ts';
 import { refuseConnect } from './handshake.ts';
 import type { ReAuthentication } from './on-auth.ts';
 import { onPacket } from './on-packet.ts';
 import type { OutgoingAliases } from './outgoing-aliases.ts';
-import { Outbox } from './outbox.ts';
-import { TopicMemory } from './topic-memory.ts';
+import { Outbox, type OutboxOwner } from './outbox.ts';
+import type { TopicMemory } from './topic-memory.ts';
 import { writePublish } from './write-publish.ts';
 
 /**
@@ -46,14 +46,15 @@ const HELD_BACK_BYTES = 32 * 1024 * 1024;
  * One network connection from accept to close: the only place that closes it, once, with one reason. It reads frames,
  * hands each packet to its handler, and is the session's link to the client.
  */
-export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadline {
+export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadline, AckSender, OutboxOwner {
   readonly context: ConnectionContext;
   readonly stream: ByteStream;
   readonly framer: Framer;
   readonly outbox: Outbox;
   /** The PUBLISH being handled; one object for all connections, as only one is handled at a time. */
   readonly frame: PublishFrame;
-  readonly acks: AckQueue = new AckQueue();
+  /** Made with the first acknowledgement that has to wait. */
+  #acks: AckQueue | undefined = undefined;
   state: ConnectionState = 'new';
   version: ProtocolVersion = 4;
   /** Whether a broken CONNECT said at least its version. */
@@ -72,7 +73,8 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
   outgoingAliases: OutgoingAliases | undefined = undefined;
   /** Topic aliases the client has set, by alias; undefined for none yet. */
   incomingAliases: Map<number, string> | undefined = undefined;
-  readonly topics: TopicMemory = new TopicMemory();
+  /** Made with the first PUBLISH. */
+  topics: TopicMemory | undefined = undefined;
   /** Whether a PUBLISH has to be shown to a hook. */
   readonly asksHooks: boolean;
   /** Incoming QoS 1 and 2 publishes not finished, against our Receive Maximum. */
@@ -87,7 +89,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
   /** Address without the port, for limits. */
   readonly address: string;
   #lastReceived: number;
-  #deferred: { ticket: number; run: () => void }[] = [];
+  #deferred: { ticket: number; run: () => void }[] | undefined = undefined;
   #chunks: Buffer[] | undefined = undefined;
   #blocked = false;
   #paused = false;
@@ -102,7 +104,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
     const { settings, clock } = context;
     this.frame = context.frame;
     this.framer = new Framer(settings.connectBytesMax);
-    this.outbox = new Outbox(stream, context.scheduler, settings.outboxBytesMax);
+    this.outbox = new Outbox(stream, this, context.scheduler);
     this.asksHooks = context.hooks.authorize !== undefined || context.hooks.onPublish !== undefined;
     this.address = addressOf(stream.remoteAddress);
     this.#lastReceived = clock.now();
@@ -161,7 +163,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
   /** Reads on, or waits for the store where publishes outrun it. */
   #regulate(): void {
     const { writePath, settings } = this.context;
-    if (writePath.openBytes > HELD_BACK_BYTES || this.acks.length > settings.receiveMaximum) {
+    if (writePath.openBytes > HELD_BACK_BYTES || this.#acksWaiting > settings.receiveMaximum) {
       this.#holdBack();
       writePath.wait(this);
     } else if (this.#paused && !this.#blocked) {
@@ -229,16 +231,18 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
   // ---- bytes out ----
 
   get writable(): boolean {
-    return this.outbox.hasRoom;
+    return this.outbox.hasRoomFor(this.context.settings.outboxBytesMax);
   }
 
   get congested(): boolean {
-    return this.outbox.pendingBytes > CONGESTED_BYTES;
+    return !this.outbox.hasRoomFor(CONGESTED_BYTES);
   }
 
   onDrain(): void {
-    if (this.state === 'closed') return;
-    this.outbox.onDrain();
+    if (this.state !== 'closed') this.outbox.onDrain();
+  }
+
+  onRoom(): void {
     this.session?.pump();
   }
 
@@ -267,18 +271,23 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
 
   /** Sends an acknowledgement of a PUBLISH or PUBREL once `ticket` is durable and those before it are sent. */
   acknowledge(ticket: number, type: number, packetId: number, reasonCode: number): void {
-    if (ticket === 0 && this.acks.length === 0) {
-      this.#finishAck(type, packetId, reasonCode);
+    if (ticket === 0 && this.#acksWaiting === 0) {
+      this.finishAck(type, packetId, reasonCode);
       return;
     }
-    this.acks.push(ticket, type, packetId, reasonCode);
+    this.#acks ??= new AckQueue();
+    this.#acks.push(ticket, type, packetId, reasonCode);
     if (ticket !== 0) this.context.writePath.wait(this);
   }
 
-  readonly #finishAck = (type: number, packetId: number, reasonCode: number): void => {
+  get #acksWaiting(): number {
+    return this.#acks === undefined ? 0 : this.#acks.length;
+  }
+
+  finishAck(type: number, packetId: number, reasonCode: number): void {
     if (type !== PacketType.pubrec || reasonCode >= 0x80) this.finishPublish();
     this.writeAck(type, packetId, reasonCode);
-  };
+  }
 
   /** One incoming QoS 1 or 2 exchange is over: the client may start another. */
   finishPublish(): void {
@@ -287,14 +296,22 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
 
   /** Appends a packet, without its reason string and user properties where the client could not take them [MQTT-3.2.2-19]. */
   send(packet: Packet): void {
-    let bytes = encodePacket(packet, this.version);
-    if (bytes.length > this.maximumPacketSize && 'properties' in packet) {
-      const { reasonString: _, userProperties: __, ...properties } = packet.properties;
-      bytes = encodePacket({ ...packet, properties }, this.version);
-    }
-    if (bytes.length > this.maximumPacketSize) return; // [MQTT-3.1.2-24]
+    let bytes = this.#encode(packet);
+    if (bytes === undefined || bytes.length > this.maximumPacketSize) bytes = this.#encode(withoutTexts(packet));
+    if (bytes === undefined || bytes.length > this.maximumPacketSize) return; // [MQTT-3.1.2-24]
     this.context.traffic.packetsSent += 1;
     this.outbox.append(bytes, 0, bytes.length);
+  }
+
+  /** @returns undefined for texts of a hook that the wire has no room for. */
+  #encode(packet: Packet): Buffer | undefined {
+    try {
+      return encodePacket(packet, this.version);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      this.context.logger.error('a packet could not be encoded', { type: packet.type, error: error.message });
+      return undefined;
+    }
   }
 
   /** Runs once `ticket` is durable; at once for 0. */
@@ -303,29 +320,36 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
       run();
       return;
     }
+    this.#deferred ??= [];
     this.#deferred.push({ ticket, run });
     this.context.writePath.wait(this);
   }
 
   onFlushed(flushed: number): void {
     if (this.state === 'closed' || this.state === 'closing') return;
-    this.acks.release(flushed, this.#finishAck);
-    while (this.#deferred.length > 0 && (this.#deferred[0] as { ticket: number }).ticket <= flushed) {
-      this.#deferred.shift()?.run();
-    }
-    if (this.acks.length > 0 || this.#deferred.length > 0) this.context.writePath.wait(this);
+    this.#acks?.release(flushed, this);
+    this.#runDeferred(flushed);
+    if (this.#acksWaiting > 0 || this.#deferred !== undefined) this.context.writePath.wait(this);
     if (this.#paused) this.#regulate();
+  }
+
+  #runDeferred(flushed: number): void {
+    const deferred = this.#deferred ?? [];
+    const due = deferred.findIndex(({ ticket }) => ticket > flushed);
+    const left = due === -1 ? [] : deferred.slice(due);
+    this.#deferred = left.length === 0 ? undefined : left;
+    for (const { run } of due === -1 ? deferred : deferred.slice(0, due)) run();
   }
 
   onStoreFull(failed: number, retriedAs: number): void {
     // 3.x has no way to say no: the publish stays without acknowledgement.
     const reasonCode = this.version === 5 ? ReasonCode.quotaExceeded : undefined;
-    for (const { type, packetId } of this.acks.undo(failed, retriedAs, isPublishAck, reasonCode)) {
+    for (const { type, packetId } of this.#acks?.undo(failed, retriedAs, isPublishAck, reasonCode) ?? []) {
       this.context.books.refused += 1;
       if (type === PacketType.pubrec) this.session?.inbound?.delete(packetId);
       if (reasonCode === undefined) this.finishPublish();
     }
-    for (const deferred of this.#deferred) if (deferred.ticket === failed) deferred.ticket = retriedAs;
+    for (const deferred of this.#deferred ?? []) if (deferred.ticket === failed) deferred.ticket = retriedAs;
     this.onFlushed(failed);
   }
 
@@ -447,6 +471,12 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
     this.stream.end();
     this.context.deadlines.schedule(this, this.context.clock.now() + this.context.settings.lingerMs);
   }
+}
+
+function withoutTexts(packet: Packet): Packet {
+  if (!('properties' in packet)) return packet;
+  const { reasonString: _, userProperties: __, ...properties } = packet.properties;
+  return { ...packet, properties };
 }
 
 function isPublishAck(type: number): boolean {

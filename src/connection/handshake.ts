@@ -1,4 +1,6 @@
 import type { AuthenticateResult, AuthExchange, ClientInfo, Refusal } from '../hooks/hooks.ts';
+import { encodePacket } from '../protocol/codec.ts';
+import { isConnackReasonCode } from '../protocol/connack.ts';
 import {
   type AuthPacket,
   type ConnectPacket,
@@ -31,12 +33,13 @@ interface Handshake {
 type Step = (handshake: Handshake) => Promise<Refusal | undefined> | Refusal | undefined;
 
 const STEPS: readonly Step[] = [
+  takeTerms,
   checkLimits,
   checkClientId,
-  takeTerms,
   authenticate,
   checkWill,
   authorizeWill,
+  checkRoom,
   openSession,
 ];
 
@@ -203,6 +206,16 @@ async function authorizeWill({ packet, connection, client }: Handshake): Promise
   });
 }
 
+/** A client without room for its CONNACK cannot be served, as nothing may come before that [MQTT-3.1.2-24], [MQTT-3.2.0-1]. */
+function checkRoom(handshake: Handshake): Refusal | undefined {
+  const { maximumPacketSize } = handshake.connection;
+  if (maximumPacketSize === Number.POSITIVE_INFINITY) return undefined;
+  const { userProperties: _, ...properties } = connackProperties(handshake);
+  const connack = { type: PacketType.connack, sessionPresent: false, reasonCode: ReasonCode.success, properties };
+  if (encodePacket(connack, 5).length <= maximumPacketSize) return undefined;
+  return { reasonCode: ReasonCode.packetTooLarge, reasonString: 'no room for CONNACK in the Maximum Packet Size' };
+}
+
 /** Takes the client id over from whoever has it, finds its session, and sends CONNACK once that is durable. */
 async function openSession(handshake: Handshake): Promise<Refusal | undefined> {
   const { connection, packet, client } = handshake;
@@ -218,6 +231,7 @@ async function openSession(handshake: Handshake): Promise<Refusal | undefined> {
   if (isOver(connection)) return undefined;
   // [MQTT-3.1.4-3] the old owner lets go, its will included, before the new one begins
   connections.owner(clientId)?.close(ReasonCode.sessionTakenOver, 'another connection uses this client id');
+  writePath.failpoint?.reach('taken-over');
   const before = writePath.added;
   const { sessionExpiryInterval } = handshake;
   const { session, sessionPresent } = registry.open({
@@ -230,10 +244,11 @@ async function openSession(handshake: Handshake): Promise<Refusal | undefined> {
   connection.client = client;
   connection.session = session;
   connections.own(clientId, connection);
-  context.wills.arm(clientId, packet.will);
+  context.wills.arm(clientId, packet.will, username);
   const ticket = writePath.added === before ? 0 : writePath.ticket;
   await new Promise<void>((resolve) => connection.onceDurable(ticket, resolve));
   if (isOver(connection)) return undefined;
+  writePath.failpoint?.reach('connack');
   connection.send({
     type: PacketType.connack,
     sessionPresent,
@@ -292,13 +307,22 @@ export function refuseConnect(
   if (connection.version === 5) {
     const properties: Properties = { reasonString: reason };
     if (serverReference !== undefined) properties.serverReference = serverReference;
-    connection.send({ type: PacketType.connack, sessionPresent: false, reasonCode, properties });
+    const connackCode = connackReasonCodeOf(reasonCode);
+    connection.send({ type: PacketType.connack, sessionPresent: false, reasonCode: connackCode, properties });
     return;
   }
   const returnCode = returnCodeOf(reasonCode);
   // [v3 MQTT-3.2.2-6] where none of the codes fits, the connection is closed without
   if (returnCode !== undefined)
     connection.send({ type: PacketType.connack, sessionPresent: false, reasonCode: returnCode, properties: {} });
+}
+
+/** The nearest reason code CONNACK has [MQTT-3.2.2-8]. */
+function connackReasonCodeOf(reasonCode: number): number {
+  if (reasonCode === ReasonCode.serverShuttingDown) return ReasonCode.serverUnavailable;
+  return isConnackReasonCode(reasonCode) && reasonCode !== ReasonCode.success
+    ? reasonCode
+    : ReasonCode.unspecifiedError;
 }
 
 /** The nearest CONNACK return code of 3.x; undefined for none. */

@@ -16,8 +16,9 @@ export function onDisconnect(connection: Connection, packet: DisconnectPacket): 
         'MQTT-3.14.2-2',
       );
     }
-    const { sessionExpiryIntervalMax } = connection.context.session.settings;
-    (connection.session as Session).sessionExpiryInterval = Math.min(sessionExpiryInterval, sessionExpiryIntervalMax);
+    const { registry, session } = connection.context;
+    const seconds = Math.min(sessionExpiryInterval, session.settings.sessionExpiryIntervalMax);
+    registry.changeExpiry(connection.session as Session, seconds);
   }
   connection.onDisconnect(packet.reasonCode === ReasonCode.disconnectWithWillMessage);
 }

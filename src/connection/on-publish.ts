@@ -17,6 +17,7 @@ import { isValidTopicName, topicLevels } from '../protocol/topic.ts';
 import type { Session } from '../session/session.ts';
 import type { Connection } from './connection.ts';
 import { authorize, isRefusal } from './rights.ts';
+import { TopicMemory } from './topic-memory.ts';
 
 /** Topics that only the broker publishes to. */
 const BROKER_TOPICS = '$SYS/';
@@ -66,6 +67,7 @@ function topicNameOf(connection: Connection, frame: PublishFrame): string {
     }
     return topicName;
   }
+  connection.topics ??= new TopicMemory();
   topicName = connection.topics.recall(buffer, topicStart, topicEnd);
   if (topicName === undefined) {
     topicName = decodeTopicName(buffer, topicStart, topicEnd);

@@ -5,6 +5,12 @@ const FIRST_SIZE = 1024;
 /** Ranges from this size on are handed to the stream as they are; smaller ones are copied together. */
 const WHOLE_RANGE = 4096;
 
+/** Who fills the outbox. */
+export interface OutboxOwner {
+  /** There is room again, after `hasRoomFor` said there was none. */
+  onRoom(): void;
+}
+
 /** Tells outboxes when the tick ends. */
 export interface OutboxScheduler {
   /** Has `flush` called once at the end of this tick. */
@@ -24,7 +30,9 @@ export interface OutboxScheduler {
 export class Outbox {
   readonly #stream: ByteStream;
   readonly #scheduler: OutboxScheduler;
-  readonly #bytesMax: number;
+  readonly #owner: OutboxOwner;
+  /** Whether the owner was told that there is no room. */
+  #owesRoom = false;
   #buffer: Buffer | undefined = undefined;
   #length = 0;
   /** A range of someone else's buffer that comes after the own bytes. */
@@ -38,10 +46,10 @@ export class Outbox {
   #blocked = false;
   #closed = false;
 
-  constructor(stream: ByteStream, scheduler: OutboxScheduler, bytesMax: number) {
+  constructor(stream: ByteStream, owner: OutboxOwner, scheduler: OutboxScheduler) {
     this.#stream = stream;
+    this.#owner = owner;
     this.#scheduler = scheduler;
-    this.#bytesMax = bytesMax;
   }
 
   /** Bytes waiting here (not those the stream has taken over). */
@@ -49,14 +57,11 @@ export class Outbox {
     return this.#backlogBytes + this.#length + this.#rangeEnd - this.#rangeStart;
   }
 
-  /** False from the limit on. */
-  get hasRoom(): boolean {
-    return this.pendingBytes < this.#bytesMax;
-  }
-
-  /** Whether the stream holds us up. */
-  get blocked(): boolean {
-    return this.#blocked;
+  /** Whether less than that many bytes are waiting; where it says no, `onRoom` follows. */
+  hasRoomFor(limit: number): boolean {
+    if (this.pendingBytes < limit) return true;
+    this.#owesRoom = true;
+    return false;
   }
 
   /** Appends a range of a buffer that will not change any more. */
@@ -87,25 +92,31 @@ export class Outbox {
     return this.#buffer as Buffer;
   }
 
-  /** Hands everything to the stream, if it takes any. @returns whether something was written. */
-  flush(): boolean {
+  /** Hands everything to the stream, if it takes any. */
+  flush(): void {
     this.#scheduled = false;
-    if (this.#blocked || this.#closed) return false;
+    if (this.#blocked || this.#closed) return;
     this.#spillForWrite();
-    if (this.#backlog === undefined) return false;
+    if (this.#backlog === undefined) return;
     const pieces = this.#backlog;
     this.#backlog = undefined;
     this.#backlogBytes = 0;
     const bytes = pieces.length === 1 ? (pieces[0] as Uint8Array) : Buffer.concat(pieces);
     this.#scheduler.bytesSent(bytes.length);
     if (!this.#stream.write(bytes)) this.#blocked = true;
-    return true;
+    else if (this.#owesRoom) {
+      this.#owesRoom = false;
+      this.#owner.onRoom();
+    }
   }
 
   /** The stream took everything; flushes what came meanwhile. */
   onDrain(): void {
     this.#blocked = false;
     this.flush();
+    if (this.#blocked || !this.#owesRoom) return;
+    this.#owesRoom = false;
+    this.#owner.onRoom();
   }
 
   /** Nothing is sent any more; what waits is let go. */

@@ -3,14 +3,14 @@ const REMEMBERED_BYTES = 256;
 
 /** The last topic name of a connection by its bytes, so that a device that repeats itself costs no decoding. */
 export class TopicMemory {
-  #bytes: Buffer = Buffer.alloc(0);
+  #bytes: Buffer | undefined = undefined;
   #topicName = '';
 
   /** The topic name these bytes stand for, if it is the one of last time; undefined otherwise. */
   recall(buffer: Buffer, start: number, end: number): string | undefined {
     const bytes = this.#bytes;
     const length = end - start;
-    if (length !== bytes.length || length === 0) return undefined;
+    if (bytes === undefined || length !== bytes.length) return undefined;
     // Names of one device tend to differ near the end.
     for (let i = length - 1; i >= 0; i--) if (bytes[i] !== buffer[start + i]) return undefined;
     return this.#topicName;

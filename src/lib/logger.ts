@@ -4,10 +4,10 @@ import type { Clock } from './clock.ts';
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
 
 /** The log levels from the gravest to the most talkative. */
-export const logLevels: readonly LogLevel[] = ['error', 'warn', 'info', 'debug'];
+const logLevels: readonly LogLevel[] = ['error', 'warn', 'info', 'debug'];
 
 /** Values worth logging next to a message; names are camelCase, units last. */
-export type LogFields = Record<string, unknown>;
+type LogFields = Record<string, unknown>;
 
 /** Where the broker says what happens to it. The message is a constant sentence (it is the cause of rate limiting); what varies goes into fields. */
 export interface Logger {

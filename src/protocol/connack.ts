@@ -53,6 +53,11 @@ export function decodeConnack(framer: Framer, version: ProtocolVersion): Connack
   return { type: PacketType.connack, sessionPresent: flags === 1, reasonCode, properties };
 }
 
+/** Whether CONNACK of 5.0 may bear this reason code, section 3.2.2.2. */
+export function isConnackReasonCode(reasonCode: number): boolean {
+  return REASON_CODES.has(reasonCode);
+}
+
 /**
  * Encodes CONNACK; MQTT 3.1 has no Session Present, its byte is reserved and left 0.
  *

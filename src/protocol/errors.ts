@@ -10,7 +10,7 @@ export class ProtocolError extends Error {
   readonly reasonCode: ReasonCode;
   /** The normative statement that was broken, such as `MQTT-3.1.0-1`; empty where the standard gives none. */
   readonly statementId: string;
-  /** The version a broken CONNECT asked for, where it could still be read: tells in which form to refuse it. */
+  /** The version in whose form to refuse a broken CONNECT: the one it asked for, where that could be read. */
   protocolVersion: ProtocolVersion | undefined;
 
   constructor(reasonCode: ReasonCode, message: string, statementId = '') {

@@ -41,7 +41,7 @@ export type PropertyOwner = PacketType | typeof WILL_PROPERTIES;
  * How a property's value stands on the wire, section 1.5. `bit` and `boolean` are one byte of 0 or 1, `topicName` a
  * string without wildcards, `pair` two strings.
  */
-export type PropertyWireType =
+type PropertyWireType =
   | 'bit'
   | 'boolean'
   | 'uint16'

@@ -230,6 +230,7 @@ export class MessageQueue {
     const { writePath, store, settings } = this.#context;
     // What is on disk only may still be in the open batch.
     await writePath.drained();
+    writePath.failpoint?.reach('queue-read');
     const records = await store.readQueue(
       this.queueId,
       this.#diskAfter,

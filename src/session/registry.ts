@@ -122,6 +122,12 @@ export class SessionRegistry {
     this.#context.writePath.add({ kind: 'session-put', record: session.record });
   }
 
+  /** Changes the Session Expiry Interval, section 3.14.2.2.2; seconds. */
+  changeExpiry(session: Session, seconds: number): void {
+    session.sessionExpiryInterval = seconds;
+    if (session.durable) this.#put(session);
+  }
+
   /** The connection of the session is gone: it ends now, or starts to expire [MQTT-3.1.2-23]. @returns whether it lives on. */
   disconnect(session: Session): boolean {
     session.detach();
@@ -155,8 +161,7 @@ export class SessionRegistry {
 
   /** Adds or replaces a subscription [MQTT-3.8.4-3]. @returns whether it is new. */
   subscribe(session: Session, record: SubscriptionRecord): boolean {
-    const isNew = !session.subscriptions.has(record.topicFilter);
-    session.subscriptions.set(record.topicFilter, record);
+    const isNew = session.addSubscription(record);
     this.#route(session, record);
     if (session.durable) {
       this.#context.writePath.add({ kind: 'subscription-put', clientId: session.clientId, record });
@@ -201,7 +206,7 @@ export class SessionRegistry {
   }
 
   #removeSubscription(session: Session, topicFilter: string): boolean {
-    if (!session.subscriptions.delete(topicFilter)) return false;
+    if (!session.removeSubscription(topicFilter)) return false;
     const parsed = parseTopicFilter(topicFilter);
     if (parsed === undefined) return true;
     if (parsed.shareName === '') {
@@ -239,7 +244,7 @@ export class SessionRegistry {
     for (const { clientId, record } of state.subscriptions) {
       const session = this.#sessions.get(clientId);
       if (session === undefined) continue;
-      session.subscriptions.set(record.topicFilter, record);
+      session.addSubscription(record);
       this.#route(session, record);
     }
     for (const { clientId, packetId } of state.inbound) {

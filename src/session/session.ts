@@ -17,6 +17,9 @@ const PACKET_ID_MAX = 65_535;
 /** Session Expiry Interval that means never, section 3.1.2.11.2. */
 export const NEVER_EXPIRES = 0xffff_ffff;
 
+const NO_ENTRIES: readonly QueueEntry[] = [];
+const NO_SUBSCRIPTIONS: ReadonlyMap<string, SubscriptionRecord> = new Map();
+
 /** What acknowledging an outgoing packet id came to. */
 export type AckResult = 'done' | 'unknown' | 'wrong-state';
 
@@ -35,7 +38,8 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   username: string;
   /** When it expires, ms since the epoch; Infinity while connected or for never. */
   expiresAt: number = Number.POSITIVE_INFINITY;
-  readonly subscriptions: Map<string, SubscriptionRecord> = new Map();
+  /** Made with the first subscription: most devices only publish. */
+  #subscriptions: Map<string, SubscriptionRecord> | undefined = undefined;
   /** Shared-subscription groups it is a member of; undefined for none. */
   groups: Set<ShareGroup> | undefined = undefined;
   /** Packet ids of QoS 2 messages received and not released [MQTT-4.3.3-10]; undefined for none yet. */
@@ -56,9 +60,10 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   /** Messages that count against the client's Receive Maximum on this connection. */
   #outstanding = 0;
   /** In flight from before this connection and not sent again yet, in order. */
-  #resend: QueueEntry[] = [];
+  #resend: readonly QueueEntry[] = NO_ENTRIES;
+  #resendAt = 0;
   /** To be sent once their ticket is durable, in order. */
-  #unflushed: QueueEntry[] = [];
+  #unflushed: QueueEntry[] | undefined = undefined;
   #pumping = false;
   waitingFor = 0;
   /** Called when the session expires; set by the registry. */
@@ -100,6 +105,24 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
     return this.#inFlight?.size ?? 0;
   }
 
+  /** By topic filter as subscribed. */
+  get subscriptions(): ReadonlyMap<string, SubscriptionRecord> {
+    return this.#subscriptions ?? NO_SUBSCRIPTIONS;
+  }
+
+  /** Notes a subscription; routing is the registry's. @returns whether it is new. */
+  addSubscription(record: SubscriptionRecord): boolean {
+    this.#subscriptions ??= new Map();
+    const isNew = !this.#subscriptions.has(record.topicFilter);
+    this.#subscriptions.set(record.topicFilter, record);
+    return isNew;
+  }
+
+  /** Forgets a subscription. @returns whether it existed. */
+  removeSubscription(topicFilter: string): boolean {
+    return this.#subscriptions?.delete(topicFilter) ?? false;
+  }
+
   /** What the store keeps of it. */
   get record(): SessionRecord {
     const { clientId, epoch, sessionExpiryInterval, expiresAt, username } = this;
@@ -114,7 +137,7 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
       link.writable &&
       this.#outstanding < link.receiveMaximum && // [MQTT-3.3.4-9]
       this.queue.waiting === 0 &&
-      this.#resend.length === 0
+      this.#resendAt === this.#resend.length
     );
   }
 
@@ -174,6 +197,7 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   }
 
   #sendOnceFlushed(entry: QueueEntry): void {
+    this.#unflushed ??= [];
     this.#unflushed.push(entry);
     this.#context.writePath.wait(this);
   }
@@ -271,6 +295,7 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
 
   onFlushed(flushed: number): void {
     const waiting = this.#unflushed;
+    if (waiting === undefined) return;
     let sent = 0;
     for (; sent < waiting.length; sent++) {
       const entry = waiting[sent] as QueueEntry;
@@ -278,15 +303,20 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
       // It may be gone (too large, session ended) or belong to a later connection's resend.
       if (this.#inFlight?.get(entry.packetId) === entry && entry.sentOn === this.#serial) this.#write(entry);
     }
-    waiting.splice(0, sent);
-    if (waiting.length > 0) this.#context.writePath.wait(this);
+    this.#keepUnflushed(waiting.slice(sent));
     this.pump();
   }
 
   onStoreFull(failed: number, retriedAs: number): void {
-    for (const entry of this.#unflushed) if (entry.ticket === failed) entry.ticket = retriedAs;
-    this.#unflushed = this.#unflushed.filter((entry) => this.#inFlight?.get(entry.packetId) === entry);
-    if (this.#unflushed.length > 0) this.#context.writePath.wait(this);
+    const waiting = this.#unflushed;
+    if (waiting === undefined) return;
+    for (const entry of waiting) if (entry.ticket === failed) entry.ticket = retriedAs;
+    this.#keepUnflushed(waiting.filter((entry) => this.#inFlight?.get(entry.packetId) === entry));
+  }
+
+  #keepUnflushed(entries: QueueEntry[]): void {
+    this.#unflushed = entries.length === 0 ? undefined : entries;
+    if (entries.length > 0) this.#context.writePath.wait(this);
   }
 
   /** Gives up an entry the store had no room for. */
@@ -301,7 +331,7 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
     if (this.#pumping || this.link === undefined) return;
     this.#pumping = true;
     this.#pumpResend();
-    if (this.#resend.length === 0) {
+    if (this.#resendAt === this.#resend.length) {
       this.#pumpQueue();
       if (this.queue.waiting === 0) {
         if (this.groups !== undefined) for (const group of this.groups) group.pump();
@@ -318,16 +348,21 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   /** [MQTT-4.4.0-1], [MQTT-4.6.0-1] in the order they were sent first, never more than the client takes. */
   #pumpResend(): void {
     const link = this.link as Link;
-    let sent = 0;
-    while (sent < this.#resend.length && this.#hasQuota(link)) {
-      const entry = this.#resend[sent] as QueueEntry;
-      sent += 1;
+    const resend = this.#resend;
+    while (this.#resendAt < resend.length && this.#hasQuota(link)) {
+      const entry = resend[this.#resendAt] as QueueEntry;
+      this.#resendAt += 1;
       if (this.#inFlight?.get(entry.packetId) !== entry) continue;
       this.#count(entry);
       if (entry.ticket > this.#context.writePath.flushed && entry.qos === 2 && this.durable) continue; // onFlushed sends it
       this.#write(entry);
     }
-    this.#resend.splice(0, sent);
+    if (this.#resendAt === resend.length) this.#setResend(NO_ENTRIES);
+  }
+
+  #setResend(entries: readonly QueueEntry[]): void {
+    this.#resend = entries;
+    this.#resendAt = 0;
   }
 
   #pumpQueue(): void {
@@ -378,15 +413,16 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
     this.link = link;
     this.#serial += 1;
     this.#outstanding = 0;
-    this.#resend = this.#inFlight === undefined ? [] : [...this.#inFlight.values()];
+    this.#setResend(this.#inFlight === undefined ? NO_ENTRIES : [...this.#inFlight.values()]);
     if (this.groups !== undefined) for (const group of this.groups) group.onMemberOnline(this);
     this.pump();
+    if (this.inFlightCount > 0) this.#context.writePath.failpoint?.reach('queue-drain');
   }
 
   /** The connection is gone. */
   detach(): void {
     this.link = undefined;
-    this.#resend = [];
+    this.#setResend(NO_ENTRIES);
     this.detachMessages();
     if (this.groups !== undefined) for (const group of this.groups) group.onMemberOffline(this);
   }

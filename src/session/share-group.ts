@@ -136,6 +136,7 @@ export class ShareGroup implements QueueOwner {
       const { message } = entries[i] as QueueEntry;
       this.queue.pushFront(new QueueEntry(message, message.qos, false, NO_IDENTIFIERS, this.shareKey));
     }
+    if (entries.length > 0) this.#context.writePath.failpoint?.reach('group-handover');
   }
 
   #entryFor(member: Session, message: Message): QueueEntry {

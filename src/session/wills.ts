@@ -4,19 +4,21 @@ import type { WillRecord } from '../store/store.ts';
 import type { SessionContext } from './context.ts';
 import type { Session } from './session.ts';
 
-/** Publishes a will that is due, and tells `Wills.forget` in the same turn. */
-export type PublishWill = (clientId: string, will: Will) => void;
+/** Publishes a will that is due, with the rights of the user who left it, and tells `Wills.forget` in the same turn. */
+export type PublishWill = (clientId: string, will: Will, username: string) => void;
 
 class PendingWill implements Deadline {
   readonly clientId: string;
   readonly will: Will;
+  readonly username: string;
   readonly #onDue: (pending: PendingWill) => void;
   at = 0;
   index = -1;
 
-  constructor(clientId: string, will: Will, onDue: (pending: PendingWill) => void) {
+  constructor(clientId: string, will: Will, username: string, onDue: (pending: PendingWill) => void) {
     this.clientId = clientId;
     this.will = will;
+    this.username = username;
     this.#onDue = onDue;
   }
 
@@ -49,9 +51,9 @@ export class Wills {
   }
 
   /** Stores the will of a new connection [MQTT-3.1.2-7]. @returns whether the store has something to flush. */
-  arm(clientId: string, will: Will | undefined): boolean {
+  arm(clientId: string, will: Will | undefined, username: string): boolean {
     if (will === undefined) return this.forget(clientId);
-    this.#add(clientId, will);
+    this.#add(clientId, will, username);
     this.#context.writePath.add({ kind: 'will-put', record: { clientId, will, publishAt: Number.POSITIVE_INFINITY } });
     return true;
   }
@@ -77,7 +79,7 @@ export class Wills {
     if (pending === undefined) return;
     const delay = pending.will.properties.willDelayInterval ?? 0;
     if (delay === 0 || session === undefined) {
-      this.#publish(clientId, pending.will);
+      this.#publish(clientId, pending.will, pending.username);
       return;
     }
     const publishAt = this.#context.clock.now() + delay * 1000;
@@ -88,22 +90,24 @@ export class Wills {
   /** The session ended: a will still pending is due now [MQTT-3.1.3-9]. */
   sessionEnded(clientId: string): void {
     const pending = this.#wills.get(clientId);
-    if (pending !== undefined && pending.index !== -1) this.#publish(clientId, pending.will);
+    if (pending !== undefined && pending.index !== -1) this.#publish(clientId, pending.will, pending.username);
   }
 
   /** Takes over the wills of before a restart: those of connections open then were cut by it. */
   restore(records: readonly WillRecord[], sessionOf: (clientId: string) => Session | undefined): void {
     for (const { clientId, will, publishAt } of records) {
-      const pending = this.#add(clientId, will);
+      const pending = this.#add(clientId, will, sessionOf(clientId)?.username ?? '');
       if (publishAt === Number.POSITIVE_INFINITY) this.connectionLost(clientId, sessionOf(clientId));
       else this.#context.deadlines.schedule(pending, publishAt);
     }
   }
 
-  #add(clientId: string, will: Will): PendingWill {
+  #add(clientId: string, will: Will, username: string): PendingWill {
     const old = this.#wills.get(clientId);
     if (old !== undefined) this.#context.deadlines.cancel(old);
-    const pending = new PendingWill(clientId, will, (due) => this.#publish(due.clientId, due.will));
+    const pending = new PendingWill(clientId, will, username, (due) =>
+      this.#publish(due.clientId, due.will, due.username),
+    );
     this.#wills.set(clientId, pending);
     return pending;
   }

@@ -1,4 +1,5 @@
 import type { Clock, Timer } from '../lib/clock.ts';
+import type { Failpoint } from '../lib/failpoints.ts';
 import { type Mutation, type Store, StoreFullError } from '../store/store.ts';
 import type { QueueEntry } from './queue-entry.ts';
 
@@ -54,6 +55,8 @@ export class WritePath {
   added = 0;
   /** Batches handed to the store. */
   commits = 0;
+  /** A crash that a test asked for; set by who makes this, before the first turn. Never looked at per message. */
+  failpoint: Failpoint | undefined = undefined;
 
   constructor(store: Store, clock: Clock, minFreeBytes: number, owner: WritePathOwner) {
     this.#store = store;
@@ -151,10 +154,13 @@ export class WritePath {
     }
     this.#committing = true;
     this.commits += 1;
+    this.failpoint?.reach('commit');
     this.#store.commit(batch).then(
       () => {
         this.#committing = false;
+        this.failpoint?.reach('flushed');
         this.#settle(ticket, waiters);
+        this.failpoint?.reach('acks-appended');
         this.submit();
       },
       (error: unknown) => {
@@ -163,6 +169,7 @@ export class WritePath {
         else this.#break(error);
       },
     );
+    this.failpoint?.reach('committing');
   }
 
   /** Resolves once everything added so far is durable; never if the store breaks, which ends the broker. */

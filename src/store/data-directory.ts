@@ -8,10 +8,8 @@ import {
   mkdirSync,
   openSync,
   realpathSync,
-  rmSync,
   statSync,
   statfsSync,
-  writeSync,
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { findFileDamage } from './data-file-check.ts';
@@ -19,17 +17,12 @@ import { StoreError } from './store.ts';
 
 const DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;
-/** Room kept back so that what frees space still works when the disk is full. */
-const RESERVE_BYTES = 1024 * 1024;
-const RESERVE_SHARE = 16;
-const SMALLEST_RESERVE = 64 * 1024;
 
 /** A directory with the files of the embedded store. */
 export class DataDirectory {
   readonly path: string;
   readonly dataFile: string;
   readonly lockFile: string;
-  readonly #reserveFile: string;
 
   /**
    * Makes the directory where there is none.
@@ -39,7 +32,6 @@ export class DataDirectory {
     this.path = makeDirectory(path);
     this.dataFile = join(this.path, 'data.mdb');
     this.lockFile = join(this.path, 'lock.mdb');
-    this.#reserveFile = join(this.path, 'reserve');
   }
 
   /**
@@ -76,32 +68,15 @@ export class DataDirectory {
     return bavail * bsize;
   }
 
+  /** Size of the file system. */
+  diskBytes(): number {
+    const { blocks, bsize } = statfsSync(this.path);
+    return blocks * bsize;
+  }
+
+  /** Length of the data file. */
   dataFileBytes(): number {
     return statSync(this.dataFile).size;
-  }
-
-  /** Sets room aside, as much of it as there is; returns whether some is set aside then. */
-  keepReserve(): boolean {
-    if (existsSync(this.#reserveFile)) return true;
-    const { blocks, bavail, bsize } = statfsSync(this.path);
-    const size = Math.min(RESERVE_BYTES, Math.floor((blocks * bsize) / RESERVE_SHARE), bavail * bsize);
-    if (size < SMALLEST_RESERVE) return false;
-    const file = openSync(this.#reserveFile, 'w', FILE_MODE);
-    try {
-      writeSync(file, Buffer.alloc(size));
-    } catch {
-      // Somebody else was faster to fill the disk: what could be written is the reserve.
-    } finally {
-      closeSync(file);
-    }
-    return true;
-  }
-
-  /** Gives the reserved room back to the file system; returns whether there was any. */
-  releaseReserve(): boolean {
-    if (!existsSync(this.#reserveFile)) return false;
-    rmSync(this.#reserveFile);
-    return true;
   }
 }
 

@@ -16,6 +16,7 @@ interface Lmdb {
 
 interface LmdbTree {
   pageSize: number;
+  treeDepth: number;
   treeBranchPageCount: number;
   treeLeafPageCount: number;
   overflowPages: number;
@@ -23,7 +24,22 @@ interface LmdbTree {
 
 interface LmdbStats extends LmdbTree {
   entryCount: number;
+  lastPageNumber: number;
   free: LmdbTree;
+}
+
+/** Numbers of pages. */
+export interface PageCounts {
+  /** Bytes. */
+  pageSize: number;
+  /** Highest number of a page that was ever used. */
+  last: number;
+  depth: number;
+  branch: number;
+  leaf: number;
+  /** Pages that list the free ones. */
+  ofFreeList: number;
+  free: number;
 }
 
 /** Called with each record of a range; the bytes are valid during the call. Returns false to stop. */
@@ -44,6 +60,7 @@ class BufferRange {
   }
 }
 
+const META_PAGES = 2;
 /** Address space reserved for the file; lmdb enlarges it when it is used up. */
 const MAP_SIZE = 2 ** 36;
 
@@ -138,10 +155,20 @@ export class Database {
     return this.#lmdb.getStats().entryCount;
   }
 
-  /** Bytes of the file that are in use; the rest of it is free for what comes. */
-  usedBytes(): number {
+  /** How the pages of the file are used. */
+  pageCounts(): PageCounts {
     const stats = this.#lmdb.getStats();
-    return (pageCount(stats) + pageCount(stats.free)) * stats.pageSize;
+    const { free, lastPageNumber: last } = stats;
+    const ofFreeList = pageCount(free);
+    return {
+      pageSize: stats.pageSize,
+      last,
+      depth: stats.treeDepth,
+      branch: stats.treeBranchPageCount,
+      leaf: stats.treeLeafPageCount,
+      ofFreeList,
+      free: last + 1 - META_PAGES - pageCount(stats) - ofFreeList,
+    };
   }
 
   /** Flushes everything to disk. */

@@ -3,6 +3,7 @@ import { Database } from './database.ts';
 import type { DirectoryLock } from './directory-lock.ts';
 import { lockDirectory } from './directory-lock.ts';
 import { EntryReader } from './entry-reader.ts';
+import { FileSpace } from './file-space.ts';
 import { GroupCommitter } from './group-committer.ts';
 import { RecordReader } from './record-reader.ts';
 import { ensureSchema } from './schema.ts';
@@ -21,9 +22,9 @@ export interface EmbeddedStoreOptions {
 
 /** Everything that exists between `open` and `close`. */
 interface Opened {
-  directory: DataDirectory;
   lock: DirectoryLock;
   database: Database;
+  space: FileSpace;
   committer: GroupCommitter;
   entries: EntryReader;
 }
@@ -77,7 +78,7 @@ export class EmbeddedStore implements Store {
 
   freeBytes(): number {
     if (this.#opened === undefined) return Number.POSITIVE_INFINITY;
-    return this.#opened.committer.freeBytes();
+    return this.#opened.space.freeBytes();
   }
 
   async close(): Promise<void> {
@@ -89,6 +90,7 @@ export class EmbeddedStore implements Store {
       if (this.durability === 'os') await opened.database.sync();
     } finally {
       await opened.database.close();
+      opened.space.close();
       await opened.lock.release();
     }
   }
@@ -107,10 +109,10 @@ export class EmbeddedStore implements Store {
       directory.settle();
       const index = new StoreIndex();
       const state = readStoredState(database, index, this.#reader);
-      directory.keepReserve();
-      const committer = new GroupCommitter({ directory, database, index, reader: this.#reader });
+      const space = new FileSpace(directory, database);
+      const committer = new GroupCommitter({ database, space, index, reader: this.#reader });
       const entries = new EntryReader(database, index, this.#reader);
-      this.#opened = { directory, lock, database, committer, entries };
+      this.#opened = { lock, database, space, committer, entries };
       return state;
     } catch (error) {
       await database.close();

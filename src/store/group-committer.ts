@@ -1,5 +1,5 @@
-import type { DataDirectory } from './data-directory.ts';
 import type { Database } from './database.ts';
+import type { FileSpace } from './file-space.ts';
 import { GroupWriter } from './group-writer.ts';
 import type { RecordReader } from './record-reader.ts';
 import type { StoreIndex } from './store-index.ts';
@@ -8,11 +8,12 @@ import { StoreError, StoreFullError } from './store.ts';
 import type { PendingCommit } from './write-group.ts';
 import { WriteGroup } from './write-group.ts';
 
-const ENOSPC = 28;
-const EFBIG = 27;
-const EDQUOT = 122;
-const MDB_MAP_FULL = -30792;
-const FULL_CODES: ReadonlySet<unknown> = new Set([ENOSPC, EFBIG, EDQUOT, MDB_MAP_FULL]);
+/** Entries of deleted queues that one transaction erases at most: about a millisecond. */
+const ERASED_PER_GROUP = 1_000;
+/** With every slice that finds no room the next one is so many times smaller, down to none until something is written. */
+const ERASE_DIVISOR = 8;
+/** The first slice after that. */
+const ERASE_RESTART = 16;
 
 const FREEING_KINDS: ReadonlySet<Mutation['kind']> = new Set([
   'session-delete',
@@ -27,8 +28,8 @@ const FREEING_KINDS: ReadonlySet<Mutation['kind']> = new Set([
 
 /** What a committer works on. */
 export interface CommitterParts {
-  directory: DataDirectory;
   database: Database;
+  space: FileSpace;
   index: StoreIndex;
   reader: RecordReader;
 }
@@ -44,8 +45,8 @@ export interface CommitterParts {
  * Between them, or when there is nothing else to do, deleted queues are erased in slices.
  */
 export class GroupCommitter {
-  readonly #directory: DataDirectory;
   readonly #database: Database;
+  readonly #space: FileSpace;
   readonly #index: StoreIndex;
   readonly #writer: GroupWriter;
   #pending: WriteGroup;
@@ -54,15 +55,11 @@ export class GroupCommitter {
   #lastCommit: Promise<void> = Promise.resolve();
   #broken: StoreError | undefined;
   #closing = false;
-  /** Set while erasing waits for room. */
-  #eraseBlocked = false;
-  #reserveReleased = false;
-  /** What there was no room for, and how much there was. */
-  #full: { needed: number; free: number } | undefined;
+  #eraseBudget = ERASED_PER_GROUP;
 
   constructor(parts: CommitterParts) {
-    this.#directory = parts.directory;
     this.#database = parts.database;
+    this.#space = parts.space;
     this.#index = parts.index;
     this.#writer = new GroupWriter(parts.database, parts.index, parts.reader);
     this.#pending = new WriteGroup(parts.index);
@@ -97,12 +94,6 @@ export class GroupCommitter {
     if (this.#broken !== undefined) throw this.#broken;
   }
 
-  /** Bytes that commits can still take: free on the disk, and free within the file. */
-  freeBytes(): number {
-    const withinFile = this.#directory.dataFileBytes() - this.#database.usedBytes();
-    return this.#directory.freeDiskBytes() + Math.max(0, withinFile);
-  }
-
   /** Waits for all commits; no other may follow. */
   async close(): Promise<void> {
     this.#closing = true;
@@ -131,87 +122,59 @@ export class GroupCommitter {
   #hasWork(): boolean {
     if (this.#broken !== undefined) return false;
     if (this.#pending.commits.length > 0) return true;
-    return this.#index.erasing.size > 0 && !this.#eraseBlocked && !this.#closing;
+    return this.#index.erasing.size > 0 && this.#eraseBudget > 0 && !this.#closing;
   }
 
   /** Writes a group and settles its commits. */
   async #write(group: WriteGroup): Promise<void> {
-    const outcome = await this.#attempt(group);
+    const outcome = await this.#attempt(group, this.#eraseBudget);
     if (outcome === 'broken') return;
     if (outcome === 'written') {
       for (const commit of group.commits) commit.resolve();
       return;
     }
-    this.#pending.adoptSharedMessages(group);
-    if (group.commits.length === 0) {
-      this.#eraseBlocked = true;
-      return;
-    }
+    this.#eraseBudget = Math.floor(this.#eraseBudget / ERASE_DIVISOR);
     for (const commit of group.commits) {
-      await this.#writeAlone(commit, group.commits.length === 1);
-      if (this.#broken !== undefined) return this.#rejectAll(group, this.#broken);
+      if (this.#broken === undefined) await this.#writeAlone(commit);
+      else commit.reject(this.#broken);
     }
   }
 
-  /** Writes one commit of a group that found no room; what frees room may use the reserve. */
-  async #writeAlone(commit: PendingCommit, knownFull: boolean): Promise<void> {
-    const grows = needsRoom(commit.batch);
-    if (!(knownFull && grows)) {
-      let outcome = knownFull ? 'full' : await this.#attempt(this.#groupOf(commit));
-      if (outcome === 'full' && !grows && this.#directory.releaseReserve()) {
-        this.#reserveReleased = true;
-        outcome = await this.#attempt(this.#groupOf(commit));
-      }
-      if (outcome === 'broken') return;
-      if (outcome === 'written') {
-        commit.resolve();
-        return;
-      }
-    }
-    commit.reject(new StoreFullError(`There is no room left for data in ${this.#directory.path}.`));
-  }
-
-  #groupOf(commit: PendingCommit): WriteGroup {
+  /** Writes one commit of a group that found no room: alone, and without erasing, it may find some. */
+  async #writeAlone(commit: PendingCommit): Promise<void> {
     const group = new WriteGroup(this.#index);
     group.absorb(commit.batch);
     group.commits.push(commit);
-    return group;
+    const outcome = await this.#attempt(group, 0);
+    if (outcome === 'written') commit.resolve();
+    if (outcome === 'full') refuse(commit);
   }
 
-  async #attempt(group: WriteGroup): Promise<'written' | 'full' | 'broken'> {
-    const needed = group.writer.position;
-    if (this.#isKnownFull(group, needed)) return 'full';
-    let prepared = false;
+  async #attempt(group: WriteGroup, eraseBudget: number): Promise<'written' | 'full' | 'broken'> {
     try {
-      const hasChanges = this.#writer.prepare(group);
-      prepared = true;
-      if (hasChanges) await this.#database.batch(group.writer.bytes, () => this.#writer.emit(group));
+      const size = this.#writer.prepare(group, eraseBudget);
+      if (size.puts + size.removals > 0) {
+        const grows = group.commits.some(({ batch }) => needsRoom(batch));
+        if (!(await this.#space.ensure(size, grows))) {
+          this.#writer.undo();
+          this.#pending.adoptSharedMessages(group);
+          return 'full';
+        }
+        await this.#database.batch(group.writer.bytes, () => this.#writer.emit(group));
+      }
       this.#writer.finish();
     } catch (error) {
-      if (prepared && isFull(error)) {
-        this.#writer.undo();
-        this.#full = { needed, free: this.freeBytes() };
-        return 'full';
-      }
       this.#break(error, group);
       return 'broken';
     }
-    this.#eraseBlocked = false;
-    if (this.#full !== undefined && needed >= this.#full.needed) this.#full = undefined;
-    if (this.#reserveReleased) this.#reserveReleased = !this.#directory.keepReserve();
+    this.#eraseBudget = Math.min(ERASED_PER_GROUP, Math.max(ERASE_RESTART, this.#eraseBudget * 2));
     return 'written';
-  }
-
-  /** Saves a vain attempt where at least as much found no room and none was gained since. */
-  #isKnownFull(group: WriteGroup, needed: number): boolean {
-    if (this.#full === undefined || needed < this.#full.needed || this.freeBytes() > this.#full.free) return false;
-    return group.commits.some(({ batch }) => needsRoom(batch));
   }
 
   #break(error: unknown, group?: WriteGroup): void {
     const text = error instanceof Error ? error.message : String(error);
     this.#broken ??= new StoreError(
-      `Writing to ${this.#directory.path} failed, so nothing more is accepted: ${text}. Check the disk and start again.`,
+      `Writing to the data directory failed, so nothing more is accepted: ${text}. Check the disk and start again.`,
       { cause: error },
     );
     if (group !== undefined) this.#rejectAll(group, this.#broken);
@@ -227,8 +190,8 @@ function needsRoom(batch: readonly Mutation[]): boolean {
   return batch.some(({ kind }) => !FREEING_KINDS.has(kind));
 }
 
-function isFull(error: unknown): boolean {
-  return FULL_CODES.has((error as { code?: unknown }).code);
+function refuse(commit: PendingCommit): void {
+  commit.reject(new StoreFullError('There is no room left in the data directory.'));
 }
 
 /** Whoever called `commit` has the rejection; this chain only waits. */

@@ -1,12 +1,16 @@
 import type { Database } from './database.ts';
 import { Operation } from './entry-operations.ts';
+import type { WriteSize } from './file-space.ts';
 import type { RecordReader } from './record-reader.ts';
 import { KeyKind, StoreKey, keyEnd, keyPart, packetIdPart } from './store-key.ts';
 import type { QueueInfo, StoreIndex } from './store-index.ts';
 import type { ClientChanges, ValueRange, WriteGroup } from './write-group.ts';
 
-/** Entries of deleted queues that one transaction erases at most: about a millisecond. */
-const ERASED_PER_GROUP = 1_000;
+/** Bytes that a key and the heads around a record add to its value at most, but for keys of text. */
+const RECORD_OVERHEAD = 32;
+/** Values above this stand on pages of their own; the exact bound of LMDB is a little higher. */
+const LARGEST_INLINE = 1_900;
+const PAGE_HEAD = 24;
 const NO_LIMIT = Number.POSITIVE_INFINITY;
 
 /**
@@ -26,23 +30,25 @@ export class GroupWriter {
   readonly #countsBefore = new Map<number, number>();
   readonly #sharedEntriesBefore = new Map<QueueInfo, number>();
   #eraseBudget = 0;
-  #operations = 0;
+  readonly #pageSize: number;
+  #size: WriteSize = { puts: 0, removals: 0, inlineBytes: 0, largePages: 0 };
 
   constructor(database: Database, index: StoreIndex, reader: RecordReader) {
     this.#database = database;
     this.#index = index;
     this.#reader = reader;
+    this.#pageSize = database.pageCounts().pageSize;
   }
 
-  /** Returns whether there is anything to write. */
-  prepare(group: WriteGroup): boolean {
+  /** Returns what is to be written; of deleted queues it erases `eraseBudget` entries at most. */
+  prepare(group: WriteGroup, eraseBudget: number): WriteSize {
     this.#removals.length = 0;
     this.#tombstones.length = 0;
     this.#erased.length = 0;
     this.#countsBefore.clear();
     this.#sharedEntriesBefore.clear();
-    this.#eraseBudget = ERASED_PER_GROUP;
-    this.#operations = 0;
+    this.#eraseBudget = eraseBudget;
+    this.#size = { puts: 0, removals: 0, inlineBytes: 0, largePages: 0 };
     this.#database.refresh();
     for (const [clientId, client] of group.clients) this.#prepareClient(clientId, client);
     this.#prepareEntries(group);
@@ -57,10 +63,13 @@ export class GroupWriter {
       this.#index.erasing.add(queueId);
     }
     this.#dropUnreferenced();
-    return (
-      this.#operations + this.#removals.length + this.#tombstones.length + this.#erased.length > 0 ||
-      group.groups.size + group.wills.size + group.retained.size > 0
-    );
+    for (const ranges of [group.groups, group.wills, group.retained]) {
+      for (const range of ranges.values()) this.#countRange(range);
+    }
+    for (const [id, range] of group.sharedMessages) if (this.#index.references.has(id)) this.#countRange(range);
+    this.#size.puts += this.#tombstones.length;
+    this.#size.removals += this.#removals.length + this.#erased.length;
+    return this.#size;
   }
 
   /** Puts and removes, within a batch of the database. */
@@ -102,7 +111,9 @@ export class GroupWriter {
   }
 
   #prepareClient(clientId: string, client: ClientChanges): void {
-    this.#operations += (client.session === undefined ? 0 : 1) + client.subscriptions.size + client.inbound.size;
+    if (client.session !== undefined) this.#countRange(client.session);
+    for (const range of client.subscriptions.values()) this.#countRange(range);
+    for (const range of client.inbound.values()) this.#countRange(range);
     if (!client.erased) return;
     const part = keyPart(clientId);
     for (const kind of [KeyKind.subscription, KeyKind.inbound]) {
@@ -129,7 +140,8 @@ export class GroupWriter {
         this.#prepareState(group, row);
         continue;
       }
-      this.#operations++;
+      if (operation === Operation.delete) this.#size.removals++;
+      else this.#countPut(entries.end[row]! - entries.start[row]!);
       const sharedId = entries.sharedId[row]!;
       if (sharedId === 0 && entries.fresh[row] === 1) continue;
       const info = index.queue(queueId);
@@ -153,7 +165,19 @@ export class GroupWriter {
     entries.start[row] = start;
     entries.end[row] = writer.position;
     entries.operation[row] = Operation.put;
-    this.#operations++;
+    this.#countPut(value.length);
+  }
+
+  #countRange(range: ValueRange): void {
+    if (range === null) this.#size.removals++;
+    // Twice its length, as keys of text repeat a part of the value.
+    else this.#countPut(2 * (range.end - range.start));
+  }
+
+  #countPut(length: number): void {
+    this.#size.puts++;
+    this.#size.inlineBytes += Math.min(length, LARGEST_INLINE) + RECORD_OVERHEAD;
+    if (length > LARGEST_INLINE) this.#size.largePages += Math.ceil((length + PAGE_HEAD) / this.#pageSize);
   }
 
   #releaseStored(info: QueueInfo, queueId: number, sequence: number): void {

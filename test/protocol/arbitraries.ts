@@ -17,7 +17,7 @@ export const mqttString: fc.Arbitrary<string> = fc
   .filter((text) => !text.includes('\0') && text.isWellFormed());
 
 /** A topic name, short. */
-export const topicName: fc.Arbitrary<string> = mqttString.filter((text) => text !== '' && !/[+#]/.test(text));
+const topicName: fc.Arbitrary<string> = mqttString.filter((text) => text !== '' && !/[+#]/.test(text));
 
 const topicFilter = mqttString.filter((text) => text !== '' && !text.startsWith('$share/'));
 const binary: fc.Arbitrary<Uint8Array> = fc.uint8Array({ maxLength: 12 });
@@ -227,9 +227,23 @@ export function packetsOf(version: ProtocolVersion): [name: string, packet: fc.A
 }
 
 /** Any valid packet of a version. */
-export function anyPacket(version: ProtocolVersion): fc.Arbitrary<Packet> {
+function anyPacket(version: ProtocolVersion): fc.Arbitrary<Packet> {
   return fc.oneof(...packetsOf(version).map(([, packet]) => packet));
 }
 
 /** Protocol version, all alike. */
 export const anyVersion: fc.Arbitrary<ProtocolVersion> = fc.constantFrom(3, 4, 5);
+
+/** Any valid packet with its version. */
+export const versionedPacket: fc.Arbitrary<[ProtocolVersion, Packet]> = fc.oneof(
+  fc.tuple(fc.constant<3>(3), anyPacket(3)),
+  fc.tuple(fc.constant<4>(4), anyPacket(4)),
+  fc.tuple(fc.constant<5>(5), anyPacket(5)),
+);
+
+/** A PUBLISH as a client may send it, with its version. */
+export const versionedPublish: fc.Arbitrary<[ProtocolVersion, PublishPacket]> = fc.oneof(
+  fc.tuple(fc.constant<3>(3), publish(3, false)),
+  fc.tuple(fc.constant<4>(4), publish(4, false)),
+  fc.tuple(fc.constant<5>(5), publish(5, false)),
+);
