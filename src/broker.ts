@@ -155,6 +155,7 @@ export class Broker implements EventSink {
       writePath: this.#writePath,
       books: this.#books,
       onFatal: (error) => this.#fail(error),
+      keep: (message) => this.#tick.keep(message),
       random: parts.random ?? Math.random,
     };
     this.#registry = new SessionRegistry(this.#session, {

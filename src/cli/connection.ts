@@ -9,6 +9,9 @@ import type { PropertyBag } from './properties.ts';
 /** How long the broker may take to close after DISCONNECT, ms. */
 const closeTimeoutMs = 3_000;
 
+/** Told to the client library in place of an acknowledgement: the message stays with the broker; nothing is wrong. */
+export class NotTaken extends Error {}
+
 /** A client's connection to a broker, with a sentence for whatever can happen to it. */
 export class Connection {
   readonly client: MqttClient;
@@ -23,6 +26,7 @@ export class Connection {
     this.client = new MqttClient(() => this.#openStream(), options);
     // Also keeps the emitter from throwing; whoever waits looks at the reason.
     this.client.on('error', (error) => {
+      if (error instanceof NotTaken) return;
       this.#reason ??= failureSentence(error, settings.address);
     });
     this.client.on('packetreceive', (packet) => this.#onPacket(packet));

@@ -1,7 +1,7 @@
 import type { IClientSubscribeOptions, IConnackPacket, IPublishPacket, Packet } from 'mqtt';
 import { parseTopicFilter, topicMatches } from '../protocol/topic.ts';
 import { clientFlags, clientSettings, type ClientSettings } from './client-flags.ts';
-import { Connection, reasonText, say } from './connection.ts';
+import { Connection, NotTaken, reasonText, say } from './connection.ts';
 import { CommandError, ExitCode, UsageError } from './errors.ts';
 import { flagInteger, flagSeconds, helpText, parseFlags, type Flag, type GivenFlag } from './flags.ts';
 import { parseFormat, plainFormat, type OutputFormat } from './output-format.ts';
@@ -49,6 +49,8 @@ Exit codes: 0 ended as asked (also by SIGINT), 1 failed, with the reason on stde
 
 /** Time between attempts to connect again, ms. */
 const reconnectPeriodMs = 1_000;
+/** Time for the broker to release what was accepted when the end has come, ms. */
+const drainTimeoutMs = 1_000;
 /** Seconds a timer can wait. */
 const timeoutSecondsMax = 2_147_483;
 
@@ -75,7 +77,7 @@ export async function sub(args: readonly string[]): Promise<number> {
   const settings = clientSettings(given, ['connect', 'subscribe', 'unsubscribe', 'disconnect', 'will']);
   const subscription = subscriptionOf(given, settings);
   try {
-    return await new Subscriber(withOneAtATime(settings, subscription), subscription).run();
+    return await new Subscriber(settings, subscription).run();
   } catch (error) {
     if (!settings.quiet) throw error;
     return error instanceof CommandError ? error.exitCode : ExitCode.failure;
@@ -130,24 +132,18 @@ function subscriptionOf(given: readonly GivenFlag[], settings: ClientSettings): 
   };
 }
 
-/**
- * With a session that stays and a number of messages to take, asks for one message at a time (Receive Maximum 1): the
- * client library answers a QoS 2 PUBLISH before it can be asked, so more than one on the way would be lost with the end.
- */
-function withOneAtATime(settings: ClientSettings, { countMax }: Subscription): ClientSettings {
-  const { options } = settings;
-  if (options.clean !== false || options.protocolVersion !== 5 || countMax === Infinity) return settings;
-  return { ...settings, options: { ...options, properties: { receiveMaximum: 1, ...options.properties } } };
-}
-
 class Subscriber {
   readonly #connection: Connection;
   readonly #settings: ClientSettings;
   readonly #subscription: Subscription;
-  readonly #end = Promise.withResolvers<number>();
-  /** `last`: the last message was printed and is being acknowledged; `ended`: nothing is taken any more. */
-  #state: 'taking' | 'last' | 'ended' = 'taking';
+  readonly #ended = Promise.withResolvers<number>();
+  #exitCode: number = ExitCode.ok;
+  /** `draining`: nothing new is taken, what was accepted is still printed; `ended`: the exit code is known. */
+  #state: 'taking' | 'draining' | 'ended' = 'taking';
+  /** Messages printed. */
   #count = 0;
+  /** Packet ids of QoS 2 messages that were accepted (PUBREC) and will be printed once released (PUBREL). */
+  readonly #accepted = new Set<number>();
 
   constructor(settings: ClientSettings, subscription: Subscription) {
     this.#settings = settings;
@@ -159,12 +155,13 @@ class Subscriber {
   async run(): Promise<number> {
     const { client } = this.#connection;
     client.on('message', (topic, payload, packet) => this.#onMessage(topic, payload, packet));
+    client.options.customHandleAcks = (topic, _payload, packet, answer) => this.#accept(topic, packet, answer);
     client.handleMessage = (_packet, acknowledge) => this.#acknowledge(acknowledge);
-    process.stdout.on('error', () => this.#finish(ExitCode.ok));
+    process.stdout.on('error', () => this.#end(ExitCode.ok));
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => this.#finish(ExitCode.ok));
     const { timeoutMs } = this.#subscription;
     if (timeoutMs !== undefined) setTimeout(() => this.#finish(ExitCode.timedOut), timeoutMs);
-    const ended = this.#end.promise;
+    const ended = this.#ended.promise;
     const connack = await Promise.race([this.#connection.connected(), ended]);
     if (typeof connack !== 'number') {
       client.on('close', () => this.#onClose());
@@ -184,15 +181,18 @@ class Subscriber {
 
   #onReconnect(connack: IConnackPacket): void {
     if (!this.#settings.quiet) say('Connected again.');
-    // A session that is still there has its subscriptions.
-    if (!connack.sessionPresent) this.#subscribe();
+    // A session that is still there has its subscriptions, and the messages that were accepted.
+    if (connack.sessionPresent) return;
+    this.#accepted.clear();
+    this.#subscribe();
   }
 
   #onClose(): void {
     if (this.#state === 'ended') return;
     const reason = this.#connection.takeReason('The connection was lost.');
     // Two clients with one id would otherwise take it from each other for ever.
-    if (reason.includes('(0x8E)') || this.#state === 'last') this.#fail(new CommandError(reason));
+    if (reason.includes('(0x8E)')) this.#fail(new CommandError(reason));
+    else if (this.#state === 'draining') this.#end(this.#exitCode);
     else if (!this.#settings.quiet) say(`${reason} Trying again every second.`);
   }
 
@@ -229,39 +229,72 @@ class Subscriber {
     this.#fail(new CommandError(`The broker refused the subscription to ${refused.join('; ')}.`));
   }
 
+  /**
+   * Asked before a QoS 1 or 2 message is acknowledged. One that will not be printed because enough were, or because the
+   * end has come, is not acknowledged, so that the broker keeps it for the next time.
+   */
+  #accept(topic: string, packet: IPublishPacket, answer: (error: Error | number, code?: number) => void): void {
+    const id = packet.messageId ?? 0;
+    if (this.#accepted.has(id) || !this.#isWanted(topic, packet)) {
+      answer(0);
+    } else if (this.#state !== 'taking' || this.#count + this.#accepted.size >= this.#subscription.countMax) {
+      answer(new NotTaken());
+    } else {
+      if (packet.qos === 2) this.#accepted.add(id);
+      answer(0);
+    }
+  }
+
+  #isWanted(topic: string, packet: IPublishPacket): boolean {
+    const { filterOut, retained } = this.#subscription;
+    if (retained === 'none' && packet.retain) return false;
+    return !filterOut.some((topicFilter) => topicMatches(topicFilter, topic));
+  }
+
   #onMessage(topic: string, payload: Buffer, packet: IPublishPacket): void {
-    const { filterOut, retained, format, lineEnd, countMax } = this.#subscription;
-    if (this.#state !== 'taking') return;
+    const { retained, format, lineEnd, countMax } = this.#subscription;
+    const accepted = packet.qos === 2 && this.#accepted.delete(packet.messageId ?? 0);
+    if (!accepted && (this.#state !== 'taking' || !this.#isWanted(topic, packet))) return;
+    // What was accepted is printed before a QoS 0 message may take its place.
+    if (this.#count + this.#accepted.size >= countMax) return;
     if (retained === 'only' && !packet.retain) {
       this.#finish(ExitCode.ok);
       return;
     }
-    if (retained === 'none' && packet.retain) return;
-    if (filterOut.some((topicFilter) => topicMatches(topicFilter, topic))) return;
     process.stdout.write(Buffer.concat([format({ topic, payload, packet, time: new Date() }), Buffer.from(lineEnd)]));
     this.#count += 1;
-    if (this.#count >= countMax) this.#state = 'last';
   }
 
-  /** Called after each message; nothing more comes in, and this one stays unacknowledged, until `acknowledge` is called. */
+  /** Called after each message; nothing more comes in until `acknowledge` is called. */
   #acknowledge(acknowledge: () => void): void {
-    if (this.#state === 'ended') return;
-    if (this.#state === 'last') {
-      this.#state = 'ended';
-      acknowledge();
-      // The acknowledgement leaves before DISCONNECT does.
-      this.#end.resolve(ExitCode.ok);
-    } else if (process.stdout.writableNeedDrain) process.stdout.once('drain', acknowledge);
-    else acknowledge();
+    if (process.stdout.writableNeedDrain && this.#state !== 'ended') {
+      process.stdout.once('drain', () => this.#acknowledge(acknowledge));
+      return;
+    }
+    // The acknowledgement leaves before the DISCONNECT of the end.
+    acknowledge();
+    if (this.#count >= this.#subscription.countMax) this.#end(ExitCode.ok);
+    else if (this.#state === 'draining' && this.#accepted.size === 0) this.#end(this.#exitCode);
   }
 
+  /** Ends once what was accepted is printed, for which a broker gets a moment. */
   #finish(exitCode: number): void {
+    if (this.#state !== 'taking') return;
+    this.#exitCode = exitCode;
+    if (this.#accepted.size === 0 || !this.#connection.client.connected) this.#end(exitCode);
+    else {
+      this.#state = 'draining';
+      setTimeout(() => this.#end(exitCode), drainTimeoutMs);
+    }
+  }
+
+  #end(exitCode: number): void {
     this.#state = 'ended';
-    this.#end.resolve(exitCode);
+    this.#ended.resolve(exitCode);
   }
 
   #fail(error: CommandError): void {
     this.#state = 'ended';
-    this.#end.reject(error);
+    this.#ended.reject(error);
   }
 }

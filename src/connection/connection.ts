@@ -391,7 +391,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
     this.#end(disconnectReasonOf(reasonCode), reasonCode, reason, serverReference);
   }
 
-  /** The client said DISCONNECT: the will is dropped unless it asked for it. */
+  /** The client said DISCONNECT: the will is dropped unless its reason code was another than 0x00. */
   onDisconnect(withWill: boolean): void {
     this.#finish(withWill ? 'client-disconnect-with-will' : 'client-disconnect', !withWill, 'DISCONNECT');
     this.#linger();

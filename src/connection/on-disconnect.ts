@@ -20,5 +20,5 @@ export function onDisconnect(connection: Connection, packet: DisconnectPacket): 
     const seconds = Math.min(sessionExpiryInterval, session.settings.sessionExpiryIntervalMax);
     registry.changeExpiry(connection.session as Session, seconds);
   }
-  connection.onDisconnect(packet.reasonCode === ReasonCode.disconnectWithWillMessage);
+  connection.onDisconnect(packet.reasonCode !== ReasonCode.success); // [MQTT-3.14.4-3]
 }

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { Awaitable, ClientInfo, HookMessage, Refusal } from '../hooks/hooks.ts';
+import { isPublishRefusal } from '../protocol/ack.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { Framer } from '../protocol/framer.ts';
 import { Message } from '../protocol/message.ts';
@@ -254,7 +255,10 @@ function deny(connection: Connection, message: Message, packetId: number, refusa
     reason: refusal.reasonString ?? 'not authorized',
   };
   context.logger.warn('publish refused', fields);
-  refuse(connection, { qos: message.qos, packetId }, refusal.reasonCode);
+  // A hook may name a code these packets do not have [MQTT-3.4.2-1], [MQTT-3.5.2-1].
+  const isKnown = isPublishRefusal(refusal.reasonCode);
+  const reasonCode = isKnown ? refusal.reasonCode : ReasonCode.implementationSpecificError;
+  refuse(connection, { qos: message.qos, packetId }, reasonCode);
 }
 
 /** The message as hooks and listeners see it. */

@@ -8,6 +8,7 @@ import {
   type UnsubscribePacket,
 } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
+import { isSubscribeRefusal } from '../protocol/suback.ts';
 import { parseTopicFilter, topicLevels } from '../protocol/topic.ts';
 import { RetainedReplay } from '../session/retained-replay.ts';
 import type { Session } from '../session/session.ts';
@@ -63,7 +64,11 @@ async function subscribeOne(
   const qos = Math.min(request.qos, context.settings.maximumQos) as Qos; // [MQTT-3.8.4-7]
   const client = connection.client as ClientInfo;
   const refusal = await authorize(context, client, { action: 'subscribe', topic: parsed.filter, qos, retain: false });
-  if (refusal !== undefined) return refused(connection, request, refusal.reasonCode);
+  if (refusal !== undefined) {
+    // A hook may name a code SUBACK does not have [MQTT-3.9.3-2].
+    const isKnown = isSubscribeRefusal(refusal.reasonCode);
+    return refused(connection, request, isKnown ? refusal.reasonCode : ReasonCode.implementationSpecificError);
+  }
   if (connection.state !== 'connected') return ReasonCode.unspecifiedError;
   const { topicFilter, noLocal, retainAsPublished, retainHandling } = request;
   const record = { topicFilter, qos, noLocal, retainAsPublished, retainHandling, subscriptionIdentifier: identifier };

@@ -24,6 +24,11 @@ const PUBLISH_OUTCOMES: ReadonlySet<number> = new Set([
 
 const RELEASE_OUTCOMES: ReadonlySet<number> = new Set([ReasonCode.success, ReasonCode.packetIdentifierNotFound]);
 
+/** Whether PUBACK and PUBREC may refuse a message with this reason code [MQTT-3.4.2-1] [MQTT-3.5.2-1]. */
+export function isPublishRefusal(reasonCode: number): boolean {
+  return reasonCode >= ReasonCode.unspecifiedError && PUBLISH_OUTCOMES.has(reasonCode);
+}
+
 /**
  * Decodes PUBACK, PUBREC, PUBREL or PUBCOMP, sections 3.4 to 3.7. In 5.0 the reason code may be left out where it is 0,
  * the properties where there are none.

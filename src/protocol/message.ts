@@ -77,8 +77,13 @@ export class Message {
    * that would save little.
    */
   detach(): void {
+    this.isShared = false;
+    if (pins(this.frameBytes, this.frameEnd - this.frameStart)) {
+      this.frameBytes = NO_BYTES;
+      this.frameKey = -1;
+    }
     const length = this.payloadEnd - this.payloadStart;
-    if (this.bytes.buffer.byteLength <= 2 * length + DETACH_SLACK && this.frameKey === -1) return;
+    if (!pins(this.bytes, length)) return;
     const own = Buffer.allocUnsafeSlow(length + this.properties.length);
     own.set(this.bytes.subarray(this.payloadStart, this.payloadEnd));
     if (this.properties.length > 0) {
@@ -88,13 +93,15 @@ export class Message {
     this.bytes = own;
     this.payloadStart = 0;
     this.payloadEnd = length;
-    this.frameBytes = NO_BYTES;
-    this.frameKey = -1;
-    this.isShared = false;
   }
 
   /** Bytes it counts with towards limits: topic name, properties and payload. */
   get size(): number {
     return this.topicName.length + this.properties.length + this.payloadEnd - this.payloadStart;
   }
+}
+
+/** Whether keeping that many of the bytes keeps far more memory alive. */
+function pins(bytes: Uint8Array, length: number): boolean {
+  return bytes.buffer.byteLength > 2 * length + DETACH_SLACK;
 }

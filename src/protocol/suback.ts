@@ -22,6 +22,11 @@ const REASON_CODES: ReadonlySet<number> = new Set([
   ReasonCode.wildcardSubscriptionsNotSupported,
 ]);
 
+/** Whether SUBACK may refuse a topic filter with this reason code [MQTT-3.9.3-2]. */
+export function isSubscribeRefusal(reasonCode: number): boolean {
+  return reasonCode >= ReasonCode.unspecifiedError && REASON_CODES.has(reasonCode);
+}
+
 /** SUBACK return codes of 3.1.1, section 3.9.3; 0x80, the failure, is the same number as in 5.0. */
 const RETURN_CODES: ReadonlySet<number> = new Set([
   ReasonCode.success,

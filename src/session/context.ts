@@ -1,5 +1,6 @@
 import type { Clock } from '../lib/clock.ts';
 import type { DeadlineHeap } from '../lib/deadline-heap.ts';
+import type { Message } from '../protocol/message.ts';
 import type { Store } from '../store/store.ts';
 import type { Books } from './books.ts';
 import type { SessionSettings } from './settings.ts';
@@ -15,6 +16,8 @@ export interface SessionContext {
   readonly books: Books;
   /** The store failed where nothing can be lost: the broker has to end. */
   readonly onFatal: (error: unknown) => void;
+  /** Notes a message that outlives this tick: at its end, when all takers have it, it is given bytes of its own. */
+  readonly keep: (message: Message) => void;
   /** Random number in [0, 1). */
   readonly random: () => number;
 }

@@ -63,7 +63,7 @@ export class Dispatcher {
     }
     if (registry.groupCount > 0) {
       const groups = registry.groupSubscriptions.match(message.topicName).takers;
-      for (const { subscriber } of groups) subscriber.deliver(message); // [MQTT-4.8.2-4]
+      for (const { subscriber } of groups) subscriber.deliver(message); // section 4.8.2: one of each group
       count += groups.length;
     }
     return count;

@@ -82,7 +82,7 @@ export class MessageQueue {
   /** Adds an entry behind all others. Where the queue is full its policy gives up this one or older ones (booked). */
   push(entry: QueueEntry): void {
     if (this.isFullFor(entry.message.size) && !this.#makeRoom(entry)) return;
-    entry.message.detach();
+    this.#context.keep(entry.message);
     this.admit(entry);
     if (this.#owner.durable) {
       this.#context.writePath.putEntry(entry);
@@ -99,7 +99,7 @@ export class MessageQueue {
 
   /** Puts an entry in front of all others; it is counted anew. The last one put in front is the first to leave. */
   pushFront(entry: QueueEntry): void {
-    entry.message.detach();
+    this.#context.keep(entry.message);
     this.#frontSequence -= 1;
     entry.queueId = this.queueId;
     entry.sequence = this.#frontSequence;

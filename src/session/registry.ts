@@ -149,6 +149,8 @@ export class SessionRegistry {
     session.ended = true;
     this.#context.deadlines.cancel(session);
     for (const topicFilter of [...session.subscriptions.keys()]) this.#removeSubscription(session, topicFilter);
+    // What came from groups it had left goes to those who are still in them.
+    for (const shareKey of session.groupsInFlight()) this.#groups.get(shareKey)?.inherit(session);
     session.queue.close();
     this.#sessions.delete(session.clientId);
     this.#queues.delete(session.queue.queueId);

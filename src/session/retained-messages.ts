@@ -48,7 +48,7 @@ export class RetainedMessages {
       this.remove(message.topicName);
       return;
     }
-    message.detach();
+    this.#context.keep(message);
     this.#keep(message);
     if (isStored(message.topicName)) this.#context.writePath.add({ kind: 'retained-put', message });
   }

@@ -96,12 +96,13 @@ export class RetainedReplay {
     // The page's filter is the one before filterIndex when the cursor is done, else the one at it.
     const current = this.#cursor === undefined ? this.#filterIndex - 1 : this.#filterIndex;
     const { topicFilter } = this.#filters[current] as SubscriptionRecord;
+    const isMerged = this.#context.settings.overlap === 'once';
     // One copy for overlapping filters; the same filter twice is a subscription replaced, and sends again [MQTT-3.8.4-5].
-    for (let i = 0; i < current; i++) {
+    for (let i = 0; isMerged && i < current; i++) {
       const earlier = (this.#filters[i] as SubscriptionRecord).topicFilter;
       if (earlier !== topicFilter && topicMatches(earlier, message.topicName)) return;
     }
-    const taker = this.#takerOf(session, message.topicName);
+    const taker = isMerged ? this.#takerOf(session, message.topicName) : takerOf(session, topicFilter);
     if (taker !== undefined) session.deliver(message, taker, true); // [MQTT-3.3.1-8] RETAIN is 1
   }
 
@@ -111,19 +112,25 @@ export class RetainedReplay {
     if (subscriptions.size > 1) {
       return this.#source.subscriptions.match(topicName).takers.find((taker) => taker.subscriber === session);
     }
-    for (const record of subscriptions.values()) {
-      if (!topicMatches(record.topicFilter, topicName)) return undefined;
-      const { qos, retainAsPublished, subscriptionIdentifier } = record;
-      const identifiers = subscriptionIdentifier === 0 ? NO_IDENTIFIERS : [subscriptionIdentifier];
-      return {
-        subscriber: session,
-        qos,
-        retainAsPublished,
-        subscriptionIdentifiers: identifiers,
-        noLocal: false,
-        forPublisher: undefined,
-      };
+    for (const { topicFilter } of subscriptions.values()) {
+      return topicMatches(topicFilter, topicName) ? takerOf(session, topicFilter) : undefined;
     }
     return undefined;
   }
+}
+
+/** The taker of one subscription alone [MQTT-3.3.4-5]; undefined once it is gone. */
+function takerOf(session: Session, topicFilter: string): Taker<Session> | undefined {
+  const record = session.subscriptions.get(topicFilter);
+  if (record === undefined) return undefined;
+  const { qos, retainAsPublished, subscriptionIdentifier } = record;
+  const identifiers = subscriptionIdentifier === 0 ? NO_IDENTIFIERS : [subscriptionIdentifier];
+  return {
+    subscriber: session,
+    qos,
+    retainAsPublished,
+    subscriptionIdentifiers: identifiers,
+    noLocal: false,
+    forPublisher: undefined,
+  };
 }

@@ -427,8 +427,16 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
     if (this.groups !== undefined) for (const group of this.groups) group.onMemberOffline(this);
   }
 
+  /** Groups that sent QoS 1 messages here which are not acknowledged. */
+  groupsInFlight(): Set<string> {
+    const shareKeys = new Set<string>();
+    if (this.#inFlight === undefined) return shareKeys;
+    for (const { shareKey, qos } of this.#inFlight.values()) if (shareKey !== '' && qos === 1) shareKeys.add(shareKey);
+    return shareKeys;
+  }
+
   /**
-   * Takes back what a group sent here and another member may get now: unacknowledged QoS 1 [MQTT-4.8.2-6]. QoS 2
+   * Takes back what a group sent here and another member may get now: unacknowledged QoS 1, section 4.8.2. QoS 2
    * messages stay with the session they were sent to [MQTT-4.8.2-4].
    * @returns the entries, in order, no longer counted here.
    */

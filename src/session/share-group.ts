@@ -55,13 +55,21 @@ export class ShareGroup implements QueueOwner {
     if (session.link !== undefined) this.onMemberOnline(session);
   }
 
-  /** Takes a member out; unacknowledged QoS 1 messages go to the others [MQTT-4.8.2-6]. */
+  /**
+   * Takes a member out. What it has in flight stays with it while it is connected [MQTT-3.10.4-3]; once it is gone,
+   * unacknowledged QoS 1 messages go to the others.
+   */
   leave(session: Session): void {
     this.#members.delete(session);
     this.#list = this.#list.filter((member) => member !== session);
     session.groups?.delete(this);
     this.#strategy.removed(session);
-    if (this.#list.length > 0) this.#takeBack(session);
+    this.inherit(session);
+  }
+
+  /** Takes over the unacknowledged QoS 1 messages of a session that ended, a member or one that had left, section 4.8.2. */
+  inherit(session: Session): void {
+    if (session.link === undefined && this.#list.length > 0) this.#takeBack(session);
     this.pump();
   }
 

@@ -106,7 +106,10 @@ function countSinglePages(size: WriteSize, pages: PageCounts): number {
   const operations = size.puts + size.removals;
   const touched =
     Math.min(size.puts + 2 * size.removals, pages.leaf) + Math.min(2 * operations * pages.depth, pages.branch);
-  const split = Math.min(size.puts, Math.min(size.puts, pages.leaf) + Math.ceil((2 * size.inlineBytes) / pages.pageSize));
+  const split = Math.min(
+    size.puts,
+    Math.min(size.puts, pages.leaf) + Math.ceil((2 * size.inlineBytes) / pages.pageSize),
+  );
   const ofTree = touched + split + Math.ceil(split / 16) + pages.depth;
   return ofTree + Math.ceil((ofTree + size.largePages) / 128) + pages.ofFreeList + FIXED_PAGES;
 }
