@@ -235,9 +235,13 @@ class Subscriber {
    */
   #accept(topic: string, packet: IPublishPacket, answer: (error: Error | number, code?: number) => void): void {
     const id = packet.messageId ?? 0;
-    if (this.#accepted.has(id) || !this.#isWanted(topic, packet)) {
+    const { retained, countMax } = this.#subscription;
+    if (retained === 'only' && !packet.retain) {
+      answer(new NotTaken());
+      this.#finish(ExitCode.ok);
+    } else if (this.#accepted.has(id) || !this.#isWanted(topic, packet)) {
       answer(0);
-    } else if (this.#state !== 'taking' || this.#count + this.#accepted.size >= this.#subscription.countMax) {
+    } else if (this.#state !== 'taking' || this.#count + this.#accepted.size >= countMax) {
       answer(new NotTaken());
     } else {
       if (packet.qos === 2) this.#accepted.add(id);
@@ -281,6 +285,7 @@ class Subscriber {
   #finish(exitCode: number): void {
     if (this.#state !== 'taking') return;
     this.#exitCode = exitCode;
+    if (this.#settings.debug) say(`Ends; ${this.#accepted.size} accepted and not yet released.`);
     if (this.#accepted.size === 0 || !this.#connection.client.connected) this.#end(exitCode);
     else {
       this.#state = 'draining';

@@ -1,6 +1,7 @@
 import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { afterAll, afterEach, expect, test } from 'vitest';
+import type { Packet } from 'mqtt-packet';
 import { politeScript, type Script, ScriptedBroker } from './scripted-broker.ts';
 import { endAll, finished, trellis } from './trellis.ts';
 
@@ -29,8 +30,7 @@ async function closedPort(): Promise<string> {
 
 async function failure(args: readonly string[], input = ''): Promise<string> {
   const { code, stdout, stderr } = await finished(args, { input });
-  expect(code, stderr).toBe(1);
-  expect(stdout).toBe('');
+  expect({ code, stdout, stderr }).toEqual({ code: 1, stdout: '', stderr });
   return stderr;
 }
 
@@ -157,7 +157,7 @@ test('a connection lost before the acknowledgement is an error, also while stdin
   expect(await failure([...pub, broker.port, '-q', '1'])).toBe(
     'trellis: The connection was lost. 1 not acknowledged.\n',
   );
-  const open = trellis(['pub', '-t', 'a', '-l', '-q', '1', '-p', broker.port], { input: 'open' });
+  const open = trellis(['pub', '-t', 'a', '-l', '-q', '1', '-p', broker.port], { input: null });
   open.process.stdin!.write('one\n');
   expect(await open.exited).toBe(1);
   expect(open.stderr).toBe('trellis: The connection was lost. 1 not acknowledged.\n');
@@ -233,6 +233,36 @@ test('sub connects again when an established connection is lost, and subscribes 
   expect(stderr).toBe('trellis: The connection was lost. Trying again every second.\ntrellis: Connected again.\n');
 });
 
+test('a QoS 2 message that was accepted is still printed when the end comes before its release, a new one is left to the broker', async () => {
+  let release: () => void = () => {};
+  const publishing = (messageId: number): Packet => {
+    return { cmd: 'publish', topic: 'a', payload: `${messageId}`, qos: 2, dup: false, retain: false, messageId };
+  };
+  const broker = await scripted(
+    politeScript((packet, client) => {
+      if (packet.cmd === 'subscribe') {
+        client.send({ cmd: 'suback', messageId: packet.messageId ?? 0, granted: [2] });
+        client.send(publishing(1));
+        release = () => {
+          client.send(publishing(2));
+          client.send({ cmd: 'pubrel', messageId: 1, reasonCode: 0 });
+        };
+        return true;
+      }
+      return false;
+    }),
+  );
+  const subscriber = trellis([...sub, broker.port, '-q', '2', '-d']);
+  await subscriber.until('stderr', /sends pubrec 1/);
+  subscriber.process.kill('SIGINT');
+  await subscriber.until('stderr', /Ends/);
+  release();
+  expect(await subscriber.exited).toBe(0);
+  expect(subscriber.stdout).toBe('1\n');
+  const answers = broker.received.map(({ cmd, messageId }) => `${cmd} ${messageId ?? ''}`);
+  expect(answers.slice(2)).toEqual(['pubrec 1', 'pubcomp 1', 'disconnect ']);
+});
+
 test('what the flags say about the session is in CONNECT, SUBSCRIBE and DISCONNECT', async () => {
   const broker = await scripted(politeScript());
   const flags = [
@@ -290,7 +320,7 @@ test('what the flags say about the session is in CONNECT, SUBSCRIBE and DISCONNE
     password: Buffer.from('secret'),
     keepalive: 5,
     clean: false,
-    properties: { sessionExpiryInterval: 0xffff_ffff, receiveMaximum: 1, requestProblemInformation: false },
+    properties: { sessionExpiryInterval: 0xffff_ffff, requestProblemInformation: false },
     will: { topic: 'w', payload: Buffer.from('bye'), qos: 2, retain: true, properties: { willDelayInterval: 9 } },
   });
   expect(subscribe).toMatchObject({

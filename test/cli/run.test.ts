@@ -97,7 +97,7 @@ test.each<[string, string]>([
   ['pub -t a/# -m b', '-t must be a topic name without wildcards, not "a/#".'],
   ['pub -t  -m b', '-t must not be empty.'],
   ['pub -t a -m', '-m needs TEXT; see trellis pub --help.'],
-  ['pub -t a -f /nonexistent', /^Cannot read \/nonexistent: ENOENT.*\.$/.source],
+  ['pub -t a -f /nonexistent', 'Cannot read /nonexistent: there is no such file.'],
   ['pub -t a -m b -q 3', '-q must be an integer from 0 to 2, not "3".'],
   ['pub -t a -m b --qos one', '--qos must be an integer from 0 to 2, not "one".'],
   ['pub -t a -m b -p 0', '-p must be an integer from 1 to 65535, not "0".'],
@@ -160,8 +160,7 @@ test.each<[string, string]>([
   const { code, stdout, stderr } = await runHere(line === '' ? [] : line.split(' '));
   expect(code).toBe(2);
   expect(stdout).toBe('');
-  if (sentences.startsWith('^')) expect(stderr.replace(/^trellis: /, '').trimEnd()).toMatch(new RegExp(sentences));
-  else expect(stderr).toBe(sentences.replaceAll(/^/gm, 'trellis: ') + '\n');
+  expect(stderr).toBe(`${sentences.replaceAll(/^/gm, 'trellis: ')}\n`);
 });
 
 test.each(['start', 'check', 'pub', 'sub'])(
@@ -173,7 +172,7 @@ test.each(['start', 'check', 'pub', 'sub'])(
     expect(stdout).toContain('\nExamples:\n');
     expect(stdout).toContain('\nExit codes: 0 ');
     expect(stdout.endsWith('\n')).toBe(true);
-    for (const line of stdout.split('\n')) expect(line.length, line).toBeLessThanOrEqual(125);
+    expect(stdout.split('\n').filter((line) => line.length > 125)).toEqual([]);
   },
 );
 
@@ -248,4 +247,14 @@ test('as a process it exits with these codes, errors on stderr alone, no stack t
   const right = await finished(['check'], { environment: { TRELLIS_LIMITS__RECEIVE_MAXIMUM: '7' } });
   expect(right.code).toBe(0);
   expect(right.stdout).toContain('  receiveMaximum: 7 # TRELLIS_LIMITS__RECEIVE_MAXIMUM\n');
+});
+
+test.each(['22.17.1', '20.19.0', '18.0.0'])('on Node %s, too old for it, it says so and does nothing', async (node) => {
+  const module = encodeURIComponent(
+    `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '${node}' } })`,
+  );
+  const environment = { NODE_OPTIONS: `--import data:text/javascript,${module}` };
+  const { code, stdout, stderr } = await finished(['--version'], { environment });
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+  expect(stderr).toBe(`trellis: needs Node.js 22.18 or later; this is ${node}.\n`);
 });

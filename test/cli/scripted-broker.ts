@@ -70,27 +70,15 @@ export function politeScript(overrides: (packet: Packet, client: ScriptedClient)
   return (packet, client) => {
     if (overrides(packet, client)) return;
     const messageId = packet.messageId ?? 0;
-    switch (packet.cmd) {
-      case 'connect':
-        client.send({ cmd: 'connack', reasonCode: 0, returnCode: 0, sessionPresent: false });
-        break;
-      case 'publish':
-        if (packet.qos === 1) client.send({ cmd: 'puback', messageId, reasonCode: 0 });
-        if (packet.qos === 2) client.send({ cmd: 'pubrec', messageId, reasonCode: 0 });
-        break;
-      case 'pubrel':
-        client.send({ cmd: 'pubcomp', messageId, reasonCode: 0 });
-        break;
-      case 'subscribe':
-        client.send({ cmd: 'suback', messageId, granted: packet.subscriptions.map(({ qos }) => qos) });
-        break;
-      case 'unsubscribe':
-        client.send({ cmd: 'unsuback', messageId, granted: packet.unsubscriptions.map(() => 0) });
-        break;
-      case 'disconnect':
-        client.socket.end();
-        break;
-      default: // Acknowledgements of the client need no answer.
-    }
+    if (packet.cmd === 'connect') {
+      client.send({ cmd: 'connack', reasonCode: 0, returnCode: 0, sessionPresent: false });
+    } else if (packet.cmd === 'publish' && packet.qos > 0) {
+      client.send({ cmd: packet.qos === 1 ? 'puback' : 'pubrec', messageId, reasonCode: 0 });
+    } else if (packet.cmd === 'pubrel') client.send({ cmd: 'pubcomp', messageId, reasonCode: 0 });
+    else if (packet.cmd === 'subscribe') {
+      client.send({ cmd: 'suback', messageId, granted: packet.subscriptions.map(({ qos }) => qos) });
+    } else if (packet.cmd === 'unsubscribe') {
+      client.send({ cmd: 'unsuback', messageId, granted: packet.unsubscriptions.map(() => 0) });
+    } else if (packet.cmd === 'disconnect') client.socket.end();
   };
 }

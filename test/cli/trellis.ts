@@ -3,12 +3,12 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
 /** The script that the command `trellis` runs. */
-export const mainScript: string = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const mainScript: string = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
 /** How a command is run, apart from its flags. */
 export interface TrellisOptions {
-  /** What it reads on stdin; `open` leaves it open. */
-  input?: string | Buffer | 'open';
+  /** What it reads on stdin; `undefined` for nothing, `null` leaves it open. */
+  input?: string | Buffer | null;
   environment?: Record<string, string>;
   directory?: string;
 }
@@ -36,7 +36,7 @@ export class Trellis {
     this.process.stdout!.setEncoding('utf8').on('data', (text: string) => this.#take({ stdout: this.stdout + text }));
     this.process.stderr!.setEncoding('utf8').on('data', (text: string) => this.#take({ stderr: this.stderr + text }));
     this.process.stdin!.on('error', () => {}); // It may have ended without reading all.
-    if (input !== 'open') this.process.stdin!.end(input);
+    if (input !== null) this.process.stdin!.end(input);
     this.exited = once(this.process, 'close').then(([code, signal]: (number | NodeJS.Signals | null)[]) => {
       running.delete(this);
       this.#ended = true;

@@ -22,9 +22,8 @@ function problemsOf(text: string | Buffer | undefined, sources: ConfigSources = 
   try {
     loadConfig(text === undefined ? sources : { file, ...sources });
   } catch (error) {
-    expect(error).toBeInstanceOf(ConfigError);
-    expect((error as ConfigError).message).toBe((error as ConfigError).problems.join('\n'));
-    return (error as ConfigError).problems.map((problem) => problem.replaceAll(`${directory}/`, ''));
+    if (!(error instanceof ConfigError)) throw error;
+    return error.problems.map((problem) => problem.replaceAll(`${directory}/`, ''));
   }
   return [];
 }
@@ -333,7 +332,7 @@ test('aliases, a byte order mark, empty files and empty sections are fine', () =
   );
   expect(loadConfig({ file }).config.limits).toMatchObject({ maximumPacketSize: 65_536, connectBytesMax: 65_536 });
   for (const empty of ['', '# nothing\n', '---\n', 'null\n', '{}'])
-    expect(problemsOf(empty), JSON.stringify(empty)).toEqual([]);
+    expect([empty, problemsOf(empty)]).toEqual([empty, []]);
 });
 
 test.each<[string, number]>([
@@ -361,10 +360,8 @@ test('variables without two underscores, or of others, are left alone', () => {
 
 test('every option can be set in the environment, in upper case or as written', () => {
   for (const key of optionKeys) {
-    const [, ...path] = environmentName(key).split('_');
-    expect(path.length, key).toBeGreaterThan(0);
     const problems = problemsOf(undefined, { environment: { [environmentName(key)]: '\0' } });
-    expect(problems[0], key).toContain(`${environmentName(key)}: ${key} must be`);
+    expect(problems[0]).toContain(`${environmentName(key)}: ${key} must be`);
   }
   const mixed = loadConfig({ environment: { TRELLIS_log__Level: 'debug', TRELLIS_LISTENERS__WEBSOCKET__ORIGINS: '' } });
   expect(mixed.config.log.level).toBe('debug');
