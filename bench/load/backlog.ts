@@ -35,10 +35,11 @@ export async function runOffline(run: Run): Promise<Report> {
   const subscriber = new Subscriber(target, ledger, subscriberOptions, 'subscriber');
   await subscriber.open();
   await subscriber.subscribe();
-  await subscriber.disconnect();
+  await subscriber.close();
   await publisher.open();
   publisher.start();
-  if (!(await run.drain(() => ledger.acknowledged === options.count))) target.fail('Not all messages were acknowledged.');
+  if (!(await run.drain(() => ledger.acknowledged === options.count)))
+    target.fail('Not all messages were acknowledged.');
   await publisher.close();
 
   const from = run.sample();
@@ -60,7 +61,8 @@ class RetainedPublisher extends Client {
   noteDelivery(): void {}
 
   override onPacket(firstByte: number): void {
-    if (firstByte !== PacketType.puback) this.target.fail('The broker answered a retained message with something else.');
+    if (firstByte !== PacketType.puback)
+      this.target.fail('The broker answered a retained message with something else.');
     this.#run.ledger.acknowledged++;
     this.publish();
   }
@@ -87,7 +89,8 @@ export async function runRetained(run: Run): Promise<Report> {
   const publisher = new RetainedPublisher(run);
   await publisher.open();
   publisher.publish();
-  if (!(await run.drain(() => ledger.acknowledged === options.count))) target.fail('Not all messages were acknowledged.');
+  if (!(await run.drain(() => ledger.acknowledged === options.count)))
+    target.fail('Not all messages were acknowledged.');
   await publisher.close();
 
   const check = new DeliveryCheck(1);
@@ -96,5 +99,6 @@ export async function runRetained(run: Run): Promise<Report> {
   await subscriber.open();
   const from = run.sample();
   await subscriber.subscribe();
-  return drainBacklog(run, from, subscriber);
+  // Each has a topic of its own, so that any order will do.
+  return { ...(await drainBacklog(run, from, subscriber)), reordered: 0 };
 }

@@ -1,5 +1,12 @@
 import { connect, type Socket } from 'node:net';
-import { encodeConnect, packetLength, PacketType, type ProtocolVersion, receiveMaximumOf } from './packets.ts';
+import {
+  DISCONNECT,
+  encodeConnect,
+  packetLength,
+  PacketType,
+  type ProtocolVersion,
+  receiveMaximumOf,
+} from './packets.ts';
 import type { Turns } from './turns.ts';
 
 /** What the clients of a run have in common. */
@@ -31,7 +38,7 @@ export abstract class Client {
   sessionPresent = false;
   readonly #connectPacket: Buffer;
   #socket: Socket | undefined;
-  #state: 'new' | 'connecting' | 'up' | 'closed' = 'new';
+  #state: 'open' | 'closed' = 'closed';
   #isDirty = false;
   #onUp: () => void = () => {};
   #out: Buffer = Buffer.alloc(0);
@@ -51,10 +58,6 @@ export abstract class Client {
   /** What was behind in the socket has left; more may be sent. */
   onDrain(): void {}
 
-  get isUp(): boolean {
-    return this.#state === 'up';
-  }
-
   /** Whether the kernel has not taken everything yet. */
   get isBehind(): boolean {
     return this.#socket !== undefined && this.#socket.writableLength > 0;
@@ -62,7 +65,7 @@ export abstract class Client {
 
   /** Opens the connection; resolves once the broker has accepted it. Can be called again after `close`. */
   open(): Promise<void> {
-    this.#state = 'connecting';
+    this.#state = 'open';
     const { host, port, readBuffer } = this.target;
     const socket = connect({
       host,
@@ -80,10 +83,11 @@ export abstract class Client {
     });
   }
 
-  /** Sends what was gathered and then closes. */
+  /** Sends what was gathered and DISCONNECT, then closes. */
   close(): Promise<void> {
     const socket = this.#socket;
     if (socket === undefined || this.#state === 'closed') return Promise.resolve();
+    this.send(DISCONNECT);
     this.flush();
     this.#state = 'closed';
     return new Promise((resolve) => {
@@ -204,7 +208,6 @@ export abstract class Client {
     }
     this.sessionPresent = bytes[from] === 1;
     if (this.target.version === 5) this.receiveMaximum = receiveMaximumOf(bytes, from + 2, to);
-    this.#state = 'up';
     this.#onUp();
   }
 }

@@ -17,14 +17,11 @@ export const PacketType = {
   pubrel: 0x62,
   pubcomp: 0x70,
   suback: 0x90,
-  pingresp: 0xd0,
   disconnect: 0xe0,
 } as const;
 
 /** DISCONNECT without a reason. */
 export const DISCONNECT: Buffer = Buffer.from([PacketType.disconnect, 0]);
-/** PINGREQ. */
-export const PINGREQ: Buffer = Buffer.from([0xc0, 0]);
 
 /** How long a session lives on without a connection where it has to outlive one, in seconds. */
 const SESSION_EXPIRY_S = 3600;

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Client, READ_BUFFER_BYTES, type Target } from './client.ts';
 import { Ledger } from './ledger.ts';
 import type { ProtocolVersion, PublishShape, Qos } from './packets.ts';
-import { cpuSeconds, ownCpuSeconds, peakResidentKb } from './process-stats.ts';
+import { cpuSeconds, machineCpuSeconds, ownCpuSeconds, peakResidentKb } from './process-stats.ts';
 import { Turns } from './turns.ts';
 
 /** What a run is asked to do; what a number means where depends on the scenario, see README.md. */
@@ -38,6 +38,8 @@ export interface Report {
   /** Cores in use by the broker, 1 is one core. */
   readonly brokerCpuShare: number;
   readonly generatorCpuShare: number;
+  /** Cores in use by everything else on the machine; well above 0, the run was disturbed. */
+  readonly otherCpuShare: number;
   readonly peakResidentMb: number;
   readonly lost: number;
   readonly duplicates: number;
@@ -87,6 +89,7 @@ export class Run {
       delivered: this.ledger.delivered,
       brokerCpu: cpuSeconds(this.options.brokerPid),
       ownCpu: ownCpuSeconds(),
+      machineCpu: machineCpuSeconds(),
     };
   }
 
@@ -105,17 +108,20 @@ export class Run {
     return true;
   }
 
-  /** What both samples and the counters say. `perMillion` is how many of what was measured came in between. */
+  /** What both samples and the counters say; `count` is how many deliveries or connections came in between. */
   report(from: Sample, to: Sample, count: number): Report {
     const seconds = (to.atMs - from.atMs) / 1000;
     const brokerCpu = to.brokerCpu - from.brokerCpu;
+    const ownCpu = to.ownCpu - from.ownCpu;
+    const otherCpu = to.machineCpu - from.machineCpu - brokerCpu - ownCpu;
     const { invalid, skipped, stalls } = this.ledger;
     return {
       seconds,
       perSecond: count / seconds,
       brokerCpuPerMillion: (brokerCpu * 1e6) / count,
       brokerCpuShare: brokerCpu / seconds,
-      generatorCpuShare: (to.ownCpu - from.ownCpu) / seconds,
+      generatorCpuShare: ownCpu / seconds,
+      otherCpuShare: Math.max(0, otherCpu / seconds),
       peakResidentMb: peakResidentKb(this.options.brokerPid) / 1024,
       ...{ lost: 0, duplicates: 0, reordered: 0, invalid, skipped, stalls },
     };
@@ -129,4 +135,5 @@ export interface Sample {
   /** CPU seconds of the broker so far. */
   readonly brokerCpu: number;
   readonly ownCpu: number;
+  readonly machineCpu: number;
 }

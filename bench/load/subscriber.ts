@@ -4,14 +4,14 @@ import { type Ledger, stampNow } from './ledger.ts';
 import { encodeSubscribe, PacketType, type PublishShape } from './packets.ts';
 
 /** Who published what is delivered. */
-export interface Origin {
+interface Origin {
   /** How many messages it published so far. */
   readonly sent: number;
   /** A message of it was delivered for the first time. */
   noteDelivery(): void;
 }
 
-/** Of so many messages of a publisher, the latency of one is taken; reading the clock for each would cost too much. */
+/** Of so many deliveries, the latency of one is taken; reading the clock for each would cost too much. */
 const LATENCY_SAMPLE = 16;
 
 /** What a subscriber subscribes to and expects. */
@@ -85,7 +85,7 @@ export class Subscriber extends Client {
     if (!this.check.note(index, sequence)) return;
     this.#ledger.delivered++;
     publisher.noteDelivery();
-    if (sequence % LATENCY_SAMPLE === 0 && this.#ledger.isTimed) {
+    if (this.#ledger.delivered % LATENCY_SAMPLE === 0 && this.#ledger.isTimed) {
       this.#ledger.latency.add((stampNow() - bytes.readUInt32LE(payloadAt + 8)) >>> 0);
     }
   }

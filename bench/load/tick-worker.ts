@@ -11,5 +11,6 @@ const never = new Int32Array(new SharedArrayBuffer(4));
 for (let nextMs = performance.now(); ; nextMs += intervalMs) {
   const restMs = nextMs - performance.now();
   if (restMs > 0) Atomics.wait(never, 0, 0, restMs);
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
   if (Atomics.exchange(answered, 0, 0) === 1) parentPort?.postMessage(undefined);
 }

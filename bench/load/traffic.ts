@@ -99,7 +99,6 @@ export async function runTraffic(run: Run, layout: Layout): Promise<Report> {
     reordered: subscribers.reduce((sum, { check }) => sum + check.reordered, 0),
   };
   const [p50, p99] = [ledger.latency.quantile(0.5), ledger.latency.quantile(0.99)];
-  for (const client of [...publishers, ...subscribers]) await client.close();
   if (p50 === undefined || p99 === undefined) return report;
   return { ...report, latencyP50Ms: p50 / 1000, latencyP99Ms: p99 / 1000 };
 }

@@ -466,6 +466,12 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
 
   /** Sends what is left, closes our side, and drains the peer for a moment so that it can read the reason [MQTT-4.13.1-1]. */
   #linger(): void {
+    const gone = this.#gone;
+    if (gone !== undefined) {
+      this.#gone = undefined;
+      gone();
+      return;
+    }
     this.outbox.flush();
     this.stream.resume();
     this.stream.end();

@@ -245,7 +245,9 @@ async function openSession(handshake: Handshake): Promise<Refusal | undefined> {
   connection.session = session;
   connections.own(clientId, connection);
   context.wills.arm(clientId, packet.will, username);
-  const ticket = writePath.added === before ? 0 : writePath.ticket;
+  let ticket = writePath.added === before ? 0 : writePath.ticket;
+  // What the client repeats must find what came of the first time.
+  if (ticket === 0 && sessionPresent && session.durable) ticket = writePath.barrier;
   await new Promise<void>((resolve) => connection.onceDurable(ticket, resolve));
   if (isOver(connection)) return undefined;
   writePath.failpoint?.reach('connack');

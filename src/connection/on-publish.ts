@@ -109,9 +109,11 @@ function checkSwitches(connection: Connection, frame: PublishFrame): void {
  */
 function admit(connection: Connection, qos: number, packetId: number): boolean {
   const session = connection.session as Session;
-  if (qos === 2 && session.inbound?.has(packetId) === true) {
-    const ticket = session.durable ? connection.context.writePath.barrier : 0;
-    connection.acknowledge(ticket, PacketType.pubrec, packetId, ReasonCode.success);
+  const ticket = qos === 2 ? session.inbound?.get(packetId) : undefined;
+  if (ticket !== undefined) {
+    // What comes of its batch is what both acknowledgements say.
+    const waitsFor = ticket > connection.context.writePath.flushed ? ticket : 0;
+    connection.acknowledge(waitsFor, PacketType.pubrec, packetId, ReasonCode.success);
     return false;
   }
   connection.unfinishedPublishes += 1;
@@ -142,11 +144,10 @@ function route(connection: Connection, message: Message, packetId: number): void
   }
   if (qos === 2) {
     const session = connection.session as Session;
-    session.inbound ??= new Set();
-    session.inbound.add(packetId);
     if (session.durable) writePath.add({ kind: 'inbound-put', clientId: session.clientId, packetId });
   }
   const ticket = writePath.added === before ? 0 : writePath.ticket;
+  if (qos === 2) noteInbound(connection, packetId, ticket);
   connection.acknowledge(ticket, qos === 1 ? PacketType.puback : PacketType.pubrec, packetId, reasonCode); // [MQTT-4.3.2-4], [MQTT-4.3.3-8]
 }
 
@@ -162,12 +163,14 @@ function refuse(connection: Connection, publication: Publication, reasonCode: nu
   }
   // [v3 MQTT-3.3.5-2] a publish without rights is acknowledged and goes nowhere
   const code = version < 5 ? ReasonCode.success : reasonCode;
-  if (qos === 2 && version < 5) {
-    const session = connection.session as Session;
-    session.inbound ??= new Set();
-    session.inbound.add(packetId);
-  }
+  if (qos === 2 && version < 5) noteInbound(connection, packetId, 0);
   connection.acknowledge(0, qos === 1 ? PacketType.puback : PacketType.pubrec, packetId, code);
+}
+
+function noteInbound(connection: Connection, packetId: number, ticket: number): void {
+  const session = connection.session as Session;
+  session.inbound ??= new Map();
+  session.inbound.set(packetId, ticket);
 }
 
 function askHooks(connection: Connection, client: ClientInfo, message: Message, packetId: number): Awaitable<void> {

@@ -84,7 +84,8 @@ export class MessageQueue {
     if (this.isFullFor(entry.message.size) && !this.#makeRoom(entry)) return;
     this.#context.keep(entry.message);
     this.admit(entry);
-    if (this.#owner.durable) {
+    // What comes behind entries on disk has to be there too, also where the owner ceased to be durable.
+    if (this.#owner.durable || this.#onDisk > 0) {
       this.#context.writePath.putEntry(entry);
       const { queueWindowMessages, queueWindowBytes } = this.#context.settings;
       if (this.#onDisk > 0 || this.#window.length >= queueWindowMessages || this.#windowBytes >= queueWindowBytes) {
@@ -180,7 +181,8 @@ export class MessageQueue {
   /** @returns whether there is room for the entry now; where there is not, it was booked as dropped. */
   #makeRoom(entry: QueueEntry): boolean {
     const { books, settings } = this.#context;
-    if (settings.queuePolicy === 'drop-oldest') {
+    // One that is too large for an empty queue displaces nothing.
+    if (settings.queuePolicy === 'drop-oldest' && entry.message.size <= settings.queueBytesMax) {
       this.#trim(1, entry.message.size);
       // With the oldest on disk only, the queue is over its limit for the moment it takes to read them.
       if (!this.isFullFor(entry.message.size) || this.#onDisk > 0) return true;
@@ -228,8 +230,11 @@ export class MessageQueue {
 
   async #readPage(): Promise<void> {
     const { writePath, store, settings } = this.#context;
-    // What is on disk only may still be in the open batch.
+    // What is on disk only may still be in the open batch. That is submitted when whoever asked is done with it: a
+    // message, its other takers and its packet id go in one batch.
+    await Promise.resolve();
     await writePath.drained();
+    if (this.#closed || this.#onDisk === 0) return;
     writePath.failpoint?.reach('queue-read');
     const records = await store.readQueue(
       this.queueId,

@@ -30,6 +30,8 @@ export class QueueEntry implements QueueRecord {
   putIndex = -1;
   /** Serial of the connection it was last sent on, 0 for none. */
   sentOn = 0;
+  /** Whether it came from another queue: its message was acknowledged long ago and is not given up for lack of room. */
+  isMoved = false;
   /** Whether the PUBLISH went out before, on whatever connection: then DUP is set. */
   sentBefore = false;
 

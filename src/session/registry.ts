@@ -252,17 +252,17 @@ export class SessionRegistry {
     for (const { clientId, packetId } of state.inbound) {
       const session = this.#sessions.get(clientId);
       if (session === undefined) continue;
-      session.inbound ??= new Set();
-      session.inbound.add(packetId);
+      session.inbound ??= new Map();
+      session.inbound.set(packetId, 0);
     }
     for (const summary of state.queues) this.#queues.get(summary.queueId)?.queue.restore(summary);
     for (const session of [...this.#sessions.values()]) {
+      // What members of groups have in flight must be known, so that others can take it over.
+      if (session.groups !== undefined) await session.read();
       if (session.sessionExpiryInterval === 0) this.end(session, 'connection closed by a restart');
       else if (session.expiresAt === Number.POSITIVE_INFINITY) this.disconnect(session);
       else if (session.expiresAt <= now) this.end(session, 'expired');
       else this.#context.deadlines.schedule(session, session.expiresAt);
-      // What members of groups have in flight must be known, so that others can take it over.
-      if (!session.ended && session.groups !== undefined) await session.read();
     }
   }
 }

@@ -42,8 +42,8 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   #subscriptions: Map<string, SubscriptionRecord> | undefined = undefined;
   /** Shared-subscription groups it is a member of; undefined for none. */
   groups: Set<ShareGroup> | undefined = undefined;
-  /** Packet ids of QoS 2 messages received and not released [MQTT-4.3.3-10]; undefined for none yet. */
-  inbound: Set<number> | undefined = undefined;
+  /** Packet ids of QoS 2 messages received and not released [MQTT-4.3.3-10], with their tickets; undefined for none yet. */
+  inbound: Map<number, number> | undefined = undefined;
   /** Retained messages still to be sent for new subscriptions, one after the other. */
   replays: RetainedReplay[] | undefined = undefined;
   /** The connection, once CONNACK is on its way. */
@@ -294,8 +294,7 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   }
 
   onFlushed(flushed: number): void {
-    const waiting = this.#unflushed;
-    if (waiting === undefined) return;
+    const waiting = this.#unflushed ?? NO_ENTRIES;
     let sent = 0;
     for (; sent < waiting.length; sent++) {
       const entry = waiting[sent] as QueueEntry;
@@ -324,6 +323,8 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
     if (entry.place === 'flight') this.#settle(entry);
     else this.queue.forget(entry);
     this.#context.books.drop(this.clientId, entry.message.topicName, 'store-full');
+    // Others may go out in its place.
+    this.#context.writePath.wait(this);
   }
 
   /** Sends what may be sent: first again what the last connection left unacknowledged, then what waits, then replays. */

@@ -104,7 +104,9 @@ export class ShareGroup implements QueueOwner {
       if (waiting === undefined) break;
       // Both in one batch: the message changes queues or it does not.
       this.queue.remove(waiting);
-      member.deliverShared(this.#entryFor(member, waiting.message));
+      const entry = this.#entryFor(member, waiting.message);
+      entry.isMoved = true;
+      member.deliverShared(entry);
     }
     this.#pumping = false;
   }
@@ -142,7 +144,9 @@ export class ShareGroup implements QueueOwner {
     const entries = session.reclaim(this.shareKey);
     for (let i = entries.length - 1; i >= 0; i--) {
       const { message } = entries[i] as QueueEntry;
-      this.queue.pushFront(new QueueEntry(message, message.qos, false, NO_IDENTIFIERS, this.shareKey));
+      const entry = new QueueEntry(message, message.qos, false, NO_IDENTIFIERS, this.shareKey);
+      entry.isMoved = true;
+      this.queue.pushFront(entry);
     }
     if (entries.length > 0) this.#context.writePath.failpoint?.reach('group-handover');
   }

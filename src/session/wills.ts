@@ -97,7 +97,9 @@ export class Wills {
   restore(records: readonly WillRecord[], sessionOf: (clientId: string) => Session | undefined): void {
     for (const { clientId, will, publishAt } of records) {
       const pending = this.#add(clientId, will, sessionOf(clientId)?.username ?? '');
-      if (publishAt === Number.POSITIVE_INFINITY) this.connectionLost(clientId, sessionOf(clientId));
+      // [MQTT-3.1.3-9] it is due when its session has ended meanwhile
+      if (publishAt === Number.POSITIVE_INFINITY || sessionOf(clientId) === undefined)
+        this.connectionLost(clientId, sessionOf(clientId));
       else this.#context.deadlines.schedule(pending, publishAt);
     }
   }

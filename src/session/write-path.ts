@@ -42,8 +42,8 @@ export class WritePath {
   #openCount = 0;
   #openBytes = 0;
   #waiters: FlushWaiter[] = [];
-  #committing = false;
-  #broken = false;
+  /** `held`: the last commit found the store full, the next waits for the probe. */
+  #state: 'idle' | 'committing' | 'held' | 'broken' = 'idle';
   #full = false;
   #probe: Timer | undefined;
   #drains: { ticket: number; resolve: () => void }[] = [];
@@ -134,7 +134,8 @@ export class WritePath {
 
   /** Hands the open batch to the store, unless one is on its way: then it follows by itself. */
   submit(): void {
-    if (this.#committing || this.#broken || (this.#openCount === 0 && this.#waiters.length === 0)) return;
+    if (this.#state !== 'idle') return;
+    if (this.#openCount === 0 && this.#waiters.length === 0 && this.#drains.length === 0) return;
     const ticket = this.ticket;
     const waiters = this.#waiters;
     const batch: Mutation[] = [];
@@ -152,19 +153,18 @@ export class WritePath {
       this.#settle(ticket, waiters);
       return;
     }
-    this.#committing = true;
+    this.#state = 'committing';
     this.commits += 1;
     this.failpoint?.reach('commit');
     this.#store.commit(batch).then(
       () => {
-        this.#committing = false;
+        this.#state = 'idle';
         this.failpoint?.reach('flushed');
         this.#settle(ticket, waiters);
         this.failpoint?.reach('acks-appended');
         this.submit();
       },
       (error: unknown) => {
-        this.#committing = false;
         if (error instanceof StoreFullError) this.#onFull(ticket, batch, waiters);
         else this.#break(error);
       },
@@ -194,7 +194,7 @@ export class WritePath {
   }
 
   #break(error: unknown): void {
-    this.#broken = true;
+    this.#state = 'broken';
     this.#owner.onFatal(error instanceof Error ? error : new Error(String(error)));
   }
 
@@ -204,11 +204,15 @@ export class WritePath {
    */
   #onFull(ticket: number, batch: readonly Mutation[], waiters: readonly FlushWaiter[]): void {
     this.#full = true;
+    this.#state = 'held';
     const kept: Mutation[] = [];
     const lost: QueueEntry[] = [];
     for (const mutation of batch) {
-      if (mutation.kind === 'queue-put') lost.push(mutation.record as QueueEntry);
-      else if (mutation.kind !== 'inbound-put' && mutation.kind !== 'retained-put') kept.push(mutation);
+      if (mutation.kind === 'queue-put' && !(mutation.record as QueueEntry).isMoved) {
+        const entry = mutation.record as QueueEntry;
+        // One without a ticket was done with meanwhile.
+        if (entry.ticket !== 0) lost.push(entry);
+      } else if (mutation.kind !== 'inbound-put' && mutation.kind !== 'retained-put') kept.push(mutation);
     }
     const open = this.#open;
     for (const mutation of open) {
@@ -228,6 +232,7 @@ export class WritePath {
   #probeSpace(): void {
     const free = this.#store.freeBytes();
     this.#full = free < this.#minFreeBytes;
+    if (this.#state === 'held') this.#state = 'idle';
     this.submit();
     this.#probe = this.#clock.setTimeout(() => this.#probeSpace(), FULL_PROBE_MS);
   }

@@ -93,7 +93,8 @@ export class StoreModel {
 
   /** The same shape as `describeState` of what a store returns. */
   describe(): Record<string, string[]> {
-    const table = (name: string): string[] => sorted(this.#rows.filter((row) => row.table === name).map((row) => row.value));
+    const table = (name: string): string[] =>
+      sorted(this.#rows.filter((row) => row.table === name).map((row) => row.value));
     const queueIds = [...new Set(this.#entries.map((entry) => entry.queueId))];
     return {
       sessions: table('session'),
@@ -161,7 +162,8 @@ function stableText(value: unknown): string {
     if (member === Number.POSITIVE_INFINITY) return 'Infinity';
     if (member instanceof Uint8Array) return Buffer.from(member).toString('hex');
     if (typeof member !== 'object' || member === null || Array.isArray(member)) return member;
-    if ((member as { type?: unknown }).type === 'Buffer') return Buffer.from((member as { data: number[] }).data).toString('hex');
+    if ((member as { type?: unknown }).type === 'Buffer')
+      return Buffer.from((member as { data: number[] }).data).toString('hex');
     return Object.fromEntries(Object.entries(member).sort(([a], [b]) => (a < b ? -1 : 1)));
   });
 }

@@ -13,7 +13,7 @@ export interface NetworkFaults {
 }
 
 /** A connection that did not end by an orderly close. */
-export class ResetError extends Error {
+class ResetError extends Error {
   readonly code: string = 'ECONNRESET';
 }
 
