@@ -7,9 +7,9 @@ import { exposedListeners, exposureSentence } from './config/check.ts';
 import { type Config, ConfigError, connectionSettings, sessionSettings } from './config.ts';
 import { Connection } from './connection/connection.ts';
 import { ConnectionTable } from './connection/connection-table.ts';
-import type { ConnectionContext, EventSink, Traffic } from './connection/context.ts';
-import { DISCONNECT_REASONS, type DisconnectReason } from './connection/disconnect-reasons.ts';
+import type { ConnectionContext, EventSink } from './connection/context.ts';
 import { authorize } from './connection/rights.ts';
+import { type BrokerCounters, readCounters, sysFiguresOf } from './counters.ts';
 import type { BrokerEvents, ClientInfo, Hooks } from './hooks/hooks.ts';
 import type { Clock, Timer } from './lib/clock.ts';
 import { DeadlineHeap } from './lib/deadline-heap.ts';
@@ -23,7 +23,7 @@ import type { Properties, Qos, Will } from './protocol/packets.ts';
 import { encodeForwardedProperties, PublishFrame } from './protocol/publish.ts';
 import { ReasonCode } from './protocol/reason-codes.ts';
 import { isValidTopicName, parseTopicFilter } from './protocol/topic.ts';
-import { Books, type DropReason } from './session/books.ts';
+import { Books } from './session/books.ts';
 import type { SessionContext } from './session/context.ts';
 import { Dispatcher } from './session/dispatcher.ts';
 import { SessionRegistry } from './session/registry.ts';
@@ -37,7 +37,6 @@ import { MemoryStore } from './store/memory-store.ts';
 import type { Store, StoredState } from './store/store.ts';
 import { Tick } from './tick.ts';
 import type { ByteStream, Listener } from './transport/byte-stream.ts';
-import { version } from './version.ts';
 
 /** Client ids of subscriptions from inside begin with it. */
 const LOCAL_PREFIX = '$local/';
@@ -63,33 +62,6 @@ export interface OutgoingMessage {
   qos?: Qos;
   retain?: boolean;
   properties?: Properties;
-}
-
-/** All counters of a broker at one moment; those of `messages` balance at rest (see session/books.ts). */
-export interface BrokerCounters {
-  messages: {
-    received: number;
-    withoutTaker: number;
-    refused: number;
-    owed: number;
-    restored: number;
-    delivered: number;
-    queued: number;
-    expired: number;
-    dropped: Record<DropReason, number>;
-  };
-  connections: {
-    accepted: number;
-    open: number;
-    clients: number;
-    maximum: number;
-    ended: Record<DisconnectReason, number>;
-  };
-  traffic: Traffic;
-  sessions: number;
-  subscriptions: number;
-  retained: { count: number; bytes: number };
-  store: { commits: number; full: boolean };
 }
 
 const SILENT: Logger = { level: 'error', error() {}, warn() {}, info() {}, debug() {} };
@@ -330,28 +302,7 @@ export class Broker implements EventSink {
 
   /** All counters, as they are now. */
   counters(): BrokerCounters {
-    const { received, withoutTaker, refused, owed, restored, delivered, queued, expired, dropped } = this.#books;
-    const { accepted, size, clients, maximum, ended } = this.#connections;
-    const byReason = Object.fromEntries(DISCONNECT_REASONS.map((reason) => [reason, ended.get(reason) ?? 0]));
-    return {
-      messages: {
-        received,
-        withoutTaker,
-        refused,
-        owed,
-        restored,
-        delivered,
-        queued,
-        expired,
-        dropped: { ...dropped },
-      },
-      connections: { accepted, open: size, clients, maximum, ended: byReason as Record<DisconnectReason, number> },
-      traffic: { ...this.#context.traffic },
-      sessions: this.#registry.size,
-      subscriptions: this.#registry.subscriptionCount,
-      retained: { count: this.#retained.trie.count, bytes: this.#retained.trie.bytes },
-      store: { commits: this.#writePath.commits, full: this.#writePath.full },
-    };
+    return readCounters(this.#context);
   }
 
   /** Has the listener called on each event of that name. */
@@ -480,31 +431,8 @@ export class Broker implements EventSink {
   }
 
   #sysFigures(): SysFigures {
-    const { messages, connections, traffic, sessions, subscriptions, retained } = this.counters();
-    const dropped = Object.values(messages.dropped).reduce((sum, count) => sum + count, 0);
-    return {
-      version: `Trellis ${version}`,
-      uptimeSeconds: Math.round((this.#clock.now() - this.#startedAt) / 1000),
-      clientsConnected: connections.clients,
-      clientsDisconnected: Math.max(0, sessions - connections.clients),
-      clientsMaximum: connections.maximum,
-      clientsExpired: this.#expiredSessions,
-      messagesReceived: traffic.packetsReceived,
-      messagesSent: traffic.packetsSent,
-      bytesReceived: traffic.bytesReceived,
-      bytesSent: traffic.bytesSent,
-      publishesReceived: traffic.publishesReceived,
-      publishesSent: traffic.publishesSent,
-      publishesDropped: dropped,
-      publishBytesReceived: traffic.payloadBytesReceived,
-      publishBytesSent: traffic.payloadBytesSent,
-      messagesStored: messages.queued + retained.count,
-      messagesStoredBytes: retained.bytes,
-      retainedMessages: retained.count,
-      subscriptions,
-      sharedSubscriptions: this.#registry.groupCount,
-      heapBytes: process.memoryUsage().heapUsed,
-    };
+    const uptimeSeconds = Math.round((this.#clock.now() - this.#startedAt) / 1000);
+    return sysFiguresOf(this.counters(), uptimeSeconds, this.#expiredSessions);
   }
 }
 

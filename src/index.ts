@@ -24,9 +24,10 @@ export async function createBroker(options: BrokerOptions = {}): Promise<Broker>
 }
 
 export { Broker };
-export type { BrokerCounters, OutgoingMessage } from './broker.ts';
+export type { OutgoingMessage } from './broker.ts';
 export type { Config, DeepPartial } from './config.ts';
 export { ConfigError } from './config.ts';
+export type { BrokerCounters } from './counters.ts';
 export type * from './hooks/hooks.ts';
 export type { Logger } from './lib/logger.ts';
 export type { MessageListener } from './local-subscription.ts';
