@@ -2,7 +2,7 @@ import type { Message } from '../../src/protocol/message.ts';
 import type { Mutation, QueueRecord, StoredState } from '../../src/store/store.ts';
 
 /** A message as plain text, to be compared. */
-export function describeMessage(message: Message): string {
+function describeMessage(message: Message): string {
   return JSON.stringify([
     message.topicName,
     Buffer.from(message.payload).toString('hex'),

@@ -78,6 +78,30 @@ describe('an EmbeddedStore on a full disk', () => {
     await store.close();
   });
 
+  test('keeps a message whose first commit was refused while a later one already referred to it', async (context) => {
+    const directory = makeDirectory();
+    if (!mountSmallDisk(directory)) {
+      rmSync(directory, { recursive: true });
+      context.skip('no tmpfs can be mounted here');
+    }
+    mountPoint = directory;
+    const store = new EmbeddedStore({ directory: join(mountPoint, 'data'), durability: 'durable' });
+    await store.open();
+    const message = new Message({ topicName: 't', payload: Buffer.from('small'), qos: 1 });
+    const tooLarge = put(1, 2, 'x'.repeat(2 * DISK_BYTES));
+    const refused = store.commit([putMessage(1, 1, message), putMessage(2, 1, message), tooLarge]);
+    // The transaction of the first commit begins before the second one comes.
+    await Promise.resolve();
+    await Promise.resolve();
+    const written = store.commit([putMessage(3, 1, message), putMessage(4, 1, message)]);
+    await expect(refused).rejects.toBeInstanceOf(StoreFullError);
+    await written;
+    await store.close();
+    expect((await store.open()).queues.map(({ queueId }) => queueId)).toEqual([3, 4]);
+    expect((await store.readQueue(4, 0, 9, NO_LIMIT)).map(payload)).toEqual(['small']);
+    await store.close();
+  });
+
   test('erases a large deleted queue in spite of it', async (context) => {
     const directory = makeDirectory();
     if (!mountSmallDisk(directory)) {

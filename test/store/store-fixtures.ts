@@ -73,7 +73,7 @@ export async function cutSlack(directory: string): Promise<number> {
   return length;
 }
 
-export function childArguments(directory: string, durability: string): string[] {
+function childArguments(directory: string, durability: string): string[] {
   return ['--no-warnings', join(import.meta.dirname, 'store-child.ts'), directory, durability];
 }
 
