@@ -1,6 +1,7 @@
 import type { ClientInfo } from '../hooks/hooks.ts';
 import type { Deadline } from '../lib/deadline-heap.ts';
 import { encodePacket, writeAck } from '../protocol/codec.ts';
+import { isDisconnectCode } from '../protocol/disconnect.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import { Framer } from '../protocol/framer.ts';
 import type { Message } from '../protocol/message.ts';
@@ -429,7 +430,9 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
       if (this.version === 5) {
         const properties =
           serverReference === undefined ? { reasonString: reason } : { reasonString: reason, serverReference };
-        this.send({ type: PacketType.disconnect, reasonCode, properties });
+        // [MQTT-3.14.2-1] hooks and the embedding program may name a code of other packets
+        const code = isDisconnectCode(reasonCode) ? reasonCode : ReasonCode.unspecifiedError;
+        this.send({ type: PacketType.disconnect, reasonCode: code, properties });
       }
     } else {
       refuseConnect(this, reasonCode, reason, serverReference);

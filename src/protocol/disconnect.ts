@@ -40,6 +40,11 @@ const REASON_CODES: ReadonlySet<number> = new Set([
   ReasonCode.wildcardSubscriptionsNotSupported,
 ]);
 
+/** Whether DISCONNECT has this reason code [MQTT-3.14.2-1]. */
+export function isDisconnectCode(reasonCode: number): boolean {
+  return REASON_CODES.has(reasonCode);
+}
+
 /**
  * Decodes DISCONNECT of either direction, section 3.14. In 5.0 the reason code may be left out where it is 0, the
  * properties where there are none; in 3.x there is no body.

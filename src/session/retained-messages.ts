@@ -2,6 +2,7 @@ import type { Deadline } from '../lib/deadline-heap.ts';
 import type { Message } from '../protocol/message.ts';
 import { RetainedTrie } from '../router/retained-trie.ts';
 import type { SessionContext } from './context.ts';
+import type { FlushWaiter } from './write-path.ts';
 
 /** Prefix of the broker's own topics: they are made anew, never stored. */
 const VOLATILE_PREFIX = '$SYS/';
@@ -23,11 +24,21 @@ class RetainedExpiry implements Deadline {
   }
 }
 
+/** A retained message that is not durable yet, and what it replaced; undefined for nothing. */
+interface Replacement {
+  readonly ticket: number;
+  readonly message: Message;
+  replaced: Message | undefined;
+}
+
 /** The retained messages, section 3.3.1.3, within their limits: what does not fit is refused, nothing is evicted. */
-export class RetainedMessages {
+export class RetainedMessages implements FlushWaiter {
   readonly trie: RetainedTrie = new RetainedTrie();
   readonly #context: SessionContext;
   readonly #expiries: Map<string, RetainedExpiry> = new Map();
+  /** In the order of their tickets. */
+  #unflushed: Replacement[] = [];
+  waitingFor = 0;
 
   constructor(context: SessionContext) {
     this.#context = context;
@@ -49,8 +60,32 @@ export class RetainedMessages {
       return;
     }
     this.#context.keep(message);
+    const replaced = this.trie.get(message.topicName);
     this.#keep(message);
-    if (isStored(message.topicName)) this.#context.writePath.add({ kind: 'retained-put', message });
+    if (!isStored(message.topicName)) return;
+    const { writePath } = this.#context;
+    writePath.add({ kind: 'retained-put', message });
+    this.#unflushed.push({ ticket: writePath.ticket, message, replaced });
+    writePath.wait(this);
+  }
+
+  onFlushed(flushed: number): void {
+    this.#unflushed = this.#unflushed.filter(({ ticket }) => ticket > flushed);
+    if (this.#unflushed.length > 0) this.#context.writePath.wait(this);
+  }
+
+  /** What was refused is not retained: the message before it is again. */
+  onStoreFull(failed: number): void {
+    for (const { ticket, message, replaced } of this.#unflushed.toReversed()) {
+      if (ticket !== failed) continue;
+      // One of a later batch must not go back to a message that never was.
+      for (const later of this.#unflushed) if (later.replaced === message) later.replaced = replaced;
+      if (this.trie.get(message.topicName) !== message) continue;
+      this.#cancelExpiry(message.topicName);
+      if (replaced === undefined) this.trie.delete(message.topicName);
+      else this.#keep(replaced);
+    }
+    this.onFlushed(failed);
   }
 
   /** Removes the retained message of a topic. */

@@ -54,7 +54,8 @@ export class Wills {
   arm(clientId: string, will: Will | undefined, username: string): boolean {
     if (will === undefined) return this.forget(clientId);
     this.#add(clientId, will, username);
-    this.#context.writePath.add({ kind: 'will-put', record: { clientId, will, publishAt: Number.POSITIVE_INFINITY } });
+    const publishAt = Number.POSITIVE_INFINITY;
+    this.#context.writePath.add({ kind: 'will-put', record: { clientId, username, will, publishAt } });
     return true;
   }
 
@@ -84,7 +85,8 @@ export class Wills {
     }
     const publishAt = this.#context.clock.now() + delay * 1000;
     this.#context.deadlines.schedule(pending, publishAt);
-    this.#context.writePath.add({ kind: 'will-put', record: { clientId, will: pending.will, publishAt } });
+    const { username, will } = pending;
+    this.#context.writePath.add({ kind: 'will-put', record: { clientId, username, will, publishAt } });
   }
 
   /** The session ended: a will still pending is due now [MQTT-3.1.3-9]. */
@@ -95,8 +97,8 @@ export class Wills {
 
   /** Takes over the wills of before a restart: those of connections open then were cut by it. */
   restore(records: readonly WillRecord[], sessionOf: (clientId: string) => Session | undefined): void {
-    for (const { clientId, will, publishAt } of records) {
-      const pending = this.#add(clientId, will, sessionOf(clientId)?.username ?? '');
+    for (const { clientId, username, will, publishAt } of records) {
+      const pending = this.#add(clientId, will, username);
       // [MQTT-3.1.3-9] it is due when its session has ended meanwhile
       if (publishAt === Number.POSITIVE_INFINITY || sessionOf(clientId) === undefined)
         this.connectionLost(clientId, sessionOf(clientId));

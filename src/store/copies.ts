@@ -36,6 +36,7 @@ export function copyWillRecord(record: WillRecord): WillRecord {
   const payload = Uint8Array.prototype.slice.call(will.payload);
   return {
     clientId: record.clientId,
+    username: record.username,
     publishAt: record.publishAt,
     will: { ...will, payload, properties: copyProperties(will.properties) },
   };

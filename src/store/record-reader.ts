@@ -116,13 +116,14 @@ export class RecordReader {
 
   will(): WillRecord {
     const clientId = this.#string();
+    const username = this.#string();
     const publishAt = this.#f64();
     const topicName = this.#string();
     const flags = this.#u8();
     const properties = propertiesFromJson(this.#string());
     const qos = toQos(flags & MessageFlag.qosMask);
     const retain = (flags & MessageFlag.retain) !== 0;
-    return { clientId, publishAt, will: { topicName, payload: this.#rest(), qos, retain, properties } };
+    return { clientId, username, publishAt, will: { topicName, payload: this.#rest(), qos, retain, properties } };
   }
 
   /** A string that is the whole value. */

@@ -128,6 +128,7 @@ export class RecordWriter {
   will(record: WillRecord): void {
     const will = record.will;
     this.string(record.clientId);
+    this.string(record.username);
     this.f64(record.publishAt);
     this.string(will.topicName);
     this.u8(will.qos | (will.retain ? MessageFlag.retain : 0));

@@ -32,6 +32,8 @@ export interface SubscriptionRecord {
 /** A will waiting to be published or dropped. `publishAt` is Infinity while its connection is open. */
 export interface WillRecord {
   clientId: string;
+  /** User name of the identity that left it; empty for anonymous. */
+  username: string;
   will: Will;
   /** When to publish it, ms since the epoch. */
   publishAt: number;

@@ -88,7 +88,9 @@ describe('strings', () => {
     await client.subscribe(['a/b', '\uFEFFa/b', 'a/\uFEFFb', 'a/b\uFEFF']);
     for (const topicName of ['\uFEFFa/b', 'a/\uFEFFb', 'a/b\uFEFF', 'a/b']) {
       const texts = { contentType: topicName, responseTopic: topicName, userProperties: [[topicName, topicName]] };
-      await client.publish(topicName, topicName, { properties: { ...texts, userProperties: [[topicName, topicName]] } });
+      await client.publish(topicName, topicName, {
+        properties: { ...texts, userProperties: [[topicName, topicName]] },
+      });
       const packet = await client.expectPublish({ topicName, payload: topicName });
       expect(packet.properties).toEqual(texts);
     }
@@ -102,10 +104,7 @@ describe('strings', () => {
   });
 
   test.for(ILL_FORMED)('[MQTT-1.5.7-1] refuses %s in either string of a pair', async ([, bytes], { broker }) => {
-    for (const pair of [
-      textProperty(USER_PROPERTY, bytes, 'value'),
-      textProperty(USER_PROPERTY, 'name', bytes),
-    ]) {
+    for (const pair of [textProperty(USER_PROPERTY, bytes, 'value'), textProperty(USER_PROPERTY, 'name', bytes)]) {
       await expectConnectsRefused(broker, 0x81, [
         { properties: properties(pair), payload: [ID] },
         withWill(properties(pair), 'a'),

@@ -40,7 +40,7 @@ describe('flags of the fixed header', () => {
     const broker = await start({
       hooks: {
         startAuthExchange: () => ({
-          step: (_data, packet) => (packet.reasonCode === 0x18 ? { kind: 'success' } : { kind: 'continue' }),
+          step: (_data, packet) => (packet.type === PacketType.auth ? { kind: 'success' } : { kind: 'continue' }),
         }),
       },
     });
@@ -181,7 +181,7 @@ describe('properties', () => {
     connection.write(rawSubscribe('a'));
     expect((await connection.packet()).toString('hex')).toBe('900400010000');
     connection.write(rawPublish('a'));
-    expect((await connection.packet()).toString('hex')).toBe(`300b${'000161'}00${Buffer.from('payload').toString('hex')}`);
+    expect((await connection.packet()).toString('hex')).toBe(`300b00016100${Buffer.from('payload').toString('hex')}`);
     connection.write(frame(0xa2, uint16(2), NONE, mqttString('a')));
     expect((await connection.packet()).toString('hex')).toBe('b00400020000');
     connection.destroy();

@@ -2,10 +2,10 @@ import { describe, expect } from 'vitest';
 import { PacketType, type Properties, type PublishPacket } from '../../src/protocol/packets.ts';
 import { ReasonCode } from '../../src/protocol/reason-codes.ts';
 import { FakeClock } from '../fakes/fake-clock.ts';
-import { frame, mqttString } from '../support/raw-bytes.ts';
 import type { TestBroker } from '../support/test-broker.ts';
 import { test } from './statement-test.ts';
-import { KEPT, rawProperties } from './v5-raw.ts';
+import { expectPacketsRefused, properties as rawProperties, rawPublish, textProperty } from './v5-bytes.ts';
+import { KEPT } from './v5-raw.ts';
 import { ILL_FORMED } from './v3-versions.ts';
 
 /** Takes the message with these properties the ways there are: live, retained, and out of a queue. */
@@ -20,15 +20,6 @@ async function deliveries(broker: TestBroker, properties: Properties): Promise<P
   await late.subscribe('a', 2);
   const again = await broker.connect(KEPT);
   return [await live.expectMessage(), await late.expectMessage(), await again.expectMessage()];
-}
-
-/** Sends PUBLISH packets with these property bytes, each on a connection of its own, and expects DISCONNECT. */
-async function expectRefused(broker: TestBroker, reasonCode: number, lists: readonly Uint8Array[]): Promise<void> {
-  for (const list of lists) {
-    const client = await broker.connect();
-    client.send(frame(0x30, mqttString('a'), list, Buffer.from('x')));
-    await client.expectDisconnect(reasonCode);
-  }
 }
 
 describe('properties that are passed on', () => {
@@ -76,10 +67,10 @@ describe('properties that are passed on', () => {
     const watcher = await broker.connect();
     await watcher.subscribe('a', 0);
     const client = await broker.connect();
-    const user = (name: string): Buffer => Buffer.concat([Buffer.from([0x26]), mqttString(name), mqttString('v')]);
-    const alias = [0x23, 0, 1];
-    const expiry = [0x02, 0, 0, 0, 100];
-    client.send(frame(0x30, mqttString('a'), rawProperties(user('3'), alias, user('1'), expiry, user('2'))));
+    const user = (name: string): Buffer => textProperty(0x26, name, 'v');
+    const alias = Buffer.from([0x23, 0, 1]);
+    const expiry = Buffer.from([0x02, 0, 0, 0, 100]);
+    client.send(rawPublish('a', rawProperties(user('3'), alias, user('1'), expiry, user('2'))));
     const { properties } = await watcher.expectPublish();
     expect(properties.userProperties).toEqual([
       ['3', 'v'],
@@ -96,23 +87,26 @@ describe('properties that are passed on', () => {
 });
 
 describe('properties that are not well-formed', () => {
-  const ofStrings = (id: number): Buffer[] => [
-    ...ILL_FORMED.map(([, bytes]) => rawProperties([id], mqttString(bytes))),
-    rawProperties([id], mqttString('a\0b')),
-    rawProperties([id, 0, 5, 0x61]),
-  ];
+  /** PUBLISH packets with a string property that is wrong in each of the ways there are. */
+  const illFormed = (id: number): Buffer[] => {
+    const strings = [...ILL_FORMED.map(([, bytes]) => bytes), Buffer.from('a\0b')];
+    const runsPast = Buffer.from([id, 0, 5, 0x61]);
+    const lists = [...strings.map((bytes) => textProperty(id, bytes)), runsPast];
+    return lists.map((list) => rawPublish('a', rawProperties(list)));
+  };
 
   test('[MQTT-3.3.2-13] a Response Topic has to be UTF-8', async ({ broker }) => {
-    await expectRefused(broker, ReasonCode.malformedPacket, ofStrings(0x08));
+    await expectPacketsRefused(broker, ReasonCode.malformedPacket, illFormed(0x08));
   });
 
   test('[MQTT-3.3.2-14] a Response Topic must not hold wildcards', async ({ broker }) => {
-    const topics = ['#', '+', 'a/#', 'a/+/b', 'a+'].map((topic) => rawProperties([0x08], mqttString(topic)));
-    await expectRefused(broker, ReasonCode.protocolError, topics);
+    const topics = ['#', '+', 'a/#', 'a/+/b', 'a+'];
+    const packets = topics.map((topic) => rawPublish('a', rawProperties(textProperty(0x08, topic))));
+    await expectPacketsRefused(broker, ReasonCode.protocolError, packets);
   });
 
   test('[MQTT-3.3.2-19] a Content Type has to be UTF-8', async ({ broker }) => {
-    await expectRefused(broker, ReasonCode.malformedPacket, ofStrings(0x03));
+    await expectPacketsRefused(broker, ReasonCode.malformedPacket, illFormed(0x03));
   });
 });
 
@@ -222,10 +216,9 @@ describe('Topic Alias', () => {
   });
 
   test('[MQTT-3.3.2-8] 0 closes the connection with 0x94', async ({ broker }) => {
-    await expectRefused(broker, ReasonCode.topicAliasInvalid, [rawProperties([0x23, 0, 0])]);
-    const client = await broker.connect();
-    client.send(frame(0x30, mqttString(''), rawProperties([0x23, 0, 0])));
-    await client.expectDisconnect(ReasonCode.topicAliasInvalid);
+    const alias = rawProperties(Buffer.from([0x23, 0, 0]));
+    const packets = [rawPublish('a', alias), rawPublish('', alias)];
+    await expectPacketsRefused(broker, ReasonCode.topicAliasInvalid, packets);
   });
 
   test('[MQTT-3.3.2-8] 0 is never sent', async ({ broker }) => {

@@ -3,7 +3,8 @@ import { PacketType, type Qos } from '../../src/protocol/packets.ts';
 import { ReasonCode } from '../../src/protocol/reason-codes.ts';
 import { frame, mqttString, uint16 } from '../support/raw-bytes.ts';
 import { test } from './statement-test.ts';
-import { KEPT, rawProperties } from './v5-raw.ts';
+import { expectPacketsRefused, properties as rawProperties } from './v5-bytes.ts';
+import { KEPT } from './v5-raw.ts';
 import { ILL_FORMED } from './v3-versions.ts';
 
 const ALL_QOS: readonly Qos[] = [0, 1, 2];
@@ -43,9 +44,8 @@ describe('DUP and QoS of PUBLISH', () => {
   });
 
   test('[MQTT-3.3.1-2] DUP with QoS 0 closes the connection with 0x81', async ({ broker }) => {
-    const client = await broker.connect();
-    client.send(frame(0x38, mqttString('a'), rawProperties()));
-    await client.expectDisconnect(ReasonCode.malformedPacket);
+    const packet = frame(0x38, mqttString('a'), rawProperties());
+    await expectPacketsRefused(broker, ReasonCode.malformedPacket, [packet]);
   });
 
   test('[MQTT-3.3.1-3] DUP of an incoming PUBLISH is not passed on', async ({ broker }) => {
@@ -58,11 +58,10 @@ describe('DUP and QoS of PUBLISH', () => {
   });
 
   test('[MQTT-3.3.1-4] QoS 3 closes the connection with 0x81', async ({ broker }) => {
-    for (const firstByte of [0x36, 0x37, 0x3e, 0x3f]) {
-      const client = await broker.connect();
-      client.send(frame(firstByte, mqttString('a'), uint16(1), rawProperties(), Buffer.from('payload')));
-      await client.expectDisconnect(ReasonCode.malformedPacket);
-    }
+    const packets = [0x36, 0x37, 0x3e, 0x3f].map((firstByte) =>
+      frame(firstByte, mqttString('a'), uint16(1), rawProperties(), Buffer.from('payload')),
+    );
+    await expectPacketsRefused(broker, ReasonCode.malformedPacket, packets);
   });
 });
 
@@ -206,14 +205,8 @@ describe('the topic name', () => {
       frame(0x30, Buffer.from([0, 4, 0x61])),
       ...ILL_FORMED.map(([, bytes]) => frame(0x30, mqttString(bytes), rawProperties())),
     ];
-    for (const packet of packets) {
-      const client = await broker.connect();
-      client.send(packet);
-      await client.expectDisconnect(ReasonCode.malformedPacket);
-    }
-    const client = await broker.connect();
-    client.send(frame(0x30, mqttString(''), rawProperties()));
-    await client.expectDisconnect(ReasonCode.protocolError);
+    await expectPacketsRefused(broker, ReasonCode.malformedPacket, packets);
+    await expectPacketsRefused(broker, ReasonCode.protocolError, [frame(0x30, mqttString(''), rawProperties())]);
   });
 
   test('[MQTT-3.3.2-2] must not hold wildcards', async ({ broker }) => {

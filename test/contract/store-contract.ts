@@ -190,6 +190,7 @@ function describeRecords(differences: Differences): void {
   test('keeps wills with every property, replaces and deletes them', async () => {
     const bare: WillRecord = {
       clientId: 'b',
+      username: '',
       publishAt: Number.POSITIVE_INFINITY,
       will: { topicName: 't', payload: new Uint8Array(0), qos: 0, retain: false, properties: {} },
     };

@@ -9,6 +9,7 @@ export const LONG_NAME: string = 'x'.repeat(65_535);
 /** A will with every property there is. */
 export const fullWill: WillRecord = {
   clientId: 'w',
+  username: 'ü',
   publishAt: 1_893_456_000_000,
   will: {
     topicName: 'will/ü',
