@@ -164,7 +164,11 @@ describe('enhanced authentication', () => {
 
   test('[MQTT-4.12.0-5] an AUTH of the client with another method, or none, is refused', async ({ start }) => {
     const broker = await start({ hooks: HOOKS });
-    for (const packet of [authPacket(CONTINUE, 'answer', 'OTHER'), frame(0xf0), frame(0xf0, Buffer.from([CONTINUE, 0]))]) {
+    for (const packet of [
+      authPacket(CONTINUE, 'answer', 'OTHER'),
+      frame(0xf0),
+      frame(0xf0, Buffer.from([CONTINUE, 0])),
+    ]) {
       const client = await begin(broker);
       await client.expect(PacketType.auth);
       client.send(packet);

@@ -22,7 +22,11 @@ const alias = (value: number): Buffer => rawProperties(Buffer.concat([Buffer.fro
 const VIOLATIONS: readonly (readonly [reasonCode: number, what: string, packet: Buffer])[] = [
   [ReasonCode.malformedPacket, 'packet type 0', frame(0x00)],
   [ReasonCode.malformedPacket, 'QoS 3', frame(0x36, mqttString('a'))],
-  [ReasonCode.malformedPacket, 'packet id 0', frame(0x82, uint16(0), rawProperties(), mqttString('a'), Buffer.from([0]))],
+  [
+    ReasonCode.malformedPacket,
+    'packet id 0',
+    frame(0x82, uint16(0), rawProperties(), mqttString('a'), Buffer.from([0])),
+  ],
   [ReasonCode.malformedPacket, 'a PINGREQ with a body', frame(0xc0, Buffer.from([0]))],
   [ReasonCode.malformedPacket, 'a length of five bytes', Buffer.from('30ffffffff7f', 'hex')],
   [ReasonCode.malformedPacket, 'a length longer than needed', Buffer.from('c08000', 'hex')],
@@ -33,7 +37,11 @@ const VIOLATIONS: readonly (readonly [reasonCode: number, what: string, packet: 
   [ReasonCode.protocolError, 'UNSUBACK', frame(0xb0, uint16(1), rawProperties(), Buffer.from([0]))],
   [ReasonCode.protocolError, 'PINGRESP', frame(0xd0)],
   [ReasonCode.protocolError, 'an unknown topic alias', rawPublish('', alias(5))],
-  [ReasonCode.protocolError, 'QoS 3 in SUBSCRIBE', frame(0x82, uint16(1), rawProperties(), mqttString('a'), Buffer.from([3]))],
+  [
+    ReasonCode.protocolError,
+    'QoS 3 in SUBSCRIBE',
+    frame(0x82, uint16(1), rawProperties(), mqttString('a'), Buffer.from([3])),
+  ],
   [ReasonCode.topicNameInvalid, 'a wildcard in a topic name', rawPublish('a/#')],
   [ReasonCode.topicAliasInvalid, 'a topic alias above the maximum', rawPublish('a', alias(6))],
   [ReasonCode.packetTooLarge, 'a packet above the maximum', frame(0x30, Buffer.alloc(2048))],

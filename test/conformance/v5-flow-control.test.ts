@@ -96,7 +96,9 @@ describe('the Receive Maximum of the client', () => {
     await client.expectNothing();
   });
 
-  test('[MQTT-3.3.4-9] a place stays taken where the client unsubscribes before it acknowledges', async ({ broker }) => {
+  test('[MQTT-3.3.4-9] a place stays taken where the client unsubscribes before it acknowledges', async ({
+    broker,
+  }) => {
     const publisher = await broker.connect();
     const client = await broker.connect({ properties: { receiveMaximum: 1 } });
     const other = await broker.connect();

@@ -106,7 +106,11 @@ describe('overlapping subscriptions with a copy for each', () => {
     for (const [i, topicFilter] of filters.entries()) {
       await client.subscribe(topicFilter, i % 2 === 0 ? 2 : 1, { subscriptionIdentifiers: [i + 1] });
       const { qos, properties } = await client.expectMessage({ payload: 'retained', retain: true });
-      expect([topicFilter, qos, properties.subscriptionIdentifiers]).toEqual([topicFilter, i % 2 === 0 ? 2 : 1, [i + 1]]);
+      expect([topicFilter, qos, properties.subscriptionIdentifiers]).toEqual([
+        topicFilter,
+        i % 2 === 0 ? 2 : 1,
+        [i + 1],
+      ]);
       await client.expectNothing();
     }
   });

@@ -81,7 +81,8 @@ describe('properties that are passed on', () => {
 
   test('[MQTT-3.3.2-20] Content Type', async ({ broker }) => {
     for (const contentType of ['application/json; charset=utf-8', '', 'é']) {
-      for (const { properties } of await deliveries(broker, { contentType })) expect(properties).toEqual({ contentType });
+      for (const { properties } of await deliveries(broker, { contentType }))
+        expect(properties).toEqual({ contentType });
     }
   });
 });
@@ -263,7 +264,9 @@ describe('Topic Alias', () => {
     }
   });
 
-  test('[MQTT-3.3.2-12] all from 1 to the maximum of the server are accepted and may be set anew', async ({ broker }) => {
+  test('[MQTT-3.3.2-12] all from 1 to the maximum of the server are accepted and may be set anew', async ({
+    broker,
+  }) => {
     const client = await broker.connect();
     const maximum = client.connack.properties.topicAliasMaximum!;
     expect(maximum).toBeGreaterThan(0);
@@ -272,7 +275,8 @@ describe('Topic Alias', () => {
     for (let alias = 1; alias <= maximum; alias += 1) {
       client.sendPublish(`a/${alias}`, 'set', { properties: { topicAlias: alias } });
     }
-    for (let alias = maximum; alias >= 1; alias -= 1) client.sendPublish('', 'used', { properties: { topicAlias: alias } });
+    for (let alias = maximum; alias >= 1; alias -= 1)
+      client.sendPublish('', 'used', { properties: { topicAlias: alias } });
     client.sendPublish('b', 'anew', { properties: { topicAlias: 1 } });
     client.sendPublish('', 'used', { qos: 1, properties: { topicAlias: 1 } });
     for (let alias = 1; alias <= maximum; alias += 1) {

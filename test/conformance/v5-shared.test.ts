@@ -65,7 +65,9 @@ describe('delivery to a shared subscription', () => {
     for (const client of [low, high]) await client.expectNothing();
   });
 
-  test('[MQTT-4.8.2-4] a QoS 2 message begun is delivered to the same member when it comes back', async ({ broker }) => {
+  test('[MQTT-4.8.2-4] a QoS 2 message begun is delivered to the same member when it comes back', async ({
+    broker,
+  }) => {
     const publisher = await broker.connect();
     const first = await broker.connect(KEPT);
     await first.subscribe('$share/g/a', 2);

@@ -1,10 +1,16 @@
 import { describe, expect } from 'vitest';
 import { PacketType } from '../../src/protocol/packets.ts';
 import { ReasonCode } from '../../src/protocol/reason-codes.ts';
-import { frame, mqttString, uint16 } from '../support/raw-bytes.ts';
+import { frame, uint16 } from '../support/raw-bytes.ts';
 import type { TestBroker } from '../support/test-broker.ts';
 import { test } from './statement-test.ts';
-import { expectPacketsRefused, properties as rawProperties, rawPublish, rawSubscribe, rawUnsubscribe } from './v5-bytes.ts';
+import {
+  expectPacketsRefused,
+  properties as rawProperties,
+  rawPublish,
+  rawSubscribe,
+  rawUnsubscribe,
+} from './v5-bytes.ts';
 
 /** Topic names a filter matches, and some it does not. */
 interface Names {
