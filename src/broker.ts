@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { EventEmitter } from 'node:events';
+import { captureRejectionSymbol, EventEmitter } from 'node:events';
 import { type SysFigures, SysTopics } from './admin/sys-topics.ts';
 import type { Cluster } from './cluster/cluster.ts';
 import { SingleNode } from './cluster/single-node.ts';
@@ -71,7 +71,7 @@ export class Broker implements EventSink {
   readonly config: Config;
   /** What it listens on. */
   listeners: readonly Listener[] = [];
-  readonly #events: EventEmitter<BrokerEvents> = new EventEmitter();
+  readonly #events: EventEmitter<BrokerEvents> = new EventEmitter({ captureRejections: true });
   /** Resolves when the broker cannot keep its promises any more; it acknowledges nothing from then on. */
   readonly fatal: Promise<Error>;
   readonly #clock: Clock;
@@ -107,6 +107,7 @@ export class Broker implements EventSink {
     this.#hooks = parts.hooks ?? {};
     this.#store = parts.store ?? storeOf(config);
     this.#startedAt = this.#clock.now();
+    this.#events[captureRejectionSymbol] = (error, event) => this.#listenerFailed(String(event), error);
     this.fatal = new Promise((resolve) => {
       this.#onFatal = resolve;
     });
@@ -115,6 +116,7 @@ export class Broker implements EventSink {
     this.#writePath = new WritePath(this.#store, this.#clock, config.store.minFreeBytes, {
       onWork: () => this.#tick.wake(),
       onFatal: (error) => this.#fail(error),
+      onInboundLost: (clientId, packetId) => this.#registry.get(clientId)?.inbound?.delete(packetId),
       onEntryLost: (entry) => this.#registry.queueOwner(entry.queueId)?.forget(entry),
     });
     this.#tick.writePath = this.#writePath;
@@ -128,6 +130,7 @@ export class Broker implements EventSink {
       books: this.#books,
       onFatal: (error) => this.#fail(error),
       keep: (message) => this.#tick.keep(message),
+      noteInFlight: () => this.#sweepLater(),
       random: parts.random ?? Math.random,
     };
     this.#registry = new SessionRegistry(this.#session, {
@@ -200,7 +203,6 @@ export class Broker implements EventSink {
       throw error;
     }
     this.#sys.start();
-    this.#sweepLater();
     this.emit(
       'listening',
       this.listeners.map(({ url }) => url),
@@ -244,7 +246,8 @@ export class Broker implements EventSink {
       throw new RangeError(`invalid topic name ${JSON.stringify(message.topicName)}`);
     if (this.#state !== 'running') throw new Error('the broker is not running');
     const { topicName, qos = 0, retain = false, properties = {} } = message;
-    const payload = typeof message.payload === 'string' ? Buffer.from(message.payload) : message.payload;
+    // A copy: the caller may use its buffer again while the message is still on its way, or retained.
+    const payload = typeof message.payload === 'string' ? Buffer.from(message.payload) : Buffer.from(message.payload);
     const before = this.#writePath.added;
     const expiresAt = this.#expiryOf(properties);
     const reasonCode = this.#dispatcher.publish(
@@ -265,6 +268,7 @@ export class Broker implements EventSink {
   subscribe(topicFilter: string, listener: MessageListener, options: { qos?: 0 | 1 } = {}): () => void {
     if (parseTopicFilter(topicFilter) === undefined)
       throw new RangeError(`invalid topic filter ${JSON.stringify(topicFilter)}`);
+    if (this.#state !== 'running') throw new Error('the broker is not running');
     const clientId = `${LOCAL_PREFIX}${this.#nextLocal++}`;
     const request = { clientId, epoch: 0, cleanStart: true, sessionExpiryInterval: 0, username: '' };
     const { session } = this.#registry.open(request);
@@ -321,8 +325,12 @@ export class Broker implements EventSink {
     try {
       (this.#events.emit as (name: string, ...args: unknown[]) => boolean).call(this.#events, name, ...args);
     } catch (error) {
-      this.#logger.error('a listener of the embedding program failed', { event: name, error: String(error) });
+      this.#listenerFailed(name, error);
     }
+  }
+
+  #listenerFailed(event: string, error: unknown): void {
+    this.#logger.error('a listener of the embedding program failed', { event, error: String(error) });
   }
 
   hears(name: keyof BrokerEvents): boolean {
@@ -422,11 +430,15 @@ export class Broker implements EventSink {
     this.#dispatcher.publish(new Message({ topicName, payload: Buffer.from(payload), qos: 0, retain: true }));
   }
 
+  /** Runs as long as something is in flight: an idle broker has no timer. */
   #sweepLater(): void {
-    this.#sweep = this.#clock.setTimeout(() => {
-      for (const { session } of this.#connections)
-        if (session !== undefined && session.inFlightCount > 0) session.detachMessages();
-      this.#sweepLater();
+    this.#sweep ??= this.#clock.setTimeout(() => {
+      this.#sweep = undefined;
+      for (const { session } of this.#connections) {
+        if (session === undefined || session.inFlightCount === 0) continue;
+        session.detachMessages();
+        this.#sweepLater();
+      }
     }, SWEEP_MS);
   }
 

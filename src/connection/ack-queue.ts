@@ -53,7 +53,7 @@ export class AckQueue {
   undo(
     failed: number,
     retriedAs: number,
-    isUndone: (type: number) => boolean,
+    isUndone: (type: number, packetId: number) => boolean,
     reasonCode: number | undefined,
   ): { type: number; packetId: number }[] {
     const undone: { type: number; packetId: number }[] = [];
@@ -66,7 +66,7 @@ export class AckQueue {
       if (ticket !== failed) {
         tickets.push(ticket);
         acks.push(ack);
-      } else if (!isUndone(type)) {
+      } else if (!isUndone(type, (ack >>> 8) & 0xffff)) {
         tickets.push(retriedAs);
         acks.push(ack);
       } else {

@@ -42,6 +42,8 @@ export type ConnectionState = 'new' | 'handshaking' | 'authenticating' | 'connec
 const CONGESTED_BYTES = 256 * 1024;
 /** Bytes of messages waiting for a flush from which publishers are held back. */
 const HELD_BACK_BYTES = 32 * 1024 * 1024;
+/** Bytes of answers in the outbox from which a client that does not read them is held back. */
+const ANSWER_BYTES = 1024 * 1024;
 
 /**
  * One network connection from accept to close: the only place that closes it, once, with one reason. It reads frames,
@@ -94,6 +96,8 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
   #chunks: Buffer[] | undefined = undefined;
   #blocked = false;
   #paused = false;
+  /** Bytes of everything but PUBLISH that were sent since the outbox was last empty. */
+  #answerBytes = 0;
   #awaitingAuth: ((packet: AuthPacket) => void) | undefined = undefined;
   #processing = false;
   /** Set when the peer went while packets of its were still waiting: runs after those. */
@@ -120,6 +124,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
     if (this.state === 'closing' || this.state === 'closed') return;
     this.context.traffic.bytesReceived += chunk.length;
     this.#lastReceived = this.context.clock.now();
+    if (this.outbox.pendingBytes === 0) this.#answerBytes = 0;
     if (this.#blocked || this.#processing) {
       this.#chunks ??= [];
       this.#chunks.push(chunk);
@@ -157,16 +162,19 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
       this.#processing = false;
     }
     if (this.#chunks?.length === 0) this.#chunks = undefined;
-    if (this.#gone === undefined) this.#regulate();
-    else this.#gone();
+    if (this.#gone !== undefined) this.#gone();
+    else if (this.state !== 'closing' && this.state !== 'closed') this.#regulate();
   }
 
-  /** Reads on, or waits for the store where publishes outrun it. */
+  /** Reads on, or waits for the store where requests outrun it, or for a client that does not read its answers. */
   #regulate(): void {
     const { writePath, settings } = this.context;
-    if (writePath.openBytes > HELD_BACK_BYTES || this.#acksWaiting > settings.receiveMaximum) {
+    const waiting = Math.max(this.#acksWaiting, this.#deferred?.length ?? 0);
+    if (writePath.openBytes > HELD_BACK_BYTES || waiting > settings.receiveMaximum) {
       this.#holdBack();
       writePath.wait(this);
+    } else if (this.#answerBytes > ANSWER_BYTES && !this.outbox.hasRoomFor(ANSWER_BYTES)) {
+      this.#holdBack(); // Messages have a limit of their own; here the rest of the outbox gets one. `onRoom` goes on.
     } else if (this.#paused && !this.#blocked) {
       this.#paused = false;
       this.stream.resume();
@@ -244,7 +252,9 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
   }
 
   onRoom(): void {
+    this.#answerBytes = 0;
     this.session?.pump();
+    if (this.#paused) this.#regulate();
   }
 
   sendPublish(
@@ -265,6 +275,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
   /** Appends PUBACK, PUBREC, PUBREL or PUBCOMP. */
   writeAck(type: number, packetId: number, reasonCode: number): void {
     const length = reasonCode === 0 || this.version < 5 ? 4 : 5;
+    this.#answerBytes += length;
     this.context.traffic.packetsSent += 1;
     const at = this.outbox.reserve(length);
     writeAck(this.outbox.buffer, at, type as AckPacket['type'], packetId, reasonCode, this.version);
@@ -300,6 +311,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
     let bytes = this.#encode(packet);
     if (bytes === undefined || bytes.length > this.maximumPacketSize) bytes = this.#encode(withoutTexts(packet));
     if (bytes === undefined || bytes.length > this.maximumPacketSize) return; // [MQTT-3.1.2-24]
+    this.#answerBytes += bytes.length;
     this.context.traffic.packetsSent += 1;
     this.outbox.append(bytes, 0, bytes.length);
   }
@@ -345,9 +357,14 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
   onStoreFull(failed: number, retriedAs: number): void {
     // 3.x has no way to say no: the publish stays without acknowledgement.
     const reasonCode = this.version === 5 ? ReasonCode.quotaExceeded : undefined;
-    for (const { type, packetId } of this.#acks?.undo(failed, retriedAs, isPublishAck, reasonCode) ?? []) {
+    const { session } = this;
+    // A QoS 2 publish that was stored before and came again is not undone: its packet id is still there.
+    const isUndone = (type: number, packetId: number): boolean =>
+      type === PacketType.puback ||
+      (type === PacketType.pubrec && !(session?.durable === true && session.inbound?.has(packetId) === true));
+    for (const { type, packetId } of this.#acks?.undo(failed, retriedAs, isUndone, reasonCode) ?? []) {
       this.context.books.refused += 1;
-      if (type === PacketType.pubrec) this.session?.inbound?.delete(packetId);
+      if (type === PacketType.pubrec) session?.inbound?.delete(packetId);
       if (reasonCode === undefined) this.finishPublish();
     }
     for (const deferred of this.#deferred ?? []) if (deferred.ticket === failed) deferred.ticket = retriedAs;
@@ -416,6 +433,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
   /** The peer is gone: what it had sent before still counts. */
   #leave(reason: string, then: () => void): void {
     const leave = (): void => {
+      this.#gone = undefined;
       this.#finish('connection-lost', false, reason);
       then();
     };
@@ -479,6 +497,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
     this.stream.resume();
     this.stream.end();
     this.context.deadlines.schedule(this, this.context.clock.now() + this.context.settings.lingerMs);
+    this.#gone?.(); // The stream of a peer that is gone tells nothing any more.
   }
 }
 
@@ -486,10 +505,6 @@ function withoutTexts(packet: Packet): Packet {
   if (!('properties' in packet)) return packet;
   const { reasonString: _, userProperties: __, ...properties } = packet.properties;
   return { ...packet, properties };
-}
-
-function isPublishAck(type: number): boolean {
-  return type === PacketType.puback || type === PacketType.pubrec;
 }
 
 /** The address without its port. */

@@ -72,10 +72,14 @@ function isOver(connection: Connection): boolean {
   return connection.state === 'closing' || connection.state === 'closed';
 }
 
-function checkLimits({ connection }: Handshake): Refusal | undefined {
-  const { connections, settings } = connection.context;
-  if (connections.clients >= settings.connectionsMax) {
+/** Asked early, to spare the hooks, and again when it counts. Whoever takes over or resumes needs no room of its own. */
+function checkLimits({ connection, client }: Handshake): Refusal | undefined {
+  const { connections, settings, registry, session } = connection.context;
+  if (connections.clients >= settings.connectionsMax && connections.owner(client.clientId) === undefined) {
     return { reasonCode: ReasonCode.quotaExceeded, reasonString: 'limits.connectionsMax is reached' };
+  }
+  if (registry.size >= session.settings.sessionsMax && registry.get(client.clientId) === undefined) {
+    return { reasonCode: ReasonCode.quotaExceeded, reasonString: 'limits.sessionsMax is reached' };
   }
   return undefined;
 }
@@ -222,13 +226,15 @@ async function openSession(handshake: Handshake): Promise<Refusal | undefined> {
   const { context } = connection;
   const { registry, connections, writePath } = context;
   const { clientId, username } = client;
-  if (registry.get(clientId) === undefined && registry.size >= context.session.settings.sessionsMax) {
-    return { reasonCode: ReasonCode.quotaExceeded, reasonString: 'limits.sessionsMax is reached' };
+  if (writePath.full && needsRoom(handshake)) {
+    return { reasonCode: ReasonCode.quotaExceeded, reasonString: 'the store has no room for a session or a will' };
   }
   const epoch = await context.claim(clientId);
   // What a restart left of the session is read before anyone owns it.
   if (!packet.cleanStart) await registry.get(clientId)?.read();
   if (isOver(connection)) return undefined;
+  const refusal = checkLimits(handshake);
+  if (refusal !== undefined) return refusal;
   // [MQTT-3.1.4-3] the old owner lets go, its will included, before the new one begins
   connections.owner(clientId)?.close(ReasonCode.sessionTakenOver, 'another connection uses this client id');
   writePath.failpoint?.reach('taken-over');
@@ -266,6 +272,12 @@ async function openSession(handshake: Handshake): Promise<Refusal | undefined> {
   });
   context.events.emit('clientConnected', client, sessionPresent);
   return undefined;
+}
+
+/** Whether the store would have to keep something new. A client that comes back for its queue always may. */
+function needsRoom({ connection, packet, client, sessionExpiryInterval }: Handshake): boolean {
+  const isNew = packet.cleanStart || connection.context.registry.get(client.clientId) === undefined;
+  return packet.will !== undefined || (isNew && sessionExpiryInterval > 0);
 }
 
 /** What the server has to say, section 3.2.2.3: only what differs from the defaults. */

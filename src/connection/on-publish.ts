@@ -198,6 +198,7 @@ function afterRights(
   packetId: number,
   verdict: Refusal | undefined,
 ): Awaitable<void> {
+  if (isTooLate(connection)) return undefined;
   if (verdict !== undefined) {
     deny(connection, message, packetId, verdict);
     return undefined;
@@ -219,6 +220,7 @@ function afterChange(
   packetId: number,
   changed: HookMessage | Refusal | undefined,
 ): void {
+  if (isTooLate(connection)) return;
   if (changed === undefined) {
     route(connection, message, packetId);
     return;
@@ -247,6 +249,14 @@ function afterChange(
     }),
     packetId,
   );
+}
+
+/**
+ * Whether the connection ended while a hook was asked. The client never saw an acknowledgement, so it sends a QoS 1 or 2
+ * message again; taken in now as well it would be delivered twice [MQTT-4.3.3-10].
+ */
+function isTooLate(connection: Connection): boolean {
+  return connection.state !== 'connected';
 }
 
 function deny(connection: Connection, message: Message, packetId: number, refusal: Refusal): void {

@@ -86,12 +86,13 @@ function unavailableFor(
   filter: string,
   shared: boolean,
 ): number | undefined {
-  const { settings, session } = connection.context;
+  const { settings, session, writePath } = connection.context;
   if (shared && !settings.sharedSubscriptionAvailable) return ReasonCode.sharedSubscriptionsNotSupported;
   if (!settings.wildcardSubscriptionAvailable && /[+#]/.test(filter))
     return ReasonCode.wildcardSubscriptionsNotSupported;
   const { subscriptions } = connection.session as Session;
   const isNew = !subscriptions.has(request.topicFilter);
+  if (isNew && writePath.full && (connection.session as Session).durable) return ReasonCode.quotaExceeded;
   if (isNew && subscriptions.size >= session.settings.subscriptionsPerSessionMax) return ReasonCode.quotaExceeded;
   if (topicLevels(filter) > session.settings.topicLevelsMax) return ReasonCode.topicFilterInvalid;
   return undefined;

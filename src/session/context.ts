@@ -18,6 +18,8 @@ export interface SessionContext {
   readonly onFatal: (error: unknown) => void;
   /** Notes a message that outlives this tick: at its end, when all takers have it, it is given bytes of its own. */
   readonly keep: (message: Message) => void;
+  /** Notes that a session has messages in flight: those that stay so for long are given bytes of their own. */
+  readonly noteInFlight: () => void;
   /** Random number in [0, 1). */
   readonly random: () => number;
 }

@@ -98,7 +98,8 @@ export class RetainedReplay {
     const { topicFilter } = this.#filters[current] as SubscriptionRecord;
     const isMerged = this.#context.settings.overlap === 'once';
     // One copy for overlapping filters; the same filter twice is a subscription replaced, and sends again [MQTT-3.8.4-5].
-    for (let i = 0; isMerged && i < current; i++) {
+    const covering = isMerged ? current : 0;
+    for (let i = 0; i < covering; i++) {
       const earlier = (this.#filters[i] as SubscriptionRecord).topicFilter;
       if (earlier !== topicFilter && topicMatches(earlier, message.topicName)) return;
     }

@@ -211,6 +211,7 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
     entry.packetId = packetId;
     entry.state = 'sent';
     this.#count(entry);
+    if (this.#inFlight.size === 0) this.#context.noteInFlight();
     this.#inFlight.set(packetId, entry);
   }
 

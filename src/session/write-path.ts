@@ -21,6 +21,8 @@ export interface WritePathOwner {
   onFatal(error: Error): void;
   /** The entry could not be stored and must be given up. */
   onEntryLost(entry: QueueEntry): void;
+  /** The packet id of a QoS 2 PUBLISH could not be stored: the publish is undone. */
+  onInboundLost(clientId: string, packetId: number): void;
 }
 
 const FULL_PROBE_MS = 1000;
@@ -159,6 +161,7 @@ export class WritePath {
     this.#store.commit(batch).then(
       () => {
         this.#state = 'idle';
+        this.#probeLater();
         this.failpoint?.reach('flushed');
         this.#settle(ticket, waiters);
         this.failpoint?.reach('acks-appended');
@@ -205,6 +208,7 @@ export class WritePath {
   #onFull(ticket: number, batch: readonly Mutation[], waiters: readonly FlushWaiter[]): void {
     this.#full = true;
     this.#state = 'held';
+    this.#probeLater();
     const kept: Mutation[] = [];
     const lost: QueueEntry[] = [];
     for (const mutation of batch) {
@@ -212,7 +216,9 @@ export class WritePath {
         const entry = mutation.record as QueueEntry;
         // One without a ticket was done with meanwhile.
         if (entry.ticket !== 0) lost.push(entry);
-      } else if (mutation.kind !== 'inbound-put' && mutation.kind !== 'retained-put') kept.push(mutation);
+      } else if (mutation.kind === 'inbound-put') {
+        this.#owner.onInboundLost(mutation.clientId, mutation.packetId);
+      } else if (mutation.kind !== 'retained-put') kept.push(mutation);
     }
     const open = this.#open;
     for (const mutation of open) {
@@ -234,6 +240,14 @@ export class WritePath {
     this.#full = free < this.#minFreeBytes;
     if (this.#state === 'held') this.#state = 'idle';
     this.submit();
-    this.#probe = this.#clock.setTimeout(() => this.#probeSpace(), FULL_PROBE_MS);
+    if (this.#full) this.#probeLater();
+  }
+
+  /** Room is looked at after something was written, and as long as there is too little: an idle broker has no timer. */
+  #probeLater(): void {
+    this.#probe ??= this.#clock.setTimeout(() => {
+      this.#probe = undefined;
+      this.#probeSpace();
+    }, FULL_PROBE_MS);
   }
 }

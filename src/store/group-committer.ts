@@ -15,16 +15,8 @@ const ERASE_DIVISOR = 8;
 /** The first slice after that. */
 const ERASE_RESTART = 16;
 
-const FREEING_KINDS: ReadonlySet<Mutation['kind']> = new Set([
-  'session-delete',
-  'subscription-delete',
-  'group-delete',
-  'queue-state',
-  'queue-delete',
-  'inbound-delete',
-  'will-delete',
-  'retained-delete',
-]);
+/** What publishes add: it must leave the reserve to everything else, removals above all. */
+const GROWING_KINDS: ReadonlySet<Mutation['kind']> = new Set(['queue-put', 'inbound-put', 'retained-put']);
 
 /** What a committer works on. */
 export interface CommitterParts {
@@ -187,7 +179,7 @@ export class GroupCommitter {
 }
 
 function needsRoom(batch: readonly Mutation[]): boolean {
-  return batch.some(({ kind }) => !FREEING_KINDS.has(kind));
+  return batch.some(({ kind }) => GROWING_KINDS.has(kind));
 }
 
 function refuse(commit: PendingCommit): void {

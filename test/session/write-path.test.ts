@@ -1,0 +1,284 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { QueueEntry } from '../../src/session/queue-entry.ts';
+import { type FlushWaiter, WritePath } from '../../src/session/write-path.ts';
+import { StoreFullError } from '../../src/store/store.ts';
+import { FakeClock } from '../fakes/fake-clock.ts';
+import { HeldStore } from './held-store.ts';
+import { messageOf } from './session-bench.ts';
+
+/** A write path with what it tells its owner; each turn of the loop submits, as a broker's tick does. */
+class Trial {
+  readonly clock: FakeClock = new FakeClock();
+  readonly store: HeldStore = new HeldStore();
+  readonly lost: QueueEntry[] = [];
+  readonly fatal: Error[] = [];
+  readonly path: WritePath;
+
+  constructor(minFreeBytes = 0) {
+    this.path = new WritePath(this.store, this.clock, minFreeBytes, {
+      onWork: () => this.clock.setImmediate(() => this.path.submit()),
+      onFatal: (error) => this.fatal.push(error),
+      onEntryLost: (entry) => this.lost.push(entry),
+      onInboundLost: () => {},
+    });
+  }
+
+  async start(): Promise<this> {
+    await this.store.open();
+    this.path.start();
+    this.store.isHeld = true;
+    return this;
+  }
+}
+
+class Waiter implements FlushWaiter {
+  waitingFor = 0;
+  readonly told: string[] = [];
+
+  onFlushed(flushed: number): void {
+    this.told.push(`flushed ${flushed}`);
+  }
+
+  onStoreFull(failed: number, retriedAs: number): void {
+    this.told.push(`full ${failed}, again as ${retriedAs}`);
+  }
+}
+
+function entryOf(sequence: number): QueueEntry {
+  const entry = new QueueEntry(messageOf({ payload: `${sequence}` }), 1, false, [], '');
+  entry.queueId = 1;
+  entry.sequence = sequence;
+  return entry;
+}
+
+const WILL_GONE = { kind: 'will-delete', clientId: 'a' } as const;
+
+describe('the write path', () => {
+  test('gathers all changes of a tick in one batch, and those that come meanwhile in the next', async () => {
+    const { path, store, clock, ...trial } = await new Trial().start();
+    path.add(WILL_GONE);
+    path.putEntry(entryOf(1));
+    await clock.settle();
+    expect(store.waiting).toBe(1);
+    path.putEntry(entryOf(2));
+    path.putEntry(entryOf(3));
+    await clock.settle();
+    expect({ waiting: store.waiting, commits: path.commits }).toEqual({ waiting: 1, commits: 1 });
+    store.release();
+    await clock.settle();
+    expect({ waiting: store.waiting, commits: path.commits, flushed: path.flushed }).toEqual({
+      waiting: 1,
+      commits: 2,
+      flushed: 2,
+    });
+    store.release();
+    await clock.settle();
+    expect(path.flushed).toBe(3);
+    expect(store.applied.map(({ kind }) => kind)).toEqual(['will-delete', 'queue-put', 'queue-put', 'queue-put']);
+    expect(trial.fatal).toEqual([]);
+  });
+
+  test('keeps an entry from the store that is acknowledged before its batch leaves', async () => {
+    const { path, store, clock } = await new Trial().start();
+    const waiter = new Waiter();
+    const [gone, kept] = [entryOf(1), entryOf(2)];
+    path.putEntry(gone);
+    path.putEntry(kept);
+    path.deleteEntry(gone);
+    path.wait(waiter);
+    await clock.settle();
+    store.release();
+    await clock.settle();
+    expect(store.applied).toHaveLength(1);
+    expect(waiter.told).toEqual(['flushed 2']);
+    // Behind a batch that is on its way as well.
+    path.deleteEntry(kept);
+    await clock.settle();
+    const late = entryOf(3);
+    path.putEntry(late);
+    path.deleteEntry(late);
+    path.wait(waiter);
+    store.release();
+    await clock.settle();
+    expect(store.waiting).toBe(0);
+    expect(store.applied.map(({ kind }) => kind)).toEqual(['queue-put', 'queue-delete']);
+    expect(waiter.told).toEqual(['flushed 2', 'flushed 4']);
+  });
+
+  test('tells waiters of an empty batch without the store', async () => {
+    const { path, store, clock } = await new Trial().start();
+    const waiter = new Waiter();
+    path.wait(waiter);
+    await clock.settle();
+    expect(store.waiting).toBe(0);
+    expect(waiter.told).toEqual(['flushed 2']);
+  });
+
+  test('resolves drained once everything added so far is stored', async () => {
+    const { path, store, clock } = await new Trial().start();
+    let drained = false;
+    path.putEntry(entryOf(1));
+    void path.drained().then(() => (drained = true));
+    path.putEntry(entryOf(2));
+    await clock.settle();
+    expect(drained).toBe(false);
+    store.release();
+    await clock.settle();
+    expect(drained).toBe(true);
+    expect(store.applied).toHaveLength(1);
+  });
+
+  test('gives up the publishes of a batch that found no room and keeps what is not theirs', async () => {
+    const { path, store, clock, lost } = await new Trial().start();
+    const waiter = new Waiter();
+    const [entry, moved, done] = [entryOf(1), entryOf(2), entryOf(3)];
+    moved.isMoved = true;
+    for (const one of [entry, moved, done]) path.putEntry(one);
+    path.add({ kind: 'inbound-put', clientId: 'a', packetId: 1 });
+    path.add({ kind: 'retained-put', message: messageOf({ payload: 'r' }) });
+    path.add(WILL_GONE);
+    path.wait(waiter);
+    let drained = false;
+    void path.drained().then(() => (drained = true));
+    await clock.settle();
+    // The store is told of its removal later, as its put is on the way.
+    path.deleteEntry(done);
+    store.fail(new StoreFullError('full'));
+    await clock.settle();
+    expect(lost).toEqual([entry]);
+    expect(waiter.told).toEqual(['full 2, again as 3']);
+    expect({ full: path.full, drained, waiting: store.waiting }).toEqual({ full: true, drained: false, waiting: 0 });
+    // The next attempt comes with the probe, not with the next tick.
+    await clock.pass(1000);
+    expect(store.waiting).toBe(1);
+    store.release();
+    await clock.settle();
+    expect(store.applied.map(({ kind }) => kind)).toEqual(['queue-put', 'will-delete', 'queue-delete']);
+    expect(store.disk.readQueue(1, 0, 9, 9).map(({ sequence }) => sequence)).toEqual([2]);
+    expect({ full: path.full, drained }).toEqual({ full: false, drained: true });
+  });
+
+  test('resolves drained also where a batch without room left nothing to store', async () => {
+    const { path, store, clock } = await new Trial().start();
+    let drained = false;
+    path.putEntry(entryOf(1));
+    void path.drained().then(() => (drained = true));
+    await clock.settle();
+    store.fail(new StoreFullError('full'));
+    await clock.pass(1000);
+    expect(drained).toBe(true);
+    expect(store.waiting).toBe(0);
+  });
+
+  test('is full while there is less free space than asked for', async () => {
+    const { path, store, clock } = await new Trial(1000).start();
+    expect(path.full).toBe(false);
+    store.free = 999;
+    await clock.pass(1000);
+    expect(path.full).toBe(true);
+    store.free = 1000;
+    await clock.pass(1000);
+    expect(path.full).toBe(false);
+  });
+
+  test('tells nobody anything any more once the store is broken', async () => {
+    const { path, store, clock, fatal } = await new Trial().start();
+    const waiter = new Waiter();
+    path.putEntry(entryOf(1));
+    path.wait(waiter);
+    await clock.settle();
+    store.fail(new Error('the disk is gone'));
+    await clock.settle();
+    path.putEntry(entryOf(2));
+    path.wait(waiter);
+    await clock.pass(5000);
+    expect(fatal.map(({ message }) => message)).toEqual(['the disk is gone']);
+    expect(waiter.told).toEqual([]);
+    expect({ waiting: store.waiting, flushed: path.flushed, commits: path.commits }).toEqual({
+      waiting: 0,
+      flushed: 1,
+      commits: 1,
+    });
+  });
+
+  test('leaves no timer behind', async () => {
+    const { path, clock } = await new Trial().start();
+    expect(clock.pendingTimers).toBe(1);
+    path.close();
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  test('stores what a list would, in order, and tells of tickets that are stored', async () => {
+    const step = fc.record({
+      do: fc.constantFrom('put', 'put', 'change', 'delete', 'delete', 'wait', 'tick', 'release', 'full'),
+      which: fc.nat(5),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
+        const trial = await new Trial().start();
+        const { path, store, clock } = trial;
+        const live: QueueEntry[] = [];
+        /** By entry, the ticket that covers its latest change. */
+        const due = new Map<QueueEntry, number>();
+        const waiter: FlushWaiter = {
+          waitingFor: 0,
+          onFlushed(flushed) {
+            const stored = new Set(store.disk.readQueue(1, 0, 1e9, 1e9).map(({ sequence }) => sequence));
+            for (const [entry, ticket] of due)
+              if (ticket <= flushed) expect(stored.has(entry.sequence)).toBe(live.includes(entry));
+          },
+          onStoreFull() {},
+        };
+        let sequence = 0;
+        for (const { do: action, which } of steps) {
+          const entry = live[which];
+          if (action === 'put') {
+            sequence += 1;
+            const added = entryOf(sequence);
+            live.push(added);
+            path.putEntry(added);
+            due.set(added, path.ticket);
+          } else if (action === 'change' && entry !== undefined) {
+            entry.state = 'sent';
+            entry.packetId = entry.sequence;
+            path.changeEntry(entry);
+          } else if (action === 'delete' && entry !== undefined) {
+            live.splice(which, 1);
+            path.deleteEntry(entry);
+            due.set(entry, path.ticket);
+          } else if (action === 'wait') path.wait(waiter);
+          else if (action === 'tick') await clock.settle();
+          else if (action === 'release' && store.waiting > 0) {
+            store.release();
+            await clock.settle();
+          } else if (action === 'full' && store.waiting > 0) {
+            store.fail(new StoreFullError('full'));
+            await clock.settle();
+            for (const lost of trial.lost.splice(0)) {
+              expect(live.includes(lost)).toBe(true);
+              live.splice(live.indexOf(lost), 1);
+              path.deleteEntry(lost);
+              due.delete(lost);
+            }
+          }
+        }
+        while (store.waiting > 0) {
+          store.release();
+          await clock.pass(1000);
+        }
+        await clock.pass(1000);
+        while (store.waiting > 0) {
+          store.release();
+          await clock.pass(1000);
+        }
+        const stored = store.disk.readQueue(1, 0, 1e9, 1e9);
+        expect(stored.map((record) => [record.sequence, record.state, record.packetId])).toEqual(
+          live.map((one) => [one.sequence, one.state, one.packetId]),
+        );
+        expect(trial.fatal).toEqual([]);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
