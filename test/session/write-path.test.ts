@@ -173,8 +173,10 @@ describe('the write path', () => {
 
   test('is full while there is less free space than asked for', async () => {
     const { path, store, clock } = await new Trial(1000).start();
+    store.isHeld = false;
     expect(path.full).toBe(false);
     store.free = 999;
+    path.putEntry(entryOf(1));
     await clock.pass(1000);
     expect(path.full).toBe(true);
     store.free = 1000;
@@ -203,7 +205,11 @@ describe('the write path', () => {
   });
 
   test('leaves no timer behind', async () => {
-    const { path, clock } = await new Trial().start();
+    const { path, store, clock } = await new Trial().start();
+    expect(clock.pendingTimers).toBe(0);
+    store.isHeld = false;
+    path.putEntry(entryOf(1));
+    await clock.settle();
     expect(clock.pendingTimers).toBe(1);
     path.close();
     expect(clock.pendingTimers).toBe(0);
