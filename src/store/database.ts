@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { open as openLmdb } from 'lmdb';
 import { StoreKey, readStoreKey, writeStoreKey } from './store-key.ts';
 
@@ -61,6 +62,8 @@ class BufferRange {
 }
 
 const META_PAGES = 2;
+/** How long the cause of a failed batch is waited for, ms. */
+const CAUSE_MS = 1000;
 /** Address space reserved for the file; lmdb enlarges it when it is used up. */
 const MAP_SIZE = 2 ** 36;
 
@@ -187,12 +190,15 @@ function pageCount(tree: LmdbTree): number {
   return tree.treeBranchPageCount + tree.treeLeafPageCount + tree.overflowPages;
 }
 
-/** lmdb rejects a batch with a general error that has a promise of the cause. */
-async function causeOf(error: unknown): Promise<unknown> {
-  const cause = (error as { commitError?: Promise<never> }).commitError;
-  if (cause === undefined) return error;
+/**
+ * lmdb rejects a batch with a general error that has a promise of the cause, which settles at once or never: it takes the
+ * error numbers 1 (EPERM) and 2 (ENOENT) for reports of progress.
+ */
+async function causeOf(failure: unknown): Promise<unknown> {
+  const cause = (failure as { commitError?: Promise<never> }).commitError;
+  if (cause === undefined) return failure;
   try {
-    return await cause;
+    return await Promise.race([cause, delay(CAUSE_MS, failure, { ref: false })]);
   } catch (actual) {
     return actual;
   }

@@ -1,0 +1,27 @@
+# Trellis in a container: docker build -t trellis . && docker run -p 127.0.0.1:1883:1883 -v trellis:/data trellis
+FROM node:24-bookworm-slim AS build
+WORKDIR /opt/trellis
+COPY package.json package-lock.json tsconfig.json tsconfig.build.json config.schema.json ./
+COPY src ./src
+# Compiles as well: npm ci runs the package's prepare script.
+RUN npm ci && npm prune --omit=dev --ignore-scripts
+
+FROM node:24-bookworm-slim
+WORKDIR /opt/trellis
+COPY --from=build /opt/trellis/package.json /opt/trellis/config.schema.json ./
+COPY --from=build /opt/trellis/node_modules ./node_modules
+COPY --from=build /opt/trellis/dist ./dist
+RUN ln -s /opt/trellis/dist/main.js /usr/local/bin/trellis && chmod +x dist/main.js \
+  && mkdir /data /config && chown node:node /data && chmod 700 /data
+USER node
+# The default data directory, ./data, is /data from here.
+WORKDIR /
+VOLUME ["/data", "/config"]
+EXPOSE 1883 8083
+# A whole MQTT handshake and a subscription, by the package's own client.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=10s --retries=3 \
+  CMD ["trellis", "sub", "-t", "health", "-E", "--quiet"]
+# With /config/trellis.yaml that file decides. Without it the broker listens on all addresses of the container and lets
+# everybody in, in so many words: who can reach it is decided by the ports that are published.
+ENTRYPOINT ["/bin/sh", "-c", "if [ -f /config/trellis.yaml ]; then set -- --config /config/trellis.yaml \"$@\"; else set -- --host 0.0.0.0 --set auth.allowAnonymous=everywhere \"$@\"; fi; exec trellis start \"$@\"", "trellis"]
+CMD []

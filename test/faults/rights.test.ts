@@ -1,0 +1,171 @@
+import { describe, expect } from 'vitest';
+import type { AuthorizeRequest, HookMessage, Hooks, Refusal } from '../../src/hooks/hooks.ts';
+import { PacketType } from '../../src/protocol/packets.ts';
+import { ReasonCode } from '../../src/protocol/reason-codes.ts';
+import { FakeClock } from '../fakes/fake-clock.ts';
+import type { RawClient } from '../support/raw-client.ts';
+import { CANARY, type Scene, test } from './scene.ts';
+
+const VERSIONS = [3, 4, 5] as const;
+
+async function watch(scene: Scene, topicFilter: string): Promise<RawClient> {
+  const watcher = await scene.broker.connect();
+  await watcher.subscribe(topicFilter, 2);
+  return watcher;
+}
+
+describe('authorize', () => {
+  const rights: NonNullable<Hooks['authorize']> = (_client, { topic }) => !topic.startsWith('denied');
+
+  test.for(VERSIONS)('refuses publishes, version %s', async (version, { start }) => {
+    const scene = await start({ hooks: { authorize: rights } });
+    const watcher = await scene.broker.connect();
+    await watcher.subscribe('#', 2);
+    const client = await scene.broker.connect({ version });
+    const reasonCode = version === 5 ? ReasonCode.notAuthorized : 0;
+    client.sendPublish('denied/a', 'x', { qos: 0, retain: true });
+    let packetId = client.sendPublish('denied/a', 'x', { qos: 1, retain: true });
+    await client.expect(PacketType.puback, { packetId, reasonCode });
+    packetId = client.sendPublish('denied/a', 'x', { qos: 2, retain: true });
+    await client.expect(PacketType.pubrec, { packetId, reasonCode });
+    if (version < 5) {
+      client.sendAck(PacketType.pubrel, packetId);
+      await client.expect(PacketType.pubcomp, { packetId });
+    }
+    await client.publish('allowed', 'x', { qos: 2 });
+    await watcher.expectMessage({ topicName: 'allowed' });
+    await watcher.expectNothing();
+    expect(scene.broker.broker.counters()).toMatchObject({ messages: { refused: 3 }, retained: { count: 0 } });
+    await scene.expectEnded({});
+  });
+
+  test.for(VERSIONS)('refuses topic filters one by one, version %s', async (version, { start }) => {
+    const scene = await start({ hooks: { authorize: rights } });
+    const publisher = await scene.broker.connect();
+    const client = await scene.broker.connect({ version });
+    client.sendSubscribe(['denied/#', 'allowed/#', '$share/g/denied/#'], 1);
+    const refusal = version === 5 ? ReasonCode.notAuthorized : 0x80;
+    await client.expect(PacketType.suback, { reasonCodes: [refusal, 1, refusal] });
+    await publisher.publish('allowed/a', 'x', { qos: 1 });
+    await client.expectMessage({ topicName: 'allowed/a' });
+    expect(scene.broker.broker.counters().subscriptions).toBe(2);
+    await scene.expectEnded({});
+  });
+
+  test.for(VERSIONS)('refuses a will at CONNECT, and again when it is due, version %s', async (version, { start }) => {
+    let allowed = true;
+    const asked: AuthorizeRequest[] = [];
+    const scene = await start({
+      hooks: {
+        authorize: (_client, request) => {
+          if (request.action === 'will') asked.push(request);
+          return request.topic !== 'denied' && (request.action !== 'will' || allowed);
+        },
+      },
+    });
+    const watcher = await watch(scene, '+');
+    const refused = await scene.broker.open({ version });
+    refused.sendConnect({ will: { topicName: 'denied' } });
+    await refused.expectConnack(version === 5 ? ReasonCode.notAuthorized : 5);
+    await refused.expectClose();
+    for (allowed of [true, false]) {
+      const isAllowed = allowed;
+      allowed = true;
+      const client = await scene.broker.connect({ version, will: { topicName: 'will', qos: 1, retain: true } });
+      allowed = isAllowed;
+      client.destroy();
+      if (isAllowed) await watcher.expectMessage({ topicName: 'will' });
+    }
+    await scene.expectEnded({ refused: 1, 'connection-lost': 2 });
+    await watcher.expectNothing();
+    const will = { action: 'will', topic: 'will', qos: 1, retain: true };
+    expect(asked).toEqual([{ ...will, topic: 'denied', qos: 0, retain: false }, will, will, will, will]);
+  });
+
+  test.for([
+    [ReasonCode.quotaExceeded, ReasonCode.quotaExceeded, ReasonCode.quotaExceeded],
+    [ReasonCode.topicNameInvalid, ReasonCode.topicNameInvalid, ReasonCode.implementationSpecificError],
+    [ReasonCode.topicFilterInvalid, ReasonCode.implementationSpecificError, ReasonCode.topicFilterInvalid],
+    [ReasonCode.banned, ReasonCode.implementationSpecificError, ReasonCode.implementationSpecificError],
+    [ReasonCode.success, ReasonCode.implementationSpecificError, ReasonCode.implementationSpecificError],
+    [4711, ReasonCode.implementationSpecificError, ReasonCode.implementationSpecificError],
+  ])(
+    'that refuses with 0x%s never sends a code the packet does not have',
+    async ([reasonCode, published, subscribed], { start }) => {
+      const scene = await start({
+        hooks: { authorize: (_client, { topic }) => topic.startsWith(CANARY) || { reasonCode } },
+      });
+      const client = await scene.broker.connect();
+      client.sendPublish('a', 'x', { qos: 1 });
+      await client.expect(PacketType.puback, { reasonCode: published });
+      client.sendSubscribe('a');
+      await client.expect(PacketType.suback, { reasonCodes: [subscribed] });
+      await scene.expectEnded({});
+    },
+  );
+});
+
+describe('onPublish', () => {
+  function changing(change: (message: HookMessage) => HookMessage | Refusal | undefined): Hooks {
+    return { onPublish: (_client, message) => (message.topicName.startsWith(CANARY) ? undefined : change(message)) };
+  }
+
+  test('may change everything but the QoS', async ({ start }) => {
+    const hooks = changing(({ qos, properties }) => ({
+      topicName: 'changed/topic',
+      payload: Buffer.from('changed'),
+      qos: qos === 2 ? 0 : 2,
+      retain: true,
+      properties: { ...properties, contentType: 'text/plain', messageExpiryInterval: 60, userProperties: [['k', 'v']] },
+    }));
+    const scene = await start({ clock: new FakeClock(), hooks });
+    const watcher = await watch(scene, '+');
+    for (const version of VERSIONS) {
+      const client = await scene.broker.connect({ version });
+      for (const qos of [0, 1, 2] as const) {
+        await client.publish('a', 'x', { qos });
+        await watcher.expectMessage({ topicName: 'changed/topic', payload: 'changed', qos, retain: false });
+      }
+    }
+    const late = await scene.broker.connect();
+    await late.subscribe('changed/#', 2);
+    const { properties } = await late.expectMessage({ payload: 'changed', retain: true });
+    expect(properties).toEqual({ contentType: 'text/plain', messageExpiryInterval: 60, userProperties: [['k', 'v']] });
+    await scene.expectEnded({});
+  });
+
+  test('may refuse a message', async ({ start }) => {
+    const scene = await start({
+      hooks: changing(() => ({ reasonCode: ReasonCode.payloadFormatInvalid, reasonString: 'no' })),
+    });
+    const watcher = await watch(scene, 'a');
+    for (const version of VERSIONS) {
+      const client = await scene.broker.connect({ version });
+      client.sendPublish('a', 'x', { qos: 1 });
+      await client.expect(PacketType.puback, { reasonCode: version === 5 ? ReasonCode.payloadFormatInvalid : 0 });
+      client.sendPublish('a', 'x');
+      await client.expectNothing();
+    }
+    await watcher.expectNothing();
+    expect(scene.broker.broker.counters().messages.refused).toBe(6);
+    await scene.expectEnded({});
+  });
+
+  test('that returns what cannot be published ends the connection, and nothing of it comes out', async ({ start }) => {
+    const scene = await start({
+      hooks: changing((message) => {
+        if (message.topicName === 'topic') return { ...message, topicName: 'a/#' };
+        if (message.topicName === 'empty') return { ...message, topicName: '' };
+        return { ...message, properties: { responseTopic: 'a\0' } };
+      }),
+    });
+    const watcher = await watch(scene, '+');
+    for (const topicName of ['topic', 'empty', 'property']) {
+      const client = await scene.broker.connect();
+      client.sendPublish(topicName, 'x', { qos: 1 });
+      await client.expectDisconnect(ReasonCode.implementationSpecificError);
+    }
+    await watcher.expectNothing();
+    await scene.expectEnded({ 'internal-error': 3 });
+  });
+});
