@@ -8,7 +8,7 @@
  * - `session-ended`: still queued when its session or group ended
  * - `store-full`: the store had no room; the publisher was told, or got no acknowledgement
  */
-export const DROP_REASONS = [
+const DROP_REASONS = [
   'queue-full',
   'slow-reader',
   'offline',
