@@ -26,7 +26,7 @@ import { isValidTopicName, parseTopicFilter } from './protocol/topic.ts';
 import { Books } from './session/books.ts';
 import type { SessionContext } from './session/context.ts';
 import { Dispatcher } from './session/dispatcher.ts';
-import { SessionRegistry } from './session/registry.ts';
+import { LOCAL_PREFIX, SessionRegistry } from './session/registry.ts';
 import { RetainedMessages } from './session/retained-messages.ts';
 import { RetainedReplay } from './session/retained-replay.ts';
 import type { Session } from './session/session.ts';
@@ -38,8 +38,6 @@ import type { Store, StoredState } from './store/store.ts';
 import { Tick } from './tick.ts';
 import type { ByteStream, Listener } from './transport/byte-stream.ts';
 
-/** Client ids of subscriptions from inside begin with it. */
-const LOCAL_PREFIX = '$local/';
 /** How often messages long in flight are given bytes of their own, ms. */
 const SWEEP_MS = 1000;
 

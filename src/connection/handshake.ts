@@ -10,6 +10,7 @@ import {
 } from '../protocol/packets.ts';
 import { ConnectReturnCode, ReasonCode } from '../protocol/reason-codes.ts';
 import { isValidTopicName } from '../protocol/topic.ts';
+import { LOCAL_PREFIX } from '../session/registry.ts';
 import { NEVER_EXPIRES } from '../session/session.ts';
 import type { Connection } from './connection.ts';
 import { sendAuth } from './on-auth.ts';
@@ -87,6 +88,8 @@ function checkLimits({ connection, client }: Handshake): Refusal | undefined {
 /** An empty client id gets one of ours, where the version and Clean Start allow it [MQTT-3.1.3-6], [v3 MQTT-3.1.3-7]. */
 function checkClientId(handshake: Handshake): Refusal | undefined {
   const { packet, connection } = handshake;
+  if (packet.clientId.startsWith(LOCAL_PREFIX))
+    return { reasonCode: ReasonCode.clientIdentifierNotValid, reasonString: `${LOCAL_PREFIX} is the broker's own` };
   if (packet.clientId !== '') return undefined;
   // [v3 MQTT-3.1.3-8]; 3.1 requires one in any case
   if (packet.protocolVersion === 3 || (packet.protocolVersion === 4 && !packet.cleanStart)) {

@@ -5,6 +5,9 @@ import type { SessionContext } from './context.ts';
 import { NEVER_EXPIRES, Session } from './session.ts';
 import { ShareGroup } from './share-group.ts';
 
+/** Client ids of subscriptions from inside begin with it; no client may have one, or it would take them over. */
+export const LOCAL_PREFIX = '$local/';
+
 /** Topics whose takers are remembered. */
 const MATCH_CACHE_TOPICS = 65_536;
 

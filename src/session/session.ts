@@ -164,7 +164,10 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   #deliverQos0(message: Message, retain: boolean, identifiers: readonly number[]): void {
     const { link } = this;
     const { books, settings } = this.#context;
-    if (link === undefined) {
+    if (settings.queueQos0 && this.durable && this.queue.waiting > 0) {
+      // Others of its kind wait there [MQTT-4.6.0-6].
+      this.queue.push(new QueueEntry(message, 0, retain, identifiers, ''));
+    } else if (link === undefined) {
       if (settings.queueQos0 && this.durable) this.queue.push(new QueueEntry(message, 0, retain, identifiers, ''));
       else books.drop(this.clientId, message.topicName, 'offline');
     } else if (!link.writable) {

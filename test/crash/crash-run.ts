@@ -68,6 +68,8 @@ class CrashRun implements DeviceWorld {
   readonly #fleet: Fleet;
   readonly #devices: Device[];
   readonly #byFailpoint: Map<FailpointName, number> = new Map();
+  /** Failpoints still to be met. */
+  readonly #unmet: FailpointName[] = [...FAILPOINTS];
   #atRandom = 0;
   #duringStart = 0;
   #broker: BrokerProcess | undefined = undefined;
@@ -107,7 +109,7 @@ class CrashRun implements DeviceWorld {
     rmSync(this.#directory, { recursive: true });
   }
 
-  /** Connects and subscribes everyone, in peace; the first life of the broker goes on into the first kill's. */
+  /** The first life of the broker: everyone connects and subscribes in peace. It ends with a kill that does not count. */
   async #begin(): Promise<void> {
     await this.#start();
     for (const device of this.#devices) device.connect(this.#port);
@@ -120,9 +122,10 @@ class CrashRun implements DeviceWorld {
 
   // ---- one life
 
-  #plan(kill: number): Plan {
+  /** Each failpoint comes in its turn, until it was met; then chance decides. */
+  #plan(): Plan {
     const { random } = this;
-    const byTurn = FAILPOINTS[kill - 1];
+    const byTurn = this.#unmet.shift();
     if (byTurn !== undefined || random.chance(0.4)) {
       const name = byTurn ?? FAILPOINTS[random.below(FAILPOINTS.length)]!;
       return { kind: 'failpoint', name, count: 1 + random.below(countMaxOf(name)) };
@@ -132,7 +135,7 @@ class CrashRun implements DeviceWorld {
   }
 
   async #liveAndDie(kill: number): Promise<void> {
-    const plan = this.#plan(kill);
+    const plan = this.#plan();
     const failpoint = plan.kind === 'failpoint' ? `${plan.name}:${plan.count}` : undefined;
     this.checker.mark(`life ${this.life + 1} begins`);
     this.#isAwayHere = this.random.chance(0.25);
@@ -177,7 +180,10 @@ class CrashRun implements DeviceWorld {
     const when = duringStart ? ' before it listened' : ` after ${this.#events} events`;
     if (plan.kind === 'failpoint' && !this.#isGivenUp) {
       this.#byFailpoint.set(plan.name, (this.#byFailpoint.get(plan.name) ?? 0) + 1);
-    } else this.#atRandom += 1;
+    } else {
+      this.#atRandom += 1;
+      if (plan.kind === 'failpoint' && !this.#byFailpoint.has(plan.name)) this.#unmet.push(plan.name);
+    }
     if (duringStart) this.#duringStart += 1;
     const text = `kill ${kill} ${how}${given}${when}`;
     this.checker.mark(text);

@@ -10,12 +10,17 @@ import {
   StoreFullError,
 } from '../../src/store/store.ts';
 
+/** What publishes add; the embedded store keeps a reserve for everything else. */
+const GROWING_KINDS: readonly Mutation['kind'][] = ['queue-put', 'inbound-put', 'retained-put'];
+
 /** A store in memory with the faults of a disk: full, slow, broken. */
 export class FaultyStore implements Store {
   readonly durability: Durability = 'durable';
   readonly #store: MemoryStore;
-  /** Whether there is room: without, commits that add anything are refused and those that only remove succeed. */
+  /** Whether there is room: without, commits with something of publishes are refused. */
   hasRoom = true;
+  /** Whether there is room for what is not of publishes; without, only commits that add nothing succeed. */
+  hasReserve = true;
   /** What it says is free, bytes. */
   free: number = Number.POSITIVE_INFINITY;
   /** Commits refused for lack of room. */
@@ -61,7 +66,9 @@ export class FaultyStore implements Store {
       this.commitsAfterBreak += 1;
       throw this.#error;
     }
-    if (!this.hasRoom && copy.some(({ kind }) => kind.endsWith('-put'))) {
+    const needsRoom = copy.some(({ kind }) => GROWING_KINDS.includes(kind));
+    const needsReserve = copy.some(({ kind }) => kind.endsWith('-put'));
+    if ((needsRoom && !this.hasRoom) || (needsReserve && !this.hasReserve)) {
       this.refusals += 1;
       throw new StoreFullError('There is no room.');
     }

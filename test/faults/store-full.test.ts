@@ -38,6 +38,7 @@ async function close(): Promise<void> {
 async function restart(): Promise<void> {
   expectBalanced(broker.broker);
   store.hasRoom = true;
+  store.hasReserve = true;
   await close();
   await start();
 }
@@ -224,16 +225,38 @@ describe('with a store that is out of room', () => {
     const connected: string[] = [];
     broker.broker.on('clientConnected', ({ clientId }) => connected.push(clientId));
     fill();
+    store.hasReserve = false;
     const waiting = await broker.open({ name: 'waiting' });
     waiting.sendConnect(durable(5));
     await expect.poll(() => store.refusals).toBe(1);
     await publisher.expectNothing();
     expect(connected).toEqual([]);
+    store.hasReserve = true;
     makeRoom();
     await waiting.expectConnack(0);
     await restart();
     await (await broker.open({ name: 'waiting' })).connect(durable(5));
     expect(broker.broker.counters().sessions).toBe(1);
+  });
+
+  test('sessions and subscriptions still find room in the reserve, and so does what frees some', async () => {
+    const taker = await subscriber();
+    const publisher = await broker.connect();
+    await publisher.publish('durable/1', 'taken', { qos: 1 });
+    const { packetId } = await taker.expectPublish({ payload: 'taken' });
+    fill();
+    const late = await subscriber('late', 'late/#');
+    taker.sendAck(PacketType.puback, packetId);
+    await taker.unsubscribe('durable/#');
+    await taker.disconnect();
+    await late.expectNothing();
+    expect(store.refusals).toBe(0);
+    expect(store.applied.map(({ kind }) => kind)).toEqual(
+      expect.arrayContaining(['queue-delete', 'subscription-delete']),
+    );
+    await crash();
+    expect(broker.broker.counters()).toMatchObject({ sessions: 2, subscriptions: 1, messages: { queued: 0 } });
+    expectBalanced(broker.broker);
   });
 
   test('what was delivered and acknowledged while its batch failed is booked once', async () => {
