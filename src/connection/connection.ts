@@ -2,7 +2,7 @@ import type { ClientInfo } from '../hooks/hooks.ts';
 import type { Deadline } from '../lib/deadline-heap.ts';
 import { encodePacket, writeAck } from '../protocol/codec.ts';
 import { isDisconnectCode } from '../protocol/disconnect.ts';
-import { ProtocolError } from '../protocol/errors.ts';
+import { ProtocolError, protocolError } from '../protocol/errors.ts';
 import { Framer } from '../protocol/framer.ts';
 import type { Message } from '../protocol/message.ts';
 import {
@@ -129,6 +129,11 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
       this.#chunks ??= [];
       this.#chunks.push(chunk);
       this.#holdBack();
+      return;
+    }
+    // Whoever speaks another protocol is told by the first byte, not when what it takes for a length has come.
+    if (this.state === 'new' && this.framer.pendingBytes === 0 && (chunk[0] as number) >> 4 !== PacketType.connect) {
+      this.#fail(protocolError('the first packet has to be CONNECT', 'MQTT-3.1.0-1')); // [MQTT-3.1.0-1] [v3 MQTT-3.1.0-1]
       return;
     }
     this.framer.push(chunk);
