@@ -492,17 +492,14 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
 
   /** Sends what is left, closes our side, and drains the peer for a moment so that it can read the reason [MQTT-4.13.1-1]. */
   #linger(): void {
-    const gone = this.#gone;
-    if (gone !== undefined) {
-      this.#gone = undefined;
-      gone();
+    if (this.#gone !== undefined) {
+      this.#gone(); // The stream of a peer that is gone tells nothing any more.
       return;
     }
     this.outbox.flush();
     this.stream.resume();
     this.stream.end();
     this.context.deadlines.schedule(this, this.context.clock.now() + this.context.settings.lingerMs);
-    this.#gone?.(); // The stream of a peer that is gone tells nothing any more.
   }
 }
 

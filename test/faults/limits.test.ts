@@ -19,7 +19,11 @@ describe('the Receive Maximum of the broker', () => {
         await client.expect(PacketType.pubrec, { packetId });
         await watcher.expectMessage({ payload });
       }
-      await client.expectDisconnect(ReasonCode.receiveMaximumExceeded);
+      const { disconnect, reset } = await client.expectClose();
+      expect({ reasonCode: disconnect?.reasonCode, reset }).toEqual({
+        reasonCode: ReasonCode.receiveMaximumExceeded,
+        reset: false,
+      });
       await watcher.expectNothing();
       await scene.expectEnded({ 'receive-maximum-exceeded': 1 });
     },

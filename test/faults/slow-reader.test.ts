@@ -123,7 +123,7 @@ describe('a slow reader', () => {
   test('of many retained messages gets them page by page as it reads, without the broker holding them twice', async ({
     start,
   }) => {
-    const scene = await start({ config: { limits: OUTBOX } });
+    const scene = await start();
     const publisher = await scene.broker.connect();
     for (let index = 0; index < MESSAGES; index++) {
       await publisher.publish(`kept/${index}`, payloadOf(index), { qos: 1, retain: true });
