@@ -414,9 +414,11 @@ export class Broker implements EventSink {
     if (allowed) {
       const { topicName, payload, qos, retain, properties } = will;
       const fields = { topicName, payload, qos, retain, properties: encodeForwardedProperties(properties) };
-      this.#dispatcher.publish(
-        new Message({ ...fields, expiresAt: this.#expiryOf(properties), publisherId: clientId }),
-      );
+      const message = new Message({ ...fields, expiresAt: this.#expiryOf(properties), publisherId: clientId });
+      if (this.#dispatcher.publish(message) === ReasonCode.quotaExceeded) {
+        this.#wills.postpone(clientId);
+        return;
+      }
       this.emit('willPublished', clientId, will);
     } else this.#logger.warn('will refused', { client: clientId, topic: will.topicName });
     // In the same batch as what it was routed to: published once, also across a crash.

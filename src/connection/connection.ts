@@ -1,6 +1,6 @@
 import type { ClientInfo } from '../hooks/hooks.ts';
 import type { Deadline } from '../lib/deadline-heap.ts';
-import { encodePacket, writeAck } from '../protocol/codec.ts';
+import { writeAck } from '../protocol/codec.ts';
 import { isDisconnectCode } from '../protocol/disconnect.ts';
 import { ProtocolError, protocolError } from '../protocol/errors.ts';
 import { Framer } from '../protocol/framer.ts';
@@ -21,7 +21,9 @@ import type { FlushWaiter } from '../session/write-path.ts';
 import type { ByteStream, ByteStreamHandler } from '../transport/byte-stream.ts';
 import { AckQueue, type AckSender } from './ack-queue.ts';
 import type { ConnectionContext } from './context.ts';
+import { DeferredSteps } from './deferred-steps.ts';
 import { type DisconnectReason, disconnectReasonOf } from './disconnect-reasons.ts';
+import { encodeFor } from './encode-packet.ts';
 import { refuseConnect } from './handshake.ts';
 import type { ReAuthentication } from './on-auth.ts';
 import { onPacket } from './on-packet.ts';
@@ -92,7 +94,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
   /** Address without the port, for limits. */
   readonly address: string;
   #lastReceived: number;
-  #deferred: { ticket: number; run: () => void }[] | undefined = undefined;
+  #deferred: DeferredSteps | undefined = undefined;
   #chunks: Buffer[] | undefined = undefined;
   #blocked = false;
   #paused = false;
@@ -174,7 +176,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
   /** Reads on, or waits for the store where requests outrun it, or for a client that does not read its answers. */
   #regulate(): void {
     const { writePath, settings } = this.context;
-    const waiting = Math.max(this.#acksWaiting, this.#deferred?.length ?? 0);
+    const waiting = Math.max(this.#acksWaiting, this.#stepsWaiting);
     if (writePath.openBytes > HELD_BACK_BYTES || waiting > settings.receiveMaximum) {
       this.#holdBack();
       writePath.wait(this);
@@ -301,6 +303,10 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
     return this.#acks === undefined ? 0 : this.#acks.length;
   }
 
+  get #stepsWaiting(): number {
+    return this.#deferred === undefined ? 0 : this.#deferred.length;
+  }
+
   finishAck(type: number, packetId: number, reasonCode: number): void {
     if (type !== PacketType.pubrec || reasonCode >= 0x80) this.finishPublish();
     this.writeAck(type, packetId, reasonCode);
@@ -311,25 +317,13 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
     if (this.unfinishedPublishes > 0) this.unfinishedPublishes -= 1;
   }
 
-  /** Appends a packet, without its reason string and user properties where the client could not take them [MQTT-3.2.2-19]. */
+  /** Appends a packet, as far as the client can take it. */
   send(packet: Packet): void {
-    let bytes = this.#encode(packet);
-    if (bytes === undefined || bytes.length > this.maximumPacketSize) bytes = this.#encode(withoutTexts(packet));
-    if (bytes === undefined || bytes.length > this.maximumPacketSize) return; // [MQTT-3.1.2-24]
+    const bytes = encodeFor(this, packet, this.context.logger);
+    if (bytes === undefined) return;
     this.#answerBytes += bytes.length;
     this.context.traffic.packetsSent += 1;
     this.outbox.append(bytes, 0, bytes.length);
-  }
-
-  /** @returns undefined for texts of a hook that the wire has no room for. */
-  #encode(packet: Packet): Buffer | undefined {
-    try {
-      return encodePacket(packet, this.version);
-    } catch (error) {
-      if (!(error instanceof RangeError)) throw error;
-      this.context.logger.error('a packet could not be encoded', { type: packet.type, error: error.message });
-      return undefined;
-    }
   }
 
   /** Runs once `ticket` is durable; at once for 0. */
@@ -338,25 +332,17 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
       run();
       return;
     }
-    this.#deferred ??= [];
-    this.#deferred.push({ ticket, run });
+    this.#deferred ??= new DeferredSteps();
+    this.#deferred.push(ticket, run);
     this.context.writePath.wait(this);
   }
 
   onFlushed(flushed: number): void {
     if (this.state === 'closed' || this.state === 'closing') return;
     this.#acks?.release(flushed, this);
-    this.#runDeferred(flushed);
-    if (this.#acksWaiting > 0 || this.#deferred !== undefined) this.context.writePath.wait(this);
+    this.#deferred?.run(flushed);
+    if (this.#acksWaiting > 0 || this.#stepsWaiting > 0) this.context.writePath.wait(this);
     if (this.#paused) this.#regulate();
-  }
-
-  #runDeferred(flushed: number): void {
-    const deferred = this.#deferred ?? [];
-    const due = deferred.findIndex(({ ticket }) => ticket > flushed);
-    const left = due === -1 ? [] : deferred.slice(due);
-    this.#deferred = left.length === 0 ? undefined : left;
-    for (const { run } of due === -1 ? deferred : deferred.slice(0, due)) run();
   }
 
   onStoreFull(failed: number, retriedAs: number): void {
@@ -372,7 +358,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
       if (type === PacketType.pubrec) session?.inbound?.delete(packetId);
       if (reasonCode === undefined) this.finishPublish();
     }
-    for (const deferred of this.#deferred ?? []) if (deferred.ticket === failed) deferred.ticket = retriedAs;
+    this.#deferred?.postpone(failed, retriedAs);
     this.onFlushed(failed);
   }
 
@@ -399,6 +385,9 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
       case 'connected': {
         const due = this.#lastReceived + this.keepAliveLimitMs;
         if (due > now) this.context.deadlines.schedule(this, due);
+        // Not read from because of the store: what the client sends meanwhile is not seen.
+        else if (this.#paused && this.waitingFor > this.context.writePath.flushed)
+          this.context.deadlines.schedule(this, now + this.keepAliveLimitMs);
         else this.close(ReasonCode.keepAliveTimeout, 'nothing received for 1.5 times the keep alive'); // [MQTT-3.1.2-22]
         return;
       }
@@ -411,7 +400,9 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
 
   /** Closes the connection for a reason of ours, telling an MQTT 5.0 client [MQTT-3.14.0-1]. */
   close(reasonCode: number, reason: string, serverReference?: string): void {
-    this.#end(disconnectReasonOf(reasonCode), reasonCode, reason, serverReference);
+    // Section 4.11: a reference goes with these two codes only.
+    const moves = reasonCode === ReasonCode.useAnotherServer || reasonCode === ReasonCode.serverMoved;
+    this.#end(disconnectReasonOf(reasonCode), reasonCode, reason, moves ? serverReference : undefined);
   }
 
   /** The client said DISCONNECT: the will is dropped unless its reason code was another than 0x00. */
@@ -501,12 +492,6 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
     this.stream.end();
     this.context.deadlines.schedule(this, this.context.clock.now() + this.context.settings.lingerMs);
   }
-}
-
-function withoutTexts(packet: Packet): Packet {
-  if (!('properties' in packet)) return packet;
-  const { reasonString: _, userProperties: __, ...properties } = packet.properties;
-  return { ...packet, properties };
 }
 
 /** The address without its port. */

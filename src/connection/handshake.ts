@@ -232,6 +232,12 @@ async function openSession(handshake: Handshake): Promise<Refusal | undefined> {
   if (writePath.full && needsRoom(handshake)) {
     return { reasonCode: ReasonCode.quotaExceeded, reasonString: 'the store has no room for a session or a will' };
   }
+  if (belongsToAnother(handshake)) {
+    return {
+      reasonCode: ReasonCode.notAuthorized,
+      reasonString: 'the session of this client id belongs to another user',
+    };
+  }
   const epoch = await context.claim(clientId);
   // What a restart left of the session is read before anyone owns it.
   if (!packet.cleanStart) await registry.get(clientId)?.read();
@@ -275,6 +281,14 @@ async function openSession(handshake: Handshake): Promise<Refusal | undefined> {
   });
   context.events.emit('clientConnected', client, sessionPresent);
   return undefined;
+}
+
+/** A client id belongs to the identity that opened its session, as far as identities are proven at all. */
+function belongsToAnother({ connection, client }: Handshake): boolean {
+  const { hooks, registry } = connection.context;
+  if (hooks.authenticate === undefined && hooks.startAuthExchange === undefined) return false;
+  const session = registry.get(client.clientId);
+  return session !== undefined && session.username !== client.username;
 }
 
 /** Whether the store would have to keep something new. A client that comes back for its queue always may. */

@@ -262,6 +262,14 @@ function isTooLate(connection: Connection): boolean {
 function deny(connection: Connection, message: Message, packetId: number, refusal: Refusal): void {
   const { context, client } = connection;
   context.books.refused += 1;
+  if (connection.version < 5 && message.qos > 0 && refusal.reasonCode === ReasonCode.implementationSpecificError) {
+    // A hook that failed has decided nothing: what 3.x would take for success must not be sent [v3 MQTT-3.3.5-2].
+    throw new ProtocolError(
+      ReasonCode.implementationSpecificError,
+      'the publish could not be authorised',
+      'v3 MQTT-3.3.5-2',
+    );
+  }
   const fields = {
     client: client?.clientId,
     topic: message.topicName,

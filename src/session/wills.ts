@@ -7,6 +7,9 @@ import type { Session } from './session.ts';
 /** Publishes a will that is due, with the rights of the user who left it, and tells `Wills.forget` in the same turn. */
 export type PublishWill = (clientId: string, will: Will, username: string) => void;
 
+/** After how long a will that found no room is tried again, ms. */
+const RETRY_MS = 2000;
+
 class PendingWill implements Deadline {
   readonly clientId: string;
   readonly will: Will;
@@ -67,6 +70,12 @@ export class Wills {
     this.#wills.delete(clientId);
     this.#context.writePath.add({ kind: 'will-delete', clientId });
     return true;
+  }
+
+  /** Tries again a little later to publish a will for which there was no room. */
+  postpone(clientId: string): void {
+    const pending = this.#wills.get(clientId);
+    if (pending !== undefined) this.#context.deadlines.schedule(pending, this.#context.clock.now() + RETRY_MS);
   }
 
   /** Whether this is still the will of the client. */

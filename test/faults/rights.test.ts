@@ -168,3 +168,37 @@ describe('onPublish', () => {
     await scene.expectEnded({ 'internal-error': 3 });
   });
 });
+
+describe('a client id', () => {
+  const everyone: Hooks = { authenticate: () => ({ allow: true }) };
+  const stays = { cleanStart: false, properties: { sessionExpiryInterval: 3600 } };
+
+  test.for(VERSIONS)('belongs to the user who opened its session, version %s', async (version, { start }) => {
+    const scene = await start({ hooks: everyone });
+    const owner = await scene.broker.connect({ ...stays, name: 'lamp', username: 'ann' });
+    await owner.subscribe('a', 1);
+    for (const cleanStart of [false, true]) {
+      const thief = await scene.broker.open({ name: 'lamp', version });
+      thief.sendConnect({ cleanStart, username: 'eve' });
+      await thief.expectConnack(version === 5 ? ReasonCode.notAuthorized : 5);
+      await thief.expectClose();
+    }
+    await owner.publish('a', 'mine', { qos: 1 });
+    await owner.expectMessage({ payload: 'mine' });
+    await owner.disconnect();
+    const late = await scene.broker.open({ name: 'lamp', version });
+    late.sendConnect({ cleanStart: false, username: 'eve' });
+    await late.expectConnack(version === 5 ? ReasonCode.notAuthorized : 5);
+    await late.expectClose();
+    const back = await scene.broker.connect({ ...stays, name: 'lamp', username: 'ann' });
+    expect(back.connack.sessionPresent).toBe(true);
+  });
+
+  test('belongs to nobody where users are not proven', async ({ start }) => {
+    const scene = await start({});
+    const first = await scene.broker.connect({ ...stays, name: 'lamp', username: 'ann' });
+    await first.disconnect();
+    const second = await scene.broker.connect({ ...stays, name: 'lamp', username: 'eve' });
+    expect(second.connack.sessionPresent).toBe(true);
+  });
+});

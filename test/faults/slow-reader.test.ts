@@ -13,11 +13,11 @@ const MESSAGE_BYTES = 128 * KIB;
 const MESSAGES = 240;
 const OUTBOX = { outboxBytesMax: 64 * KIB };
 
-/** How a slow reader is connected. */
-const WAYS: readonly { transport: 'tcp' | 'websocket'; version: ProtocolVersion }[] = [
-  { transport: 'tcp', version: 5 },
-  { transport: 'tcp', version: 4 },
-  { transport: 'websocket', version: 5 },
+/** How a slow reader is connected, and the QoS of what is kept for it. */
+const WAYS: readonly { transport: 'tcp' | 'websocket'; version: ProtocolVersion; qos: 1 | 2 }[] = [
+  { transport: 'tcp', version: 5, qos: 1 },
+  { transport: 'tcp', version: 4, qos: 2 },
+  { transport: 'websocket', version: 5, qos: 1 },
 ];
 
 function payloadOf(index: number): Buffer {
@@ -49,55 +49,58 @@ async function indicesUntil(client: RawClient, last: number): Promise<number[]> 
   return indices;
 }
 
-describe.each(WAYS)('a client of version $version over $transport that stops reading', ({ transport, version }) => {
-  test('misses QoS 0 messages, which are counted, and costs the others nothing', async ({ start }) => {
-    const scene = await start({ config: { limits: OUTBOX } });
-    const missed: string[][] = [];
-    scene.broker.broker.on('messageDropped', (...drop) => missed.push(drop));
-    const fast = await scene.broker.connect();
-    await fast.subscribe('load');
-    const slow = await scene.broker.connect({ transport, version, name: 'slow' });
-    await slow.subscribe(['load', 'last']);
-    slow.pause();
-    const before = heldBytes();
-    await publishAll(scene, fast, 0);
-    const grown = heldBytes() - before;
-    // The outbox, what the stream took over from it, and what waits in the client's half of this process.
-    expect(grown).toBeLessThan(4 * MIB);
-    const dropped = scene.broker.broker.counters().messages.dropped['slow-reader'];
-    expect(dropped).toBeGreaterThan(MESSAGES / 10);
-    expect(missed).toEqual(Array.from({ length: dropped }, () => ['slow', 'load', 'slow-reader']));
-    slow.resume();
-    const got: number[] = [];
-    for (let left = MESSAGES - dropped; left > 0; left--) {
-      const { payload } = await slow.expectPublish({ topicName: 'load', qos: 0 });
-      got.push(Buffer.from(payload).readUInt32BE());
-    }
-    expect(got).toEqual([...got].sort((a, b) => a - b));
-    await slow.expectNothing();
-    // It is a client like any other again.
-    await fast.publish('last', 'x');
-    await slow.expectPublish({ topicName: 'last', payload: 'x' });
-    await scene.expectEnded({ 'client-disconnect': 1 });
-  });
+describe.each(WAYS)(
+  'a client of version $version over $transport that stops reading',
+  ({ transport, version, qos }) => {
+    test('misses QoS 0 messages, which are counted, and costs the others nothing', async ({ start }) => {
+      const scene = await start({ config: { limits: OUTBOX } });
+      const missed: string[][] = [];
+      scene.broker.broker.on('messageDropped', (...drop) => missed.push(drop));
+      const fast = await scene.broker.connect();
+      await fast.subscribe('load');
+      const slow = await scene.broker.connect({ transport, version, name: 'slow' });
+      await slow.subscribe(['load', 'last']);
+      slow.pause();
+      const before = heldBytes();
+      await publishAll(scene, fast, 0);
+      const grown = heldBytes() - before;
+      // The outbox, what the stream took over from it, and what waits in the client's half of this process.
+      expect(grown).toBeLessThan(4 * MIB);
+      const dropped = scene.broker.broker.counters().messages.dropped['slow-reader'];
+      expect(dropped).toBeGreaterThan(MESSAGES / 10);
+      expect(missed).toEqual(Array.from({ length: dropped }, () => ['slow', 'load', 'slow-reader']));
+      slow.resume();
+      const got: number[] = [];
+      for (let left = MESSAGES - dropped; left > 0; left--) {
+        const { payload } = await slow.expectPublish({ topicName: 'load', qos: 0 });
+        got.push(Buffer.from(payload).readUInt32BE());
+      }
+      expect(got).toEqual([...got].sort((a, b) => a - b));
+      await slow.expectNothing();
+      // It is a client like any other again.
+      await fast.publish('last', 'x');
+      await slow.expectPublish({ topicName: 'last', payload: 'x' });
+      await scene.expectEnded({ 'client-disconnect': 1 });
+    });
 
-  test.for([1, 2] as const)('gets every QoS %s message in order once it reads again', async (qos, { start }) => {
-    const scene = await start({ config: { limits: OUTBOX } });
-    const fast = await scene.broker.connect();
-    await fast.subscribe('load', qos);
-    const slow = await scene.broker.connect({ transport, version });
-    await slow.subscribe('load', qos);
-    slow.pause();
-    await publishAll(scene, fast, qos);
-    await scene.expectUnharmed();
-    expect(scene.broker.broker.counters().messages.queued).toBe(MESSAGES);
-    slow.resume();
-    expect(await indicesUntil(slow, MESSAGES - 1)).toEqual(Array.from({ length: MESSAGES }, (_, index) => index));
-    await slow.expectNothing();
-    expect(scene.broker.broker.counters().messages.queued).toBe(0);
-    await scene.expectEnded({ 'client-disconnect': 1 });
-  });
-});
+    test(`gets every QoS ${qos} message in order once it reads again`, async ({ start }) => {
+      const scene = await start({ config: { limits: OUTBOX } });
+      const fast = await scene.broker.connect();
+      await fast.subscribe('load', qos);
+      const slow = await scene.broker.connect({ transport, version });
+      await slow.subscribe('load', qos);
+      slow.pause();
+      await publishAll(scene, fast, qos);
+      await scene.expectUnharmed();
+      expect(scene.broker.broker.counters().messages.queued).toBe(MESSAGES);
+      slow.resume();
+      expect(await indicesUntil(slow, MESSAGES - 1)).toEqual(Array.from({ length: MESSAGES }, (_, index) => index));
+      await slow.expectNothing();
+      expect(scene.broker.broker.counters().messages.queued).toBe(0);
+      await scene.expectEnded({ 'client-disconnect': 1 });
+    });
+  },
+);
 
 describe('a slow reader', () => {
   test('costs no more than its queue may hold: the oldest QoS 1 messages give way and are counted', async ({

@@ -12,6 +12,8 @@ import { FaultyStore } from './faulty-store.ts';
 
 /** How often the broker looks whether there is room again, ms. */
 const PROBE_MS = 1000;
+/** A will that found no room is tried again after this time at the latest. */
+const RETRY_MS = 2000;
 
 /** CONNECT of a session that outlives its connection. */
 function durable(version: ProtocolVersion): RawConnectOptions {
@@ -87,6 +89,21 @@ const WAYS = [
   ['short of room', runShort],
   ['out of room', fill],
 ] as const;
+
+test('a will that is due while there is no room is published once there is', async () => {
+  const away = await subscriber();
+  await away.disconnect();
+  const client = await broker.connect({ will: { topicName: 'durable/will', payload: 'gone', qos: 1 } });
+  runShort();
+  client.destroy();
+  await expect.poll(() => broker.broker.counters().connections.ended['connection-lost']).toBe(1);
+  makeRoom();
+  broker.advance(RETRY_MS);
+  const back = await broker.connect({ name: 'subscriber', ...durable(5) });
+  await back.expectMessage({ topicName: 'durable/will', payload: 'gone' });
+  await back.expectNothing();
+  expectBalanced(broker.broker);
+});
 
 describe.each(WAYS)('with a store that is %s', (_text, exhaust) => {
   test.each([1, 2] as const)('a QoS %i publish of MQTT 5.0 to a durable session is refused with 0x97', async (qos) => {
