@@ -1,7 +1,7 @@
 /** Who sends the acknowledgements that may go out. */
 export interface AckSender {
-  /** `type` is PUBACK, PUBREC or PUBCOMP. */
-  finishAck(type: number, packetId: number, reasonCode: number): void;
+  /** `type` is PUBACK, PUBREC or PUBCOMP; `reason` is for people, where there is one. */
+  finishAck(type: number, packetId: number, reasonCode: number, reason: string | undefined): void;
 }
 
 /**
@@ -13,15 +13,21 @@ export class AckQueue {
   /** type << 24 | packetId << 8 | reasonCode. */
   #acks: number[] = [];
   #head = 0;
+  /** Reasons of the few that have one, by what stands in #acks. */
+  #reasons: Map<number, string> | undefined = undefined;
 
   get length(): number {
     return this.#tickets.length - this.#head;
   }
 
   /** Adds one; `ticket` 0 waits for nothing but those before it. */
-  push(ticket: number, type: number, packetId: number, reasonCode: number): void {
+  push(ticket: number, type: number, packetId: number, reasonCode: number, reason?: string): void {
+    const ack = (type << 24) | (packetId << 8) | reasonCode;
     this.#tickets.push(ticket);
-    this.#acks.push((type << 24) | (packetId << 8) | reasonCode);
+    this.#acks.push(ack);
+    if (reason === undefined) return;
+    this.#reasons ??= new Map();
+    this.#reasons.set(ack, reason);
   }
 
   /** Sends all that `flushed` covers, in order. */
@@ -30,11 +36,12 @@ export class AckQueue {
     let at = this.#head;
     for (; at < tickets.length && (tickets[at] as number) <= flushed; at++) {
       const ack = this.#acks[at] as number;
-      sender.finishAck(ack >>> 24, (ack >>> 8) & 0xffff, ack & 0xff);
+      sender.finishAck(ack >>> 24, (ack >>> 8) & 0xffff, ack & 0xff, this.#reasons?.get(ack));
     }
     if (at === tickets.length) {
       this.#tickets = [];
       this.#acks = [];
+      this.#reasons = undefined;
       this.#head = 0;
     } else if (at > 1024 && at * 2 > tickets.length) {
       this.#tickets = tickets.slice(at);

@@ -289,13 +289,13 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
   }
 
   /** Sends an acknowledgement of a PUBLISH or PUBREL once `ticket` is durable and those before it are sent. */
-  acknowledge(ticket: number, type: number, packetId: number, reasonCode: number): void {
+  acknowledge(ticket: number, type: number, packetId: number, reasonCode: number, reason?: string): void {
     if (ticket === 0 && this.#acksWaiting === 0) {
-      this.finishAck(type, packetId, reasonCode);
+      this.finishAck(type, packetId, reasonCode, reason);
       return;
     }
     this.#acks ??= new AckQueue();
-    this.#acks.push(ticket, type, packetId, reasonCode);
+    this.#acks.push(ticket, type, packetId, reasonCode, reason);
     if (ticket !== 0) this.context.writePath.wait(this);
   }
 
@@ -307,9 +307,15 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
     return this.#deferred === undefined ? 0 : this.#deferred.length;
   }
 
-  finishAck(type: number, packetId: number, reasonCode: number): void {
+  finishAck(type: number, packetId: number, reasonCode: number, reason: string | undefined): void {
     if (type !== PacketType.pubrec || reasonCode >= 0x80) this.finishPublish();
-    this.writeAck(type, packetId, reasonCode);
+    if (reason === undefined || !this.explains) this.writeAck(type, packetId, reasonCode);
+    else this.send({ type: type as AckPacket['type'], packetId, reasonCode, properties: { reasonString: reason } });
+  }
+
+  /** Whether this client can be told reasons in words in every packet [MQTT-3.1.2-29]. */
+  get explains(): boolean {
+    return this.version === 5 && this.requestProblemInformation;
   }
 
   /** One incoming QoS 1 or 2 exchange is over: the client may start another. */

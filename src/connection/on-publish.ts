@@ -44,7 +44,7 @@ export function onPublish(connection: Connection, framer: Framer): Promise<void>
     context.settings.checkPayloadFormat &&
     !isUtf8(frame.buffer.subarray(frame.payloadStart, frame.payloadEnd))
   ) {
-    refuse(connection, { qos, packetId }, ReasonCode.payloadFormatInvalid); // section 3.3.2.3.2
+    refuse(connection, { qos, packetId }, ReasonCode.payloadFormatInvalid, 'the payload is not UTF-8'); // section 3.3.2.3.2
     return undefined;
   }
   const client = connection.client as ClientInfo;
@@ -139,7 +139,7 @@ function route(connection: Connection, message: Message, packetId: number): void
     context.events.emit('published', connection.client, hookMessageOf(message, connection.now));
   if (qos === 0) return;
   if (reasonCode === ReasonCode.quotaExceeded) {
-    refuse(connection, { qos, packetId }, reasonCode);
+    refuse(connection, { qos, packetId }, reasonCode, 'the store, a queue or the retained messages have no room');
     return;
   }
   if (qos === 2) {
@@ -152,7 +152,7 @@ function route(connection: Connection, message: Message, packetId: number): void
 }
 
 /** Answers a publish that goes nowhere: by reason code in 5.0; in 3.x see section 3.3.5 of 3.1.1. */
-function refuse(connection: Connection, publication: Publication, reasonCode: number): void {
+function refuse(connection: Connection, publication: Publication, reasonCode: number, reason?: string): void {
   const { qos, packetId } = publication;
   const { version } = connection;
   if (qos === 0) return;
@@ -164,7 +164,7 @@ function refuse(connection: Connection, publication: Publication, reasonCode: nu
   // [v3 MQTT-3.3.5-2] a publish without rights is acknowledged and goes nowhere
   const code = version < 5 ? ReasonCode.success : reasonCode;
   if (qos === 2 && version < 5) noteInbound(connection, packetId, 0);
-  connection.acknowledge(0, qos === 1 ? PacketType.puback : PacketType.pubrec, packetId, code);
+  connection.acknowledge(0, qos === 1 ? PacketType.puback : PacketType.pubrec, packetId, code, reason);
 }
 
 function noteInbound(connection: Connection, packetId: number, ticket: number): void {
@@ -279,7 +279,7 @@ function deny(connection: Connection, message: Message, packetId: number, refusa
   // A hook may name a code these packets do not have [MQTT-3.4.2-1], [MQTT-3.5.2-1].
   const isKnown = isPublishRefusal(refusal.reasonCode);
   const reasonCode = isKnown ? refusal.reasonCode : ReasonCode.implementationSpecificError;
-  refuse(connection, { qos: message.qos, packetId }, reasonCode);
+  refuse(connection, { qos: message.qos, packetId }, reasonCode, refusal.reasonString);
 }
 
 /** The message as hooks and listeners see it. */

@@ -1,7 +1,8 @@
-import type { ClientInfo } from '../hooks/hooks.ts';
+import type { ClientInfo, Refusal } from '../hooks/hooks.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import {
   PacketType,
+  type Properties,
   type Qos,
   type SubscribePacket,
   type SubscriptionRequest,
@@ -26,50 +27,58 @@ export async function onSubscribe(connection: Connection, packet: SubscribePacke
     throw new ProtocolError(ReasonCode.subscriptionIdentifiersNotSupported, 'subscription identifiers are turned off');
   }
   const reasonCodes: number[] = [];
+  const reasons: string[] = [];
   const replayed: SubscriptionRecord[] = [];
   const { writePath } = connection.context;
   let before = writePath.added;
   let ticket = 0;
   for (const request of packet.subscriptions) {
     // [MQTT-3.8.4-6] as if each filter came in a packet of its own
-    const reasonCode = await subscribeOne(connection, request, identifier, replayed);
+    const outcome = await subscribeOne(connection, request, identifier, replayed);
+    const reasonCode = typeof outcome === 'number' ? outcome : outcome.reasonCode;
+    if (typeof outcome !== 'number') reasons.push(explain(connection, request, outcome));
     if (writePath.added !== before) ticket = writePath.ticket;
     before = writePath.added;
     if (connection.state !== 'connected') return;
     reasonCodes.push(connection.version < 5 && reasonCode >= 0x80 ? FAILURE_V3 : reasonCode); // [MQTT-3.9.3-1]
   }
   const { packetId } = packet;
+  const properties: Properties = {};
+  if (reasons.length > 0 && connection.explains) properties.reasonString = reasons.join('; ');
   connection.onceDurable(ticket, () => {
-    connection.send({ type: PacketType.suback, packetId, reasonCodes, properties: {} }); // [MQTT-3.8.4-1], [MQTT-3.8.4-2]
+    connection.send({ type: PacketType.suback, packetId, reasonCodes, properties }); // [MQTT-3.8.4-1], [MQTT-3.8.4-2]
     replay(connection, replayed);
   });
 }
 
+/** @returns the QoS granted, or why there is none. */
 async function subscribeOne(
   connection: Connection,
   request: SubscriptionRequest,
   identifier: number,
   replayed: SubscriptionRecord[],
-): Promise<number> {
+): Promise<Qos | Refusal> {
   const { context } = connection;
   const session = connection.session as Session;
   const parsed = parseTopicFilter(request.topicFilter);
-  if (parsed === undefined) return refused(connection, request, ReasonCode.topicFilterInvalid);
+  if (parsed === undefined) {
+    return { reasonCode: ReasonCode.topicFilterInvalid, reasonString: 'not a valid topic filter' };
+  }
   const shared = parsed.shareName !== '';
   // [MQTT-3.8.3-4]
   if (shared && request.noLocal)
     throw new ProtocolError(ReasonCode.protocolError, 'No Local on a shared subscription', 'MQTT-3.8.3-4');
   const unavailable = unavailableFor(connection, request, parsed.filter, shared);
-  if (unavailable !== undefined) return refused(connection, request, unavailable);
+  if (unavailable !== undefined) return unavailable;
   const qos = Math.min(request.qos, context.settings.maximumQos) as Qos; // [MQTT-3.8.4-7]
   const client = connection.client as ClientInfo;
   const refusal = await authorize(context, client, { action: 'subscribe', topic: parsed.filter, qos, retain: false });
   if (refusal !== undefined) {
     // A hook may name a code SUBACK does not have [MQTT-3.9.3-2].
     const isKnown = isSubscribeRefusal(refusal.reasonCode);
-    return refused(connection, request, isKnown ? refusal.reasonCode : ReasonCode.implementationSpecificError);
+    return { ...refusal, reasonCode: isKnown ? refusal.reasonCode : ReasonCode.implementationSpecificError };
   }
-  if (connection.state !== 'connected') return ReasonCode.unspecifiedError;
+  if (connection.state !== 'connected') return { reasonCode: ReasonCode.unspecifiedError };
   const { topicFilter, noLocal, retainAsPublished, retainHandling } = request;
   const record = { topicFilter, qos, noLocal, retainAsPublished, retainHandling, subscriptionIdentifier: identifier };
   const isNew = context.registry.subscribe(session, record);
@@ -79,29 +88,49 @@ async function subscribeOne(
   return qos;
 }
 
-/** A switch that is off or a limit that is reached, by its reason code. */
+/** A switch that is off, or a limit that is reached. */
 function unavailableFor(
   connection: Connection,
   request: SubscriptionRequest,
   filter: string,
   shared: boolean,
-): number | undefined {
+): Refusal | undefined {
   const { settings, session, writePath } = connection.context;
-  if (shared && !settings.sharedSubscriptionAvailable) return ReasonCode.sharedSubscriptionsNotSupported;
-  if (!settings.wildcardSubscriptionAvailable && /[+#]/.test(filter))
-    return ReasonCode.wildcardSubscriptionsNotSupported;
-  const { subscriptions } = connection.session as Session;
+  if (shared && !settings.sharedSubscriptionAvailable) {
+    return {
+      reasonCode: ReasonCode.sharedSubscriptionsNotSupported,
+      reasonString: 'shared subscriptions are turned off',
+    };
+  }
+  if (!settings.wildcardSubscriptionAvailable && /[+#]/.test(filter)) {
+    return { reasonCode: ReasonCode.wildcardSubscriptionsNotSupported, reasonString: 'wildcards are turned off' };
+  }
+  const { subscriptions, durable } = connection.session as Session;
   const isNew = !subscriptions.has(request.topicFilter);
-  if (isNew && writePath.full && (connection.session as Session).durable) return ReasonCode.quotaExceeded;
-  if (isNew && subscriptions.size >= session.settings.subscriptionsPerSessionMax) return ReasonCode.quotaExceeded;
-  if (topicLevels(filter) > session.settings.topicLevelsMax) return ReasonCode.topicFilterInvalid;
+  if (isNew && durable && writePath.full) {
+    return { reasonCode: ReasonCode.quotaExceeded, reasonString: 'the store has no room' };
+  }
+  if (isNew && subscriptions.size >= session.settings.subscriptionsPerSessionMax) {
+    return { reasonCode: ReasonCode.quotaExceeded, reasonString: 'limits.subscriptionsPerSessionMax is reached' };
+  }
+  if (topicLevels(filter) > session.settings.topicLevelsMax) {
+    return { reasonCode: ReasonCode.topicFilterInvalid, reasonString: 'it has more levels than limits.topicLevelsMax' };
+  }
   return undefined;
 }
 
-function refused(connection: Connection, request: SubscriptionRequest, reasonCode: number): number {
+/** Logs a refusal. @returns it in words, for SUBACK. */
+function explain(connection: Connection, request: SubscriptionRequest, refusal: Refusal): string {
   const { client, context } = connection;
-  context.logger.warn('subscription refused', { client: client?.clientId, filter: request.topicFilter, reasonCode });
-  return reasonCode;
+  const { reasonCode, reasonString = 'not authorized' } = refusal;
+  const { topicFilter } = request;
+  context.logger.warn('subscription refused', {
+    client: client?.clientId,
+    filter: topicFilter,
+    reasonCode,
+    reason: reasonString,
+  });
+  return `${topicFilter}: ${reasonString}`;
 }
 
 function replay(connection: Connection, records: readonly SubscriptionRecord[]): void {

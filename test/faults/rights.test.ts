@@ -202,3 +202,35 @@ describe('a client id', () => {
     expect(second.connack.sessionPresent).toBe(true);
   });
 });
+
+describe('a refusal of MQTT 5.0', () => {
+  const strict: Hooks = {
+    authorize: (client) =>
+      client.clientId.startsWith(CANARY) || { reasonCode: ReasonCode.notAuthorized, reasonString: 'not on Sundays' },
+  };
+
+  test('says why in PUBACK, PUBREC and SUBACK', async ({ start }) => {
+    const scene = await start({ hooks: strict });
+    const client = await scene.broker.connect();
+    for (const [qos, answer] of [
+      [1, PacketType.puback],
+      [2, PacketType.pubrec],
+    ] as const) {
+      const packetId = client.sendPublish('a', 'x', { qos });
+      const { reasonCode, properties } = await client.expect(answer, { packetId });
+      expect([reasonCode, properties]).toEqual([ReasonCode.notAuthorized, { reasonString: 'not on Sundays' }]);
+    }
+    client.sendSubscribe(['a/#', 'a/#/b'], 1);
+    const { properties } = await client.expect(PacketType.suback, { reasonCodes: [0x87, 0x8f] });
+    expect(properties).toEqual({ reasonString: 'a/#: not on Sundays; a/#/b: not a valid topic filter' });
+  });
+
+  test('says nothing in words to a client that asked for none [MQTT-3.1.2-29]', async ({ start }) => {
+    const scene = await start({ hooks: strict });
+    const client = await scene.broker.connect({ properties: { requestProblemInformation: false } });
+    const packetId = client.sendPublish('a', 'x', { qos: 1 });
+    expect(await client.expect(PacketType.puback, { packetId })).toMatchObject({ reasonCode: 0x87, properties: {} });
+    client.sendSubscribe(['a/#'], 1);
+    expect((await client.expect(PacketType.suback, { reasonCodes: [0x87] })).properties).toEqual({});
+  });
+});
