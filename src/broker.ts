@@ -109,7 +109,7 @@ export class Broker implements EventSink {
     this.fatal = new Promise((resolve) => {
       this.#onFatal = resolve;
     });
-    this.#tick = new Tick(this.#clock);
+    this.#tick = new Tick(this.#clock, config.limits.writeDelayMs);
     this.#deadlines = new DeadlineHeap(this.#clock, (error) => this.#fail(error));
     this.#writePath = new WritePath(this.#store, this.#clock, config.store.minFreeBytes, {
       onWork: () => this.#tick.wake(),

@@ -171,6 +171,7 @@ export function connectionSettings(config: Config): ConnectionSettings {
     connectionsMax: limits.connectionsMax,
     pendingConnectionsPerAddressMax: limits.pendingConnectionsPerAddressMax,
     outboxBytesMax: limits.outboxBytesMax,
+    writeDelayMs: limits.writeDelayMs,
     lingerMs: limits.lingerMs,
   };
 }

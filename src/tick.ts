@@ -1,13 +1,16 @@
 import type { Traffic } from './connection/context.ts';
 import type { Outbox, OutboxScheduler } from './connection/outbox.ts';
-import type { Clock } from './lib/clock.ts';
+import type { Clock, Timer } from './lib/clock.ts';
 import type { Message } from './protocol/message.ts';
 import type { WritePath } from './session/write-path.ts';
 
 /** The end of each turn of the loop: one write per socket that got something, one batch for the store. */
 export class Tick implements OutboxScheduler {
   readonly #clock: Clock;
+  readonly #writeDelayMs: number;
   #outboxes: Outbox[] = [];
+  #waiting: Outbox[] = [];
+  #timer: Timer | undefined = undefined;
   #kept: Message[] = [];
   #scheduled = false;
   /** Both are set by who makes them, before the first turn. */
@@ -17,7 +20,12 @@ export class Tick implements OutboxScheduler {
     this.#scheduled = false;
     const outboxes = this.#outboxes;
     this.#outboxes = [];
-    for (const outbox of outboxes) outbox.flush();
+    const now = this.#clock.now();
+    for (const outbox of outboxes) {
+      if (outbox.mayWait(now, this.#writeDelayMs)) this.#waiting.push(outbox);
+      else outbox.flushAt(now);
+    }
+    if (this.#waiting.length > 0) this.#flushLater();
     this.writePath?.failpoint?.reach('outboxes-written');
     this.writePath?.submit();
     const kept = this.#kept;
@@ -25,8 +33,21 @@ export class Tick implements OutboxScheduler {
     for (const message of kept) message.detach();
   };
 
-  constructor(clock: Clock) {
+  /** @param writeDelayMs see `limits.writeDelayMs`. */
+  constructor(clock: Clock, writeDelayMs: number) {
     this.#clock = clock;
+    this.#writeDelayMs = writeDelayMs;
+  }
+
+  /** Bytes for those who only listen go out together with what comes within the delay: fewer, larger writes. */
+  #flushLater(): void {
+    this.#timer ??= this.#clock.setTimeout(() => {
+      this.#timer = undefined;
+      const waiting = this.#waiting;
+      this.#waiting = [];
+      const now = this.#clock.now();
+      for (const outbox of waiting) outbox.flushAt(now);
+    }, this.#writeDelayMs);
   }
 
   schedule(outbox: Outbox): void {

@@ -141,6 +141,11 @@ export const options: { readonly [Key in OptionKey]: Option<ValueAt<Config, Key>
     16 * MiB,
     'Bytes waiting for one slow reader; above it QoS 0 messages are dropped, QoS 1 and 2 stay in the queue.',
   ),
+  'limits.writeDelayMs': option(
+    integer(0, 1_000, 'ms'),
+    1,
+    'How long a few bytes for a client that only listens may wait to be written together with more; 0 writes at once.',
+  ),
   'limits.lingerMs': option(
     integer(0, 60_000, 'ms'),
     1_000,

@@ -67,6 +67,8 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
   /** Known from CONNECT on. */
   client: ClientInfo | undefined = undefined;
   session: Session | undefined = undefined;
+  /** Counts up with each CONNECT that claims a client id. */
+  epoch = 0;
   /** Client's Receive Maximum, section 3.1.2.11.3. */
   receiveMaximum = 65_535;
   /** Client's Maximum Packet Size, bytes. */
@@ -126,6 +128,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
     if (this.state === 'closing' || this.state === 'closed') return;
     this.context.traffic.bytesReceived += chunk.length;
     this.#lastReceived = this.context.clock.now();
+    this.outbox.hear();
     if (this.outbox.pendingBytes === 0) this.#answerBytes = 0;
     if (this.#blocked || this.#processing) {
       this.#chunks ??= [];

@@ -239,11 +239,15 @@ async function openSession(handshake: Handshake): Promise<Refusal | undefined> {
     };
   }
   const epoch = await context.claim(clientId);
+  connection.epoch = epoch;
   // What a restart left of the session is read before anyone owns it.
   if (!packet.cleanStart) await registry.get(clientId)?.read();
   if (isOver(connection)) return undefined;
   const refusal = checkLimits(handshake);
   if (refusal !== undefined) return refusal;
+  // A CONNECT that came later may have been faster.
+  if ((connections.owner(clientId)?.epoch ?? 0) > epoch)
+    return { reasonCode: ReasonCode.sessionTakenOver, reasonString: 'another connection uses this client id' };
   // [MQTT-3.1.4-3] the old owner lets go, its will included, before the new one begins
   connections.owner(clientId)?.close(ReasonCode.sessionTakenOver, 'another connection uses this client id');
   writePath.failpoint?.reach('taken-over');

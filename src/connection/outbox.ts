@@ -11,6 +11,9 @@ export interface OutboxOwner {
   onRoom(): void;
 }
 
+/** From this many bytes on nothing is won by waiting for more. */
+const WAIT_BYTES = 4096;
+
 /** Tells outboxes when the tick ends. */
 export interface OutboxScheduler {
   /** Has `flush` called once at the end of this tick. */
@@ -45,6 +48,9 @@ export class Outbox {
   #scheduled = false;
   #blocked = false;
   #closed = false;
+  /** Whether the peer has sent something since the last write: it may wait for what this sends. */
+  #isHeard = false;
+  #writtenAt = 0;
 
   constructor(stream: ByteStream, owner: OutboxOwner, scheduler: OutboxScheduler) {
     this.#stream = stream;
@@ -90,6 +96,23 @@ export class Outbox {
   /** Where reserved bytes go; valid until the next call. */
   get buffer(): Buffer {
     return this.#buffer as Buffer;
+  }
+
+  /** The peer has sent something. */
+  hear(): void {
+    this.#isHeard = true;
+  }
+
+  /** Whether a peer that only listens got its last bytes less than `delayMs` ago, so that the few new ones can wait for more. */
+  mayWait(now: number, delayMs: number): boolean {
+    return !this.#isHeard && now - this.#writtenAt < delayMs && this.pendingBytes < WAIT_BYTES;
+  }
+
+  /** As `flush`, at the end of a turn; `now` is in milliseconds. */
+  flushAt(now: number): void {
+    this.#writtenAt = now;
+    this.#isHeard = false;
+    this.flush();
   }
 
   /** Hands everything to the stream, if it takes any. */

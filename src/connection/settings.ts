@@ -29,6 +29,8 @@ export interface ConnectionSettings {
   pendingConnectionsPerAddressMax: number;
   /** Bytes waiting for one slow reader; above it QoS 0 messages are dropped and QoS 1 and 2 stay in the queue. */
   outboxBytesMax: number;
+  /** How long few bytes for a client that only listens may wait for more, ms; 0 for not at all. */
+  writeDelayMs: number;
   /** How long a closed connection is drained so that the peer can read the reason, ms. */
   lingerMs: number;
 }

@@ -306,6 +306,7 @@ test('a flag wins over the environment, the environment over the file, the file 
     receiveMaximum: 10,
     topicAliasMaximum: 20,
     serverKeepAlive: 30,
+    writeDelayMs: 1,
     lingerMs: 1_000,
   });
   expect(Object.fromEntries(origins)).toEqual({

@@ -81,7 +81,7 @@ export class SessionBench {
     const random = new Random(1);
     this.store = new HeldStore(disk);
     this.#deadlines = new DeadlineHeap(this.clock, (error) => this.fatal.push(error));
-    const tick = new Tick(this.clock);
+    const tick = new Tick(this.clock, 0);
     this.writePath = new WritePath(this.store, this.clock, 0, {
       onWork: () => tick.wake(),
       onFatal: (error) => this.fatal.push(error),

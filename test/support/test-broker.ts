@@ -114,6 +114,8 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
   const config = createConfig({
     ...overrides,
     listeners: { tcp: { host: HOST, port: 0 }, websocket: { host: HOST, port: 0 }, ...overrides.listeners },
+    // A clock that stands still would hold such bytes back for good.
+    limits: { ...(clock === undefined ? {} : { writeDelayMs: 0 }), ...overrides.limits },
     store: { type: 'memory', ...overrides.store },
     admin: { sysIntervalSeconds: 0, ...overrides.admin },
   });
