@@ -66,7 +66,8 @@ export interface AuthorizeRequest {
 
 /**
  * What an embedder decides. All are optional; without one everything is allowed. A hook that throws or rejects refuses
- * (0x83) and is logged: nothing falls open.
+ * (0x83; a QoS 1 or 2 publish of 3.x, which has no answer for that, ends its connection) and is logged: nothing falls
+ * open. Once a client authenticates, its client id belongs to the user name that opened the session.
  */
 export interface Hooks {
   /** Runs on each CONNECT without an Authentication Method. */
