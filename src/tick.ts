@@ -1,6 +1,6 @@
 import type { Traffic } from './connection/context.ts';
 import type { Outbox, OutboxScheduler } from './connection/outbox.ts';
-import type { Clock, Timer } from './lib/clock.ts';
+import type { Clock } from './lib/clock.ts';
 import type { Message } from './protocol/message.ts';
 import type { WritePath } from './session/write-path.ts';
 
@@ -10,7 +10,7 @@ export class Tick implements OutboxScheduler {
   readonly #writeDelayMs: number;
   #outboxes: Outbox[] = [];
   #waiting: Outbox[] = [];
-  #timer: Timer | undefined = undefined;
+  #isWaiting = false;
   #kept: Message[] = [];
   #scheduled = false;
   /** Both are set by who makes them, before the first turn. */
@@ -41,8 +41,10 @@ export class Tick implements OutboxScheduler {
 
   /** Bytes for those who only listen go out together with what comes within the delay: fewer, larger writes. */
   #flushLater(): void {
-    this.#timer ??= this.#clock.setTimeout(() => {
-      this.#timer = undefined;
+    if (this.#isWaiting) return;
+    this.#isWaiting = true;
+    this.#clock.setTimeout(() => {
+      this.#isWaiting = false;
       const waiting = this.#waiting;
       this.#waiting = [];
       const now = this.#clock.now();

@@ -22,8 +22,8 @@ export class QueueEntry implements QueueRecord {
   packetId = 0;
   state: QueueState = 'waiting';
   shareKey: string;
-  /** Where the broker has it: waiting in memory, waiting on disk only, or handed out to be sent. */
-  place: 'window' | 'disk' | 'flight' = 'flight';
+  /** Where the broker has it: waiting in memory or on disk only, handed out to be sent, or given up after it was sent. */
+  place: 'window' | 'disk' | 'flight' | 'gone' = 'flight';
   /** Ticket of the batch with its latest change; 0 when it is not in the store. */
   ticket = 0;
   /** Index of its `queue-put` in the open batch, -1 once that batch was handed to the store. */

@@ -247,7 +247,7 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   #settle(entry: QueueEntry): void {
     this.#inFlight?.delete(entry.packetId);
     if (entry.sentOn === this.#serial) this.#outstanding -= 1;
-    this.queue.remove(entry);
+    if (entry.place !== 'gone') this.queue.remove(entry);
   }
 
   /** PUBACK: a QoS 1 message is delivered. */
@@ -293,7 +293,7 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
 
   #finish(entry: QueueEntry): void {
     this.#settle(entry);
-    this.#context.books.delivered += 1;
+    if (entry.place !== 'gone') this.#context.books.delivered += 1;
     this.pump();
   }
 
@@ -324,8 +324,13 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
 
   /** Gives up an entry the store had no room for. */
   forget(entry: QueueEntry): void {
-    if (entry.place === 'flight') this.#settle(entry);
-    else this.queue.forget(entry);
+    if (entry.place !== 'flight') this.queue.forget(entry);
+    else if (this.link === undefined || entry.sentOn !== this.#serial || !entry.sentBefore) this.#settle(entry);
+    else {
+      // The client has it, and counts it against its Receive Maximum until it has acknowledged it.
+      this.queue.remove(entry);
+      entry.place = 'gone';
+    }
     this.#context.books.drop(this.clientId, entry.message.topicName, 'store-full');
     // Others may go out in its place.
     this.#context.writePath.wait(this);
@@ -428,6 +433,7 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   detach(): void {
     this.link = undefined;
     this.#setResend(NO_ENTRIES);
+    for (const entry of this.#inFlight?.values() ?? []) if (entry.place === 'gone') this.#settle(entry);
     this.detachMessages();
     if (this.groups !== undefined) for (const group of this.groups) group.onMemberOffline(this);
   }
@@ -449,7 +455,7 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
     const reclaimed: QueueEntry[] = [];
     if (this.#inFlight === undefined) return reclaimed;
     for (const entry of this.#inFlight.values()) {
-      if (entry.shareKey === shareKey && entry.qos === 1) reclaimed.push(entry);
+      if (entry.shareKey === shareKey && entry.qos === 1 && entry.place !== 'gone') reclaimed.push(entry);
     }
     for (const entry of reclaimed) this.#settle(entry);
     return reclaimed;
