@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, type TestContext, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, type TestContext, test, vi } from 'vitest';
 import { PacketType, type ProtocolVersion } from '../../src/protocol/packets.ts';
 import { ReasonCode } from '../../src/protocol/reason-codes.ts';
 import { BrokerProcess } from '../crash/broker-process.ts';
@@ -109,6 +109,9 @@ async function makeSubscriber(port: number): Promise<void> {
   await subscriber.subscribe(TOPIC, 1);
   await subscriber.disconnect();
 }
+
+// Each step may wait for the broker's next look at the disk, and processes start slowly on a busy machine.
+vi.setConfig({ testTimeout: 300_000 });
 
 describe('a broker on a full disk', () => {
   test('refuses, keeps what it took, and goes on by itself once somebody else made room', async (context) => {
