@@ -30,8 +30,11 @@ export class QueueEntry implements QueueRecord {
   putIndex = -1;
   /** Serial of the connection it was last sent on, 0 for none. */
   sentOn = 0;
-  /** Whether it came from another queue: its message was acknowledged long ago and is not given up for lack of room. */
-  isMoved = false;
+  /**
+   * Ticket of the batch that was to accept its message, 0 before it was put: where that batch finds the store full, the
+   * publisher is refused and the entry given up, whatever queue it has come to. 1 for a message accepted before.
+   */
+  acceptedIn = 0;
   /** Whether the PUBLISH went out before, on whatever connection: then DUP is set. */
   sentBefore = false;
 
@@ -43,6 +46,11 @@ export class QueueEntry implements QueueRecord {
     this.retain = retain;
     this.subscriptionIdentifiers = identifiers;
     this.shareKey = shareKey;
+  }
+
+  /** Takes over the message of an entry of another queue. What never was put has been accepted without the store. */
+  replace(other: QueueEntry): void {
+    this.acceptedIn = Math.max(other.acceptedIn, 1);
   }
 
   /** Rebuilds an entry from the store. What was sent before the restart goes out again with DUP. */
@@ -59,6 +67,7 @@ export class QueueEntry implements QueueRecord {
     entry.packetId = record.packetId;
     entry.state = record.state;
     entry.ticket = 1;
+    entry.acceptedIn = 1;
     entry.sentBefore = record.state !== 'waiting';
     return entry;
   }

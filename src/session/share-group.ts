@@ -105,7 +105,7 @@ export class ShareGroup implements QueueOwner {
       // Both in one batch: the message changes queues or it does not.
       this.queue.remove(waiting);
       const entry = this.#entryFor(member, waiting.message);
-      entry.isMoved = true;
+      entry.replace(waiting);
       member.deliverShared(entry);
     }
     this.#pumping = false;
@@ -143,9 +143,10 @@ export class ShareGroup implements QueueOwner {
   #takeBack(session: Session): void {
     const entries = session.reclaim(this.shareKey);
     for (let i = entries.length - 1; i >= 0; i--) {
-      const { message } = entries[i] as QueueEntry;
+      const reclaimed = entries[i] as QueueEntry;
+      const { message } = reclaimed;
       const entry = new QueueEntry(message, message.qos, false, NO_IDENTIFIERS, this.shareKey);
-      entry.isMoved = true;
+      entry.replace(reclaimed);
       this.queue.pushFront(entry);
     }
     if (entries.length > 0) this.#context.writePath.failpoint?.reach('group-handover');

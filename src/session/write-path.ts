@@ -99,6 +99,7 @@ export class WritePath {
   /** Adds a new entry, or all of a changed one. */
   putEntry(entry: QueueEntry): void {
     entry.ticket = this.ticket;
+    if (entry.acceptedIn === 0) entry.acceptedIn = this.ticket;
     entry.putIndex = this.#open.length;
     this.#openBytes += entry.message.size;
     this.add({ kind: 'queue-put', record: entry });
@@ -202,8 +203,9 @@ export class WritePath {
   }
 
   /**
-   * Nothing of the batch was applied. What publishes wanted to add is given up and its publishers are told; everything
-   * else (removals, state, sessions, subscriptions) must not be lost and goes first in the open batch.
+   * Nothing of the batch was applied. What publishes wanted to add is given up and its publishers are told, also where
+   * it has gone to another queue since, with a put in the open batch; everything else (removals, state, sessions,
+   * subscriptions, messages accepted before that changed queues) must not be lost and goes first in the open batch.
    */
   #onFull(ticket: number, batch: readonly Mutation[], waiters: readonly FlushWaiter[]): void {
     this.#full = true;
@@ -212,9 +214,9 @@ export class WritePath {
     const kept: Mutation[] = [];
     const lost: QueueEntry[] = [];
     for (const mutation of batch) {
-      if (mutation.kind === 'queue-put' && !(mutation.record as QueueEntry).isMoved) {
+      if (mutation.kind === 'queue-put' && (mutation.record as QueueEntry).acceptedIn === ticket) {
         const entry = mutation.record as QueueEntry;
-        // One without a ticket was done with meanwhile.
+        // One without a ticket was done with meanwhile, or went to another queue.
         if (entry.ticket !== 0) lost.push(entry);
       } else if (mutation.kind === 'inbound-put') {
         this.#owner.onInboundLost(mutation.clientId, mutation.packetId);
@@ -222,14 +224,18 @@ export class WritePath {
     }
     const open = this.#open;
     for (const mutation of open) {
-      if (mutation?.kind === 'queue-put') (mutation.record as QueueEntry).putIndex += kept.length;
+      if (mutation?.kind !== 'queue-put') continue;
+      const entry = mutation.record as QueueEntry;
+      entry.putIndex += kept.length;
+      if (entry.acceptedIn === ticket) lost.push(entry);
     }
     this.#open = [...kept, ...open];
     this.#openCount += kept.length;
     this.flushed = ticket;
     for (const drain of this.#drains) if (drain.ticket === ticket) drain.ticket = this.ticket;
     for (const entry of lost) {
-      entry.ticket = 0;
+      // The put of one in the open batch is taken back.
+      if (entry.putIndex === -1) entry.ticket = 0;
       this.#owner.onEntryLost(entry);
     }
     for (const waiter of waiters) waiter.onStoreFull(ticket, this.ticket);

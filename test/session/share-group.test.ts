@@ -285,6 +285,63 @@ describe('a shared subscription', () => {
     expect(bench.books.imbalance).toBe(0);
   });
 
+  test('gives up a refused message that a member had and another got while its batch was on its way', async () => {
+    const bench = await new SessionBench().start();
+    const first = new Member(bench, 'first', DURABLE);
+    const second = new Member(bench, 'second', DURABLE);
+    for (const member of [first, second]) bench.subscribe(member.session, GROUP, 1);
+    bench.store.isHeld = true;
+    first.attach(10);
+    bench.publish({ payload: 'refused' });
+    await bench.clock.settle();
+    second.attach(10);
+    first.detach();
+    second.take();
+    expect([first, second].map(({ got }) => got.length)).toEqual([1, 1]);
+    bench.store.fail(new StoreFullError('full'));
+    bench.store.isHeld = false;
+    await bench.clock.pass(2000);
+    expect(bench.store.disk.read().queues).toEqual([]);
+    expect(bench.books.dropped['store-full']).toBe(1);
+    // The client has it all the same, and may answer.
+    second.answer(0);
+    bench.publish({ payload: 'next' });
+    second.answer(0);
+    await bench.clock.settle();
+    expect(second.done).toEqual(['refused', 'next']);
+    expect(bench.books.queued).toBe(0);
+    expect(bench.books.imbalance).toBe(0);
+  });
+
+  test('gives a refused QoS 2 message that waited for a member to nobody, until it is sent again', async () => {
+    // The member comes in the turn of the message, or while its batch is on its way.
+    for (const isInTime of [true, false]) {
+      const bench = await new SessionBench().start();
+      const member = new Member(bench, 'member', DURABLE);
+      bench.subscribe(member.session, GROUP);
+      bench.store.isHeld = true;
+      bench.publish({ payload: '1', qos: 2 });
+      if (!isInTime) await bench.clock.settle();
+      member.attach(10);
+      await bench.clock.settle();
+      bench.store.fail(new StoreFullError('full'));
+      bench.store.isHeld = false;
+      await bench.clock.pass(2000);
+      member.take();
+      expect(member.got).toEqual([]);
+      bench.publish({ payload: '1', qos: 2 });
+      await bench.clock.settle();
+      member.answer(0);
+      await bench.clock.settle();
+      member.answer(0);
+      await bench.clock.settle();
+      expect(member.done).toEqual(['1']);
+      expect(member.got).toHaveLength(1);
+      expect(bench.store.disk.read().queues).toEqual([]);
+      expect(bench.books.imbalance).toBe(0);
+    }
+  });
+
   test('drops what expires while no member takes it', async () => {
     const bench = await new SessionBench().start();
     const member = new Member(bench, 'member', DURABLE);

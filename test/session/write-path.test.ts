@@ -133,7 +133,7 @@ describe('the write path', () => {
     const { path, store, clock, lost } = await new Trial().start();
     const waiter = new Waiter();
     const [entry, moved, done] = [entryOf(1), entryOf(2), entryOf(3)];
-    moved.isMoved = true;
+    moved.acceptedIn = 1;
     for (const one of [entry, moved, done]) path.putEntry(one);
     path.add({ kind: 'inbound-put', clientId: 'a', packetId: 1 });
     path.add({ kind: 'retained-put', message: messageOf({ payload: 'r' }) });
@@ -147,6 +147,8 @@ describe('the write path', () => {
     store.fail(new StoreFullError('full'));
     await clock.settle();
     expect(lost).toEqual([entry]);
+    // It never was in the store: its owner's removal costs nothing.
+    path.deleteEntry(entry);
     expect(waiter.told).toEqual(['full 2, again as 3']);
     expect({ full: path.full, drained, waiting: store.waiting }).toEqual({ full: true, drained: false, waiting: 0 });
     // The next attempt comes with the probe, not with the next tick.
@@ -157,6 +159,43 @@ describe('the write path', () => {
     expect(store.applied.map(({ kind }) => kind)).toEqual(['queue-put', 'will-delete', 'queue-delete']);
     expect(store.disk.readQueue(1, 0, 9, 9).map(({ sequence }) => sequence)).toEqual([2]);
     expect({ full: path.full, drained }).toEqual({ full: false, drained: true });
+  });
+
+  test('gives up what such a batch was to accept also where it has come to another queue since', async () => {
+    for (const isInTime of [true, false]) {
+      const { path, store, clock, lost } = await new Trial().start();
+      const [entry, moved, older, later] = [entryOf(1), entryOf(2), entryOf(3), entryOf(4)];
+      const move = (): void => {
+        moved.replace(entry);
+        path.deleteEntry(entry);
+        path.putEntry(moved);
+      };
+      older.acceptedIn = 1;
+      path.putEntry(entry);
+      path.add(WILL_GONE);
+      // It changes queues in the batch itself, or while that is on its way.
+      if (isInTime) move();
+      await clock.settle();
+      if (!isInTime) move();
+      path.putEntry(older);
+      path.putEntry(later);
+      store.fail(new StoreFullError('full'));
+      await clock.settle();
+      expect(lost).toEqual([moved]);
+      path.deleteEntry(moved);
+      await clock.pass(1000);
+      store.release();
+      await clock.settle();
+      expect(store.disk.readQueue(1, 0, 9, 9).map(({ sequence }) => sequence)).toEqual([3, 4]);
+      expect(path.barrier).toBe(0);
+    }
+  });
+
+  test('takes what was stored before a restart, and what changes queues and never was put, for accepted', () => {
+    const [restored, moved, unstored] = [QueueEntry.restored(entryOf(1)), entryOf(2), entryOf(3)];
+    moved.replace(restored);
+    unstored.replace(entryOf(4));
+    expect([restored, moved, unstored].map(({ acceptedIn }) => acceptedIn)).toEqual([1, 1, 1]);
   });
 
   test('resolves drained also where a batch without room left nothing to store', async () => {
@@ -217,7 +256,10 @@ describe('the write path', () => {
 
   test('stores what a list would, in order, and tells of tickets that are stored', async () => {
     const step = fc.record({
-      do: fc.constantFrom('put', 'put', 'change', 'delete', 'delete', 'wait', 'tick', 'release', 'full'),
+      do: fc.constantFrom(
+        ...(['put', 'put', 'change', 'move', 'move', 'delete', 'delete', 'wait'] as const),
+        ...(['tick', 'tick', 'probe', 'release', 'full'] as const),
+      ),
       which: fc.nat(5),
     });
     await fc.assert(
@@ -227,6 +269,8 @@ describe('the write path', () => {
         const live: QueueEntry[] = [];
         /** By entry, the ticket that covers its latest change. */
         const due = new Map<QueueEntry, number>();
+        /** By entry, the ticket of the batch that its message came with. */
+        const accepted = new Map<QueueEntry, number>();
         const waiter: FlushWaiter = {
           waitingFor: 0,
           onFlushed(flushed) {
@@ -237,34 +281,49 @@ describe('the write path', () => {
           onStoreFull() {},
         };
         let sequence = 0;
+        const put = (added: QueueEntry, acceptedIn: number): void => {
+          live.push(added);
+          path.putEntry(added);
+          due.set(added, path.ticket);
+          accepted.set(added, acceptedIn);
+        };
+        const remove = (entry: QueueEntry): void => {
+          live.splice(live.indexOf(entry), 1);
+          path.deleteEntry(entry);
+          due.set(entry, path.ticket);
+        };
         for (const { do: action, which } of steps) {
-          const entry = live[which];
+          const entry = live[which % live.length];
           if (action === 'put') {
             sequence += 1;
-            const added = entryOf(sequence);
-            live.push(added);
-            path.putEntry(added);
-            due.set(added, path.ticket);
+            put(entryOf(sequence), path.ticket);
+          } else if (action === 'move' && entry !== undefined) {
+            sequence += 1;
+            const moved = entryOf(sequence);
+            moved.replace(entry);
+            remove(entry);
+            put(moved, accepted.get(entry) as number);
           } else if (action === 'change' && entry !== undefined) {
             entry.state = 'sent';
             entry.packetId = entry.sequence;
             path.changeEntry(entry);
           } else if (action === 'delete' && entry !== undefined) {
-            live.splice(which, 1);
-            path.deleteEntry(entry);
-            due.set(entry, path.ticket);
+            remove(entry);
           } else if (action === 'wait') path.wait(waiter);
           else if (action === 'tick') await clock.settle();
+          else if (action === 'probe') await clock.pass(1000);
           else if (action === 'release' && store.waiting > 0) {
             store.release();
             await clock.settle();
           } else if (action === 'full' && store.waiting > 0) {
+            const failed = path.ticket - 1;
             store.fail(new StoreFullError('full'));
             await clock.settle();
-            for (const lost of trial.lost.splice(0)) {
-              expect(live.includes(lost)).toBe(true);
-              live.splice(live.indexOf(lost), 1);
-              path.deleteEntry(lost);
+            const given = trial.lost.splice(0);
+            expect(given).toHaveLength(new Set(given).size);
+            expect(new Set(given)).toEqual(new Set(live.filter((one) => accepted.get(one) === failed)));
+            for (const lost of given) {
+              remove(lost);
               due.delete(lost);
             }
           }

@@ -58,6 +58,9 @@ interface ArmedWill {
 /** Publishes a client has unacknowledged at most. */
 const OUTGOING_MAX = 20;
 
+/** What has waited while a client did not read has arrived after this long, ms. */
+const BACKLOG_MS = 1000;
+
 /** A client with honest state machines that outlive its connections, and no more trust in the broker than needed. */
 export class SimulatedClient {
   readonly character: Character;
@@ -70,6 +73,8 @@ export class SimulatedClient {
   #session: 'none' | 'present' | 'unknown' = 'none';
   /** When the broker last gave a sign of life, ms since the epoch. */
   #heardAt = 0;
+  /** Bytes that arrive before may have been long on their way, and are no sign of life; ms since the epoch. */
+  #freshFrom = 0;
   /** The same, when it connected. */
   #awaySince = 0;
   #incarnation = 1;
@@ -155,6 +160,7 @@ export class SimulatedClient {
     this.stream = stream;
     this.#arrivedBytes = 0;
     this.#awaySince = this.#heardAt;
+    this.#freshFrom = 0;
     stream.attach(this.#handlerOf(stream));
     this.#world.note(`${clientId} CONNECT clean ${this.#connectsClean} will ${will?.qos} after ${delaySeconds} s`);
     const packet: Packet = {
@@ -226,6 +232,8 @@ export class SimulatedClient {
     const reasonCode = withWill && this.character.version === 5 ? 0x04 : 0;
     this.send({ type: PacketType.disconnect, reasonCode, properties: {} });
     this.#end = reasonCode === 0 ? 'clean' : 'unclean';
+    // From here on the broker may have let go, whatever still arrives.
+    this.#freshFrom = Number.POSITIVE_INFINITY;
     this.stream.end();
   }
 
@@ -236,6 +244,14 @@ export class SimulatedClient {
     // A CONNECT still on its way could arrive after the next one, and take over from it.
     if (this.state === 'connecting') this.stream?.reset();
     else this.stream?.destroy();
+  }
+
+  /** Stops reading, or goes on with what has waited. */
+  stall(isStalled: boolean): void {
+    this.stream?.stall(isStalled);
+    if (isStalled) this.#freshFrom = Number.POSITIVE_INFINITY;
+    else if (this.#end === 'open' && this.#freshFrom === Number.POSITIVE_INFINITY)
+      this.#freshFrom = this.#world.clock.now() + BACKLOG_MS;
   }
 
   /** Has the network cut the connection after so many more bytes. */
@@ -286,7 +302,8 @@ export class SimulatedClient {
   #onBytes(chunk: Buffer): void {
     const { stream } = this;
     this.#arrivedBytes += chunk.length;
-    this.#heardAt = this.#world.clock.now();
+    const now = this.#world.clock.now();
+    if (now >= this.#freshFrom) this.#heardAt = now;
     this.#framer.push(chunk);
     try {
       while (this.stream === stream && this.state !== 'offline' && this.#framer.next())

@@ -195,7 +195,7 @@ export class Simulation {
     else if (dice < 84) client.vanish();
     else if (dice < 86) client.stream?.reset();
     else if (dice < 88) client.cutAfter(this.#random.below(3000));
-    else if (dice < 91) client.stream?.stall(this.#random.chance(0.5));
+    else if (dice < 91) this.#stall(client);
     else if (dice < 92) client.isSilent = client.character.keepAlive > 0;
     else if (dice < 94) await this.#clock.pass(this.#random.below(7000));
     else if (dice < 95 && crashes) await this.#crash();
@@ -203,8 +203,13 @@ export class Simulation {
     else if (dice < 98 && fullDisks) {
       store.tellsFreeBytes = this.#random.chance(0.5);
       store.condition = store.condition === 'full' ? 'sound' : 'full';
+      this.#wills.stores(store.condition === 'sound', this.#clock.now());
       this.#note(`the disk is ${store.condition}`);
     } else if (brokenDisks && this.#random.chance(0.1)) await this.#break();
+  }
+
+  #stall(client: SimulatedClient): void {
+    if (client.stream !== undefined) client.stall(this.#random.chance(0.5));
   }
 
   /** The store fails: nothing may be acknowledged any more, until the broker was started again. */
@@ -289,8 +294,9 @@ export class Simulation {
     const { store } = this.#process as Process;
     this.#note('all is well again');
     store.condition = 'sound';
+    this.#wills.stores(true, this.#clock.now());
     for (const client of this.#clients) {
-      client.stream?.stall(false);
+      client.stall(false);
       client.cutAfter(Number.POSITIVE_INFINITY);
       client.isSilent = false;
     }

@@ -2,7 +2,7 @@ import type { History } from './history.ts';
 
 /** Time the broker gets beyond a deadline before something counts as not done, ms. */
 const SLACK_MS = 5000;
-/** After this long a clean end is on the disk, ms. */
+/** After this long a clean end is on a disk that has room, ms. */
 const SETTLED_MS = 3000;
 
 /** A will whose connection has ended. */
@@ -22,6 +22,7 @@ export class WillWatch {
   readonly #history: History;
   #pending: PendingWill[] = [];
   #cleanEnds: { publisher: string; sequence: number; settledAt: number }[] = [];
+  #hasRoom = true;
 
   constructor(history: History) {
     this.#history = history;
@@ -40,7 +41,14 @@ export class WillWatch {
 
   /** A connection ended with a DISCONNECT that the broker is known to have read. */
   endedCleanly(publisher: string, sequence: number, now: number): void {
-    this.#cleanEnds.push({ publisher, sequence, settledAt: now + SETTLED_MS });
+    const settledAt = this.#hasRoom ? now + SETTLED_MS : Number.POSITIVE_INFINITY;
+    this.#cleanEnds.push({ publisher, sequence, settledAt });
+  }
+
+  /** The disk has room from now on, or has none: what waits to be stored waits on. */
+  stores(hasRoom: boolean, now: number): void {
+    this.#hasRoom = hasRoom;
+    for (const end of this.#cleanEnds) end.settledAt = hasRoom ? now + SETTLED_MS : Number.POSITIVE_INFINITY;
   }
 
   /** The client is about to connect again: what becomes of a delayed will, CONNACK says, or nothing. */
@@ -65,8 +73,9 @@ export class WillWatch {
     for (const will of this.#pending) will.latest = Number.POSITIVE_INFINITY;
   }
 
-  /** The broker is there again. */
+  /** The broker is there again, with a disk that has room. */
   restarted(now: number): void {
+    this.#hasRoom = true;
     for (const will of this.#pending) {
       if (will.latest === Number.POSITIVE_INFINITY) will.latest = now + will.delayMs + SLACK_MS;
     }

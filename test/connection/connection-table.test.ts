@@ -1,0 +1,69 @@
+import { describe, expect, test } from 'vitest';
+import type { Connection } from '../../src/connection/connection.ts';
+import { ConnectionTable } from '../../src/connection/connection-table.ts';
+
+/** A table looks at nothing but the address. */
+function connectionFrom(address: string): Connection {
+  return { address } as Connection;
+}
+
+describe('the table of connections', () => {
+  test('counts those of an address that have not finished CONNECT', () => {
+    const table = new ConnectionTable();
+    const [first, second, other] = ['a', 'a', 'b'].map(connectionFrom) as [Connection, Connection, Connection];
+    for (const connection of [first, second, other]) table.add(connection);
+    expect(['a', 'b', 'c'].map((address) => table.pending(address))).toEqual([2, 1, 0]);
+    table.settled(first);
+    table.settled(other);
+    expect(['a', 'b'].map((address) => table.pending(address))).toEqual([1, 0]);
+    expect({ accepted: table.accepted, size: table.size }).toEqual({ accepted: 3, size: 3 });
+  });
+
+  test('leaves a client id to its new owner when the old one goes', () => {
+    const table = new ConnectionTable();
+    const [old, young] = [connectionFrom('a'), connectionFrom('a')];
+    table.own('id', old);
+    table.own('id', young);
+    table.disown('id', old);
+    expect(table.owner('id')).toBe(young);
+    table.disown('id', young);
+    expect(table.owner('id')).toBeUndefined();
+    expect({ clients: table.clients, maximum: table.maximum }).toEqual({ clients: 0, maximum: 1 });
+  });
+
+  test('takes client ids such as __proto__ for what they are', () => {
+    const table = new ConnectionTable();
+    expect(table.owner('__proto__')).toBeUndefined();
+    const connection = connectionFrom('a');
+    table.own('__proto__', connection);
+    expect(table.owner('__proto__')).toBe(connection);
+    expect(table.owner('constructor')).toBeUndefined();
+  });
+
+  test('says when no connection is open', async () => {
+    const table = new ConnectionTable();
+    await table.empty();
+    const [first, second] = [connectionFrom('a'), connectionFrom('b')];
+    table.add(first);
+    table.add(second);
+    let isEmpty = false;
+    const empty = table.empty().then(() => {
+      isEmpty = true;
+    });
+    table.remove(first);
+    await Promise.resolve();
+    expect(isEmpty).toBe(false);
+    table.remove(second);
+    await empty;
+    expect([...table]).toEqual([]);
+  });
+
+  test('counts ends by their reason', () => {
+    const table = new ConnectionTable();
+    for (const reason of ['taken-over', 'taken-over', 'protocol-error'] as const) table.countEnd(reason);
+    expect([...table.ended]).toEqual([
+      ['taken-over', 2],
+      ['protocol-error', 1],
+    ]);
+  });
+});
