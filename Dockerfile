@@ -1,8 +1,9 @@
 # Trellis in a container: docker build -t trellis . && docker run -p 127.0.0.1:1883:1883 -v trellis:/data trellis
 FROM node:24-bookworm-slim AS build
 WORKDIR /opt/trellis
-COPY package.json package-lock.json tsconfig.json tsconfig.build.json config.schema.json ./
+COPY package.json package-lock.json tsconfig.json tsconfig.build.json config.schema.json scenario.schema.json ./
 COPY src ./src
+COPY firmware-sim ./firmware-sim
 # Compiles as well: npm ci runs the package's prepare script.
 RUN npm ci && npm prune --omit=dev --ignore-scripts
 
@@ -11,7 +12,8 @@ WORKDIR /opt/trellis
 COPY --from=build /opt/trellis/package.json /opt/trellis/config.schema.json ./
 COPY --from=build /opt/trellis/node_modules ./node_modules
 COPY --from=build /opt/trellis/dist ./dist
-RUN ln -s /opt/trellis/dist/main.js /usr/local/bin/trellis && chmod +x dist/main.js \
+COPY firmware-sim/scenarios ./firmware-sim/scenarios
+RUN ln -s /opt/trellis/dist/src/main.js /usr/local/bin/trellis && chmod +x dist/src/main.js \
   && mkdir /data /config && chown node:node /data && chmod 700 /data
 USER node
 # The default data directory, ./data, is /data from here.

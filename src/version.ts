@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs';
+import { findPackageJSON } from 'node:module';
 
 /** The version of this package. */
 export const version: string = readVersion();
 
 function readVersion(): string {
-  const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+  // Sources and compiled files lie at different depths below the package.
+  const manifest: unknown = JSON.parse(readFileSync(findPackageJSON('.', import.meta.url) as string, 'utf8'));
   return (manifest as { version: string }).version;
 }

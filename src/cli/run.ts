@@ -12,6 +12,8 @@ Commands:
   check      Checks a configuration and prints all of it, with where each value came from.
   pub        Publishes messages; takes the flags of mosquitto_pub.
   sub        Subscribes and prints what comes in; takes the flags of mosquitto_sub.
+  sim        Simulates device fleets on any broker and checks what it delivered.
+  bench      Measures any broker: fanin, fanout, p2p, iot, conn, retained or offline.
 
 Flags:
   --help     Prints this; after a command, what that command takes.
@@ -45,6 +47,10 @@ async function dispatch(command: string | undefined, args: readonly string[]): P
       return (await import('./pub.ts')).pub(args);
     case 'sub':
       return (await import('./sub.ts')).sub(args);
+    case 'sim':
+      return (await import('../../firmware-sim/src/cli/run-cli.ts')).runSim(args);
+    case 'bench':
+      return (await import('../../firmware-sim/src/cli/run-cli.ts')).runBench(args);
     case '--version':
       process.stdout.write(`${version}\n`);
       return ExitCode.ok;
@@ -54,14 +60,14 @@ async function dispatch(command: string | undefined, args: readonly string[]): P
       process.stdout.write(help);
       return ExitCode.ok;
     case undefined:
-      throw new UsageError('A command is missing: start, check, pub or sub; see trellis --help.');
+      throw new UsageError('A command is missing: start, check, pub, sub, sim or bench; see trellis --help.');
     default:
       throw unknownCommand(command);
   }
 }
 
 function unknownCommand(command: string): UsageError {
-  const near = nearest(command, ['start', 'check', 'pub', 'sub', '--help', '--version']);
+  const near = nearest(command, ['start', 'check', 'pub', 'sub', 'sim', 'bench', '--help', '--version']);
   const shown = JSON.stringify(command).slice(1, -1);
   return new UsageError(
     near === undefined

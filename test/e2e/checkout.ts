@@ -12,11 +12,13 @@ export const root: string = fileURLToPath(new URL('../..', import.meta.url));
 const PARTS = [
   'package.json',
   'config.schema.json',
+  'scenario.schema.json',
   'tsconfig.json',
   'tsconfig.build.json',
   'README.md',
   'LICENSE',
   'src',
+  'firmware-sim',
   'examples',
   'test/e2e',
 ];

@@ -30,16 +30,20 @@ test('the package has the compiled sources with their types and the schema, and 
   const parsed = JSON.parse(output) as Record<string, { files: { path: string }[] }>;
   const paths = Object.values(parsed)[0]!.files.map(({ path }) => path);
   for (const path of [
-    'dist/main.js',
-    'dist/index.js',
-    'dist/index.d.ts',
+    'dist/src/main.js',
+    'dist/src/index.js',
+    'dist/src/index.d.ts',
+    'dist/firmware-sim/src/index.d.ts',
+    'firmware-sim/scenarios/tour.yaml',
+    'scenario.schema.json',
     'config.schema.json',
     'README.md',
     'LICENSE',
   ]) {
     expect(paths).toContain(path);
   }
-  const expected = /^(dist\/.*\.(js|d\.ts|js\.map)|config\.schema\.json|package\.json|README\.md|LICENSE)$/;
+  const expected =
+    /^(dist\/.*\.(js|d\.ts|js\.map)|firmware-sim\/scenarios\/.*\.(yaml|csv)|(config|scenario)\.schema\.json|package\.json|README\.md|LICENSE)$/;
   expect(paths.filter((path) => !expected.test(path))).toEqual([]);
 });
 

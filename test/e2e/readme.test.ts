@@ -58,11 +58,18 @@ function shims(): Record<string, string> {
     '*) echo "the test does not know npx $program $command" >&2; exit 1 ;;',
     'esac',
   ].join('\n');
+  const npm = [
+    'for word; do shift; case "$word" in',
+    `mqtt://127.0.0.1:1883) set -- "$@" ${url} --websocket ws://127.0.0.1:${webSocketPort}/mqtt ;;`,
+    '*) set -- "$@" "$word" ;;',
+    'esac; done',
+    `exec '${findTool('npm') ?? 'npm'}' "$@"`,
+  ].join('\n');
   const mosquitto = ['mosquitto_pub', 'mosquitto_sub'].flatMap((name) => {
     const path = findTool(name);
     return path === undefined ? [] : [[name, `exec ${path} -p ${port} "$@"`]];
   });
-  return { npx, ...Object.fromEntries(mosquitto) };
+  return { npx, npm, ...Object.fromEntries(mosquitto) };
 }
 
 /** A block of commands in a shell of its own. */

@@ -1,0 +1,458 @@
+import type { Ledger } from './ledger.ts';
+import type { MessageRecord } from './message-record.ts';
+import { RecordKeeper } from './record-keeper.ts';
+import { copiesAllowed, found, mayTake, TakerFinder } from './taker-finder.ts';
+import type { ClientRecord, Group, Session, Subscription, Taker } from './takers.ts';
+import type { Row, Slot } from './topics.ts';
+import type { WillState } from './will-watch.ts';
+import type { Delivery, SentMessage } from './witness.ts';
+
+/** How long a QoS 0 message may take before it counts as missed, ms. */
+const missedAfterMs = 10_000;
+
+/** Brokers count message expiry in seconds, and may be one ahead. */
+const expiryMarginMs = 1000;
+
+/** Follows every message from being sent to being with everybody who is owed it. */
+export class MessageWatch {
+  readonly finder: TakerFinder;
+  readonly #ledger: Ledger;
+  readonly #lateMs: number;
+  readonly #keeper = new RecordKeeper();
+  /** Owed to somebody while the broker may not have routed them: QoS 2 before PUBCOMP, and wills just due. */
+  readonly #incomplete: Set<MessageRecord> = new Set();
+
+  constructor(ledger: Ledger, lateAfterSeconds: number) {
+    this.#ledger = ledger;
+    this.#lateMs = lateAfterSeconds * 1000;
+    this.finder = new TakerFinder(ledger);
+  }
+
+  // ---- publishers
+
+  sent(client: ClientRecord, message: SentMessage): MessageRecord {
+    const { tally, topics } = this.#ledger;
+    const { sequence, qos } = message;
+    tally.sent[qos]++;
+    const row = topics.rowOf(client, message.topicName, qos);
+    if (sequence > row.lastSent) row.lastSent = sequence;
+    const record = this.begin(row, message);
+    if (qos > 0) return record;
+    record.state = 'open';
+    this.owe(record);
+    return record;
+  }
+
+  /** A record of a message that is going to be sent, or a will. */
+  begin(row: Row, message: SentMessage): MessageRecord {
+    const { topics, tick, at } = this.#ledger;
+    const record = this.#keeper.take();
+    record.begin(row, message.sequence, topics.takers(row.topic));
+    record.retain = message.retain;
+    record.isEmpty = message.isEmpty;
+    record.sentTick = tick;
+    record.sentAt = at;
+    const { expirySeconds } = message;
+    if (expirySeconds !== undefined) record.expiresAt = at + expirySeconds * 1000 - expiryMarginMs;
+    row.client.open.set(message.sequence, record);
+    return record;
+  }
+
+  acknowledged(record: MessageRecord): void {
+    const { tally, tick, at } = this.#ledger;
+    tally.acknowledged[record.qos]++;
+    record.ackTick = tick;
+    record.ackAt = at;
+    record.state = 'open';
+    if (record.qos === 1) {
+      record.completeTick = tick;
+      record.completeAt = at;
+    }
+    this.owe(record);
+  }
+
+  /** PUBCOMP came. */
+  completed(record: MessageRecord): void {
+    if (record.completeTick !== Number.POSITIVE_INFINITY) return;
+    record.completeTick = this.#ledger.tick;
+    record.completeAt = this.#ledger.at;
+    this.#incomplete.delete(record);
+  }
+
+  /** Refused, given up, or taken back: nobody is owed it any more, and whoever gets it gets it. */
+  letGo(record: MessageRecord): void {
+    const { slots } = record.list;
+    for (let place = 0; record.left > 0 && place < slots.length; place++) {
+      if (record.isAwaited(place)) this.#ledger.unawait(record, place, (slots[place] as Slot).taker);
+      else if (record.isHoped(place)) record.clearHoped(place);
+    }
+    this.#incomplete.delete(record);
+    if (record.will === undefined) this.#keeper.limbo(record);
+  }
+
+  /** The publisher's session is over: what it had not released (PUBREL) may never have been routed. */
+  publisherSessionEnded(client: ClientRecord): void {
+    for (const record of client.open.values()) {
+      const isHalf = record.state === 'open' && record.qos === 2 && record.completeTick === Number.POSITIVE_INFINITY;
+      if (isHalf && record.will === undefined) this.letGo(record);
+    }
+  }
+
+  /** Decides to whom the message is owed, now that the broker has it. */
+  owe(record: MessageRecord): void {
+    const ledger = this.#ledger;
+    const { list, qos, client } = record;
+    const { slots } = list;
+    const isUnchanged = ledger.topics.takers(record.row.topic) === list;
+    if (isUnchanged && qos === 0 && record.will === undefined && slots.length === 0) return this.#settle(record);
+    for (let place = 0; place < slots.length; place++) {
+      const slot = slots[place] as Slot;
+      const { taker } = slot;
+      const isOwn = list.isMixed && client.session === taker;
+      const isGroup = 'members' in taker;
+      const granted = isGroup || !isUnchanged ? sureSince(slot, record, isOwn) : isOwn ? slot.ownQos : slot.qos;
+      if (granted < 0) continue;
+      const isOwed = granted > 0 && qos > 0;
+      if (isOwed) ledger.tally.owed[qos]++;
+      if (record.isHad(place) || taker.isEnded) continue;
+      if (isOwed) ledger.await(record, place, taker);
+      else if (isThere(taker, record.sentTick)) {
+        if (record.will === undefined) record.markHoped(place);
+        else if (!isGroup) ledger.await(record, place, taker);
+      }
+    }
+    if (record.left === 0) this.#settle(record);
+    else if (record.completeTick === Number.POSITIVE_INFINITY && (qos === 2 || record.will !== undefined)) {
+      this.#incomplete.add(record);
+    }
+  }
+
+  // ---- takers
+
+  /** A subscription is being left, or its connection is gone: what the broker may not have routed is not owed to it. */
+  leaving(subscription: Subscription): void {
+    for (const record of this.#incomplete) {
+      const place = record.list.placeOf(subscription.taker);
+      if (place === -1 || !record.isAwaited(place)) continue;
+      const slot = record.list.slots[place] as Slot;
+      if (sureSince(slot, record, record.client.session === slot.taker) >= 0) continue;
+      this.#ledger.unawait(record, place, slot.taker);
+      this.#settleIfDone(record);
+    }
+  }
+
+  /** The connection of a session is gone: wills of QoS 0 that were on their way are not owed any more. */
+  connectionEnded(session: Session): void {
+    for (const record of session.fleetingWills ?? []) {
+      const place = record.list.placeOf(session);
+      if (place !== -1 && record.isAwaited(place)) this.#ledger.unawait(record, place, session);
+      this.#settleIfDone(record);
+    }
+    session.fleetingWills = undefined;
+  }
+
+  /** A delivery of a message that is known. `isWhole` is false where its payload was damaged. */
+  delivered(record: MessageRecord, client: ClientRecord, delivery: Delivery, isWhole: boolean): void {
+    const place = this.finder.find(record, client, delivery.qos);
+    const session = client.session as Session;
+    if (place < 0) {
+      if (place === found.leak) this.#ledger.fault('leaked', client, record, 'got, without a subscription for it,');
+      else if (place === found.extra) this.#deliveredToExtra(record, session, isWhole);
+      else this.#settleIfDone(record);
+      return;
+    }
+    const slot = record.list.slots[place] as Slot;
+    if (record.isHad(place)) {
+      this.#again(record, place, session, delivery);
+      return;
+    }
+    record.markHad(place);
+    if (record.isAwaited(place)) {
+      this.#ledger.unawait(record, place, slot.taker);
+      this.#judgeLate(record, slot.taker, session);
+    } else if (record.isHoped(place)) {
+      record.clearHoped(place);
+      this.#judgeLate(record, slot.taker, session);
+    }
+    if (isWhole && !this.finder.isAmbiguous) this.#judgeOrder(record, session, slot);
+    this.#settleIfDone(record);
+  }
+
+  /** How well a delivery fits what the client has not got of the message, for all that is known: 0 not at all. */
+  fit(record: MessageRecord, client: ClientRecord, qos: number): number {
+    if (record.state !== 'sent' && record.state !== 'open') return 0;
+    return this.finder.fit(record, client, qos);
+  }
+
+  /** The client got this message, or one that looks like it: it is not owed to it any more, and nothing else is judged. */
+  took(record: MessageRecord, client: ClientRecord, qos: number): void {
+    const place = this.finder.placeWithRoom(record, client, qos);
+    if (place === -1) return;
+    record.markHad(place);
+    if (record.isAwaited(place)) this.#ledger.unawait(record, place, (record.list.slots[place] as Slot).taker);
+    else if (record.isHoped(place)) record.clearHoped(place);
+    this.#settleIfDone(record);
+  }
+
+  /**
+   * A delivery of a will.
+   * @param mayRepeat whether a further copy can be the same publication sent again.
+   * @returns how often the client has got it by now, where its subscriptions account for one copy each; 0 for a leak.
+   */
+  willTaken(record: MessageRecord, client: ClientRecord, delivery: Delivery, mayRepeat: boolean): number {
+    const place = this.finder.find(record, client, delivery.qos);
+    if (place === found.leak) {
+      this.#ledger.fault('leaked', client, record, 'got, without a subscription for it,');
+      return 0;
+    }
+    if (place === found.moved) return 1;
+    const session = client.session as Session;
+    const taker = place === found.extra ? session : (record.list.slots[place] as Slot).taker;
+    const { copies } = record.will as WillState;
+    const before = copies.get(taker) ?? 0;
+    if (before > 0 && mayRepeat) {
+      this.#countRepeated(delivery, client.memberships.length > 0);
+      return before;
+    }
+    copies.set(taker, before + 1);
+    if (place === found.extra) {
+      (record.extras ??= new Map()).set(session, before + 1);
+      return 1;
+    }
+    if (!record.isHad(place)) record.markHad(place);
+    if (record.isAwaited(place)) this.#ledger.unawait(record, place, taker);
+    this.#settleIfDone(record);
+    return taker === session ? Math.ceil((before + 1) / copiesAllowed(record, session)) : before + 1;
+  }
+
+  /** A delivery of a message that is so long ago that there is no record of it; its row and number are real. */
+  deliveredLongAfter(row: Row, sequence: number, client: ClientRecord, delivery: Delivery): void {
+    const { session } = client;
+    const { topic } = row;
+    if (session === undefined || !mayTake(session, client === row.client, topic.name, 0)) {
+      const text = `got, without a subscription for it, ${describeOld(row, sequence)}`;
+      this.#ledger.faultWithout('leaked', client, row.qos, text);
+      return;
+    }
+    const isGroup = client.memberships.length > 0;
+    if (!isGroup && sequence > session.heights.get(row.number)) {
+      session.heights.set(row.number, sequence);
+      return;
+    }
+    if (sequence <= row.client.doubtUpTo) return;
+    if (delivery.qos === 1 || row.qos === 1) this.#countRepeated(delivery, isGroup);
+    else if (delivery.qos === 2) {
+      this.#ledger.faultWithout('duplicated', client, row.qos, `got again ${describeOld(row, sequence)}`);
+    }
+  }
+
+  // ---- time
+
+  /** Looks after what no fact will ever settle: takers that are gone, expired messages, QoS 0 that did not come. */
+  sweep(client: ClientRecord): void {
+    for (const record of client.open.values()) {
+      if (record.state !== 'open' || record.left === 0) continue;
+      const { slots } = record.list;
+      const isExpired = this.#ledger.at >= record.expiresAt;
+      for (let place = 0; record.left > 0 && place < slots.length; place++) {
+        const slot = slots[place] as Slot;
+        if (record.isAwaited(place)) {
+          if (isExpired || isWaived(record, slot)) this.#ledger.unawait(record, place, slot.taker);
+        } else if (record.isHoped(place)) this.#judgeMissed(record, place, slot, missedAfterMs);
+      }
+      this.#settleIfDone(record);
+    }
+  }
+
+  /** What is still owed to somebody who was there is lost. Takers that are not there cannot know. */
+  finish(client: ClientRecord, graceMs: number): void {
+    this.sweep(client);
+    for (const record of client.open.values()) {
+      if (record.state !== 'open' || record.will !== undefined) continue;
+      const { slots } = record.list;
+      for (let place = 0; record.left > 0 && place < slots.length; place++) {
+        const slot = slots[place] as Slot;
+        if (record.isHoped(place)) this.#judgeMissed(record, place, slot, graceMs);
+        else if (record.isAwaited(place) && this.isMissing(record, slot, graceMs)) {
+          this.#ledger.unawait(record, place, slot.taker);
+          this.#ledger.fault('lost', representative(slot), record, 'never got');
+        }
+      }
+      this.#settleIfDone(record);
+    }
+  }
+
+  /** Whether the taker should have it by now. */
+  isMissing(record: MessageRecord, { taker }: Slot, graceMs: number): boolean {
+    const ledger = this.#ledger;
+    const since = Math.max(record.will === undefined ? routedBy(record) : record.ackAt, presentSince(ledger, taker));
+    return since <= ledger.at - graceMs;
+  }
+
+  #judgeMissed(record: MessageRecord, place: number, slot: Slot, graceMs: number): void {
+    const { at, tally } = this.#ledger;
+    const { taker } = slot;
+    const isGone = !isThere(taker, record.sentTick);
+    if (!isGone && at - record.sentAt < graceMs) return;
+    record.clearHoped(place);
+    if (!taker.isEnded && sureSince(slot, record, false) < 0) return;
+    const isExcused = isGone || record.client.endedTick > record.sentTick || this.#ledger.wasDown(record.sentAt, at);
+    if (isExcused) tally.missedExcused++;
+    else tally.missedUnexcused++;
+  }
+
+  #deliveredToExtra(record: MessageRecord, session: Session, isWhole: boolean): void {
+    const extras = (record.extras ??= new Map());
+    const before = extras.get(session) ?? 0;
+    extras.set(session, before + 1);
+    if (before === 0 && isWhole) this.#judgeOrder(record, session, undefined);
+  }
+
+  #again(record: MessageRecord, place: number, session: Session, delivery: Delivery): void {
+    const slot = record.list.slots[place] as Slot;
+    const isGroup = 'members' in slot.taker;
+    const { subscriptions } = slot;
+    // Overlapping subscriptions may bring a copy each.
+    const allowed = isGroup || this.finder.isAmbiguous ? 1 : copiesAllowed(record, session);
+    const granted = isGroup ? lowestOf(slot.taker as Group, subscriptions) : subscriptions.length === 1 ? slot.qos : 0;
+    if (allowed > 1) {
+      const copies = (record.copies ??= new Map());
+      const before = copies.get(place) ?? 1;
+      copies.set(place, before + 1);
+      if (before < allowed) return;
+    }
+    // Members of a group may have it with QoS 1 before, and hand it on.
+    const likely = Math.min(record.qos, granted);
+    const qos = isGroup ? Math.min(delivery.qos, likely) : Math.max(delivery.qos, likely);
+    this.#judgeAgain(record, qos, session, delivery, isGroup);
+  }
+
+  #judgeAgain(record: MessageRecord, qos: number, session: Session, delivery: Delivery, isGroup: boolean): void {
+    if (qos === 1 || (qos === 0 && record.qos === 1)) {
+      this.#countRepeated(delivery, isGroup);
+      return;
+    }
+    // What was sent before this connection may have come on the last one, and QoS 0 promises nothing across them.
+    if (qos === 0 && record.sentTick < session.connectedTick) return;
+    this.#ledger.fault('duplicated', session.client, record, 'got again');
+  }
+
+  /** Who gets what was another member's gets it for the first time, without DUP. */
+  #countRepeated(delivery: Delivery, isGroup: boolean): void {
+    this.#ledger.tally.repeated++;
+    if (!delivery.dup && !isGroup) this.#ledger.tally.repeatedWithoutDup++;
+  }
+
+  #judgeLate(record: MessageRecord, taker: Taker, session: Session): void {
+    const { at } = this.#ledger;
+    if (at - record.sentAt <= this.#lateMs || record.will !== undefined) return;
+    const routedAt = record.qos === 0 ? record.sentAt : Math.min(routedBy(record), at);
+    const reachable = this.#ledger.reachableSince(session);
+    if (reachable === -1) return;
+    const since = Math.max(routedAt, reachable, 'members' in taker ? taker.churnAt : 0);
+    if (at - since > this.#lateMs) {
+      this.#ledger.fault('late', session.client, record, `got after ${Math.round(at - since)} ms`);
+    }
+  }
+
+  /** First deliveries of a row come in the order of their sending [MQTT-4.6.0-6]. */
+  #judgeOrder(record: MessageRecord, session: Session, slot: Slot | undefined): void {
+    const { number } = record.row;
+    const { sequence } = record;
+    const height = session.heights.get(number);
+    if (sequence > height) {
+      session.heights.set(number, sequence);
+      return;
+    }
+    if (slot === undefined || !isOrdered(record, slot)) return;
+    this.#ledger.fault('reordered', session.client, record, `got after message ${height}`);
+  }
+
+  #settleIfDone(record: MessageRecord): void {
+    if (record.left === 0 && record.state === 'open') this.#settle(record);
+  }
+
+  #settle(record: MessageRecord): void {
+    this.#incomplete.delete(record);
+    if (record.will === undefined) this.#keeper.settled(record);
+    else record.state = 'settled';
+  }
+}
+
+/**
+ * The QoS that surely applied all the time from when the message was sent until now; -1 for none. Members of a group
+ * count while they are connected: what is given to others, whose sessions may be over, comes to them then.
+ */
+function sureSince({ taker, subscriptions }: Slot, { sentTick }: MessageRecord, isOwn: boolean): number {
+  let sure = -1;
+  const isGroup = 'members' in taker;
+  for (const subscription of subscriptions) {
+    const { qos, qosBefore, qosTick } = subscription;
+    const inForce = qosTick > sentTick ? qosBefore : qos;
+    if (!wasSure(subscription, sentTick, isOwn) || (isGroup && !isThere(subscription.client.session, sentTick)))
+      continue;
+    sure = Math.max(sure, inForce);
+  }
+  if (sure === -1 || !isGroup) return sure;
+  return Math.min(sure, lowestOf(taker, subscriptions));
+}
+
+/** The lowest QoS that the group's message may have been given to a member with. */
+function lowestOf(group: Group, subscriptions: readonly Subscription[]): number {
+  return subscriptions.reduce((lowest, { qos }) => Math.min(lowest, qos), group.lowestQos as number);
+}
+
+function wasSure(subscription: Subscription, sentTick: number, isOwn: boolean): boolean {
+  const { grantedTick, isSure, noLocal, localTick } = subscription;
+  return isSure && grantedTick < sentTick && !(isOwn && (noLocal !== 'no' || localTick > sentTick));
+}
+
+/**
+ * When the broker has surely routed it, ms; Infinity for not yet. PUBREL follows PUBREC at once, unless the connection
+ * ends in between.
+ */
+function routedBy(record: MessageRecord): number {
+  if (record.completeTick !== Number.POSITIVE_INFINITY) return record.completeAt;
+  return record.client.link === 'up' && record.client.endedTick < record.ackTick
+    ? record.ackAt
+    : Number.POSITIVE_INFINITY;
+}
+
+/** Whether the taker has been connected since that fact. */
+function isThere(taker: Taker | undefined, sinceTick: number): boolean {
+  if (taker === undefined || taker.isEnded) return false;
+  if ('members' in taker) return taker.isUp && taker.churnTick < sinceTick;
+  return taker.isUp && taker.connectedTick < sinceTick;
+}
+
+/** Since when everything that is on its way to the taker could come, ms; Infinity where it could not. */
+function presentSince(ledger: Ledger, taker: Taker): number {
+  if (taker.isEnded || ledger.isBrokerDown) return Number.POSITIVE_INFINITY;
+  if (!taker.isUp) return Number.POSITIVE_INFINITY;
+  return Math.max('members' in taker ? taker.churnAt : taker.connectedAt, ledger.brokerUpAt);
+}
+
+function isWaived(record: MessageRecord, { taker }: Slot): boolean {
+  if (taker.isEnded) return true;
+  // [MQTT-4.8.2-5]: what a member that is gone for good had in flight with QoS 2 is not given to another.
+  return 'members' in taker && record.qos === 2 && taker.departureTick > record.sentTick;
+}
+
+/**
+ * Subscriptions of one session that overlap with different QoS are streams of their own; and what a group's member did
+ * not acknowledge goes to another one late.
+ */
+function isOrdered(record: MessageRecord, { taker, subscriptions }: Slot): boolean {
+  if ('members' in taker) return taker.churnTick < record.sentTick;
+  const [first] = subscriptions;
+  return subscriptions.every(({ qos }) => qos === first?.qos);
+}
+
+/** Under whose class a loss is counted. */
+function representative({ taker, subscriptions }: Slot): ClientRecord {
+  return 'members' in taker ? (subscriptions[0] as Subscription).client : taker.client;
+}
+
+function describeOld(row: Row, sequence: number): string {
+  return `message ${sequence} of ${row.client.clientId} on ${row.topic.name}, QoS ${row.qos}, which it had long ago`;
+}
