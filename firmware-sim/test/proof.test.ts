@@ -26,14 +26,26 @@ const faultOf: Readonly<Record<Plant, Fault | undefined>> = {
 
 const plants = Object.keys(faultOf) as Plant[];
 
+type Times = Partial<Record<Plant, number>>;
+
+type ClientKind = 'packet' | 'mqttjs';
+
+/** Seeds for both kinds of clients. */
+const seeds = [
+  [1, 'packet'],
+  [2, 'packet'],
+  [3, 'packet'],
+  [4, 'mqttjs'],
+] as const;
+
 const scenes: ProofScene[] = [];
 
 afterEach(async () => {
   for (const scene of scenes.splice(0)) await scene.stop();
 });
 
-async function sceneOf(seed: number, times: Partial<Record<Plant, number>>): Promise<ProofScene> {
-  const scene = new ProofScene({ seed, times, allows });
+async function sceneOf(seed: number, times: Times, client: ClientKind = 'packet'): Promise<ProofScene> {
+  const scene = new ProofScene({ seed, times, allows, client });
   scenes.push(scene);
   await scene.broker.up();
   return scene;
@@ -46,7 +58,7 @@ function found(verdict: Verdict): Record<string, number> {
   );
 }
 
-function expectPlanted(scene: ProofScene, verdict: Verdict, times: Partial<Record<Plant, number>>): void {
+function expectPlanted(scene: ProofScene, verdict: Verdict, times: Times): void {
   const { planter } = scene.broker.router;
   expect(planter.left, 'all was planted').toEqual([]);
   const expected: Record<string, number> = {};
@@ -57,7 +69,7 @@ function expectPlanted(scene: ProofScene, verdict: Verdict, times: Partial<Recor
   expect(found(verdict), JSON.stringify(verdict.examples, undefined, 1)).toEqual(expected);
 }
 
-async function act(scene: ProofScene, times: Partial<Record<Plant, number>>): Promise<void> {
+async function act(scene: ProofScene, times: Times): Promise<void> {
   const has = (...some: readonly Plant[]): boolean => some.some((plant) => times[plant] !== undefined);
   await Promise.all([
     live(scene, 5),
@@ -83,40 +95,43 @@ it.each(plants.flatMap((plant) => [1, 2, 3].map((seed) => [plant, seed] as const
   },
 );
 
-it.each([1, 2, 3, 4])('finds each of many faults of all kinds at once, by QoS and class (seed %i)', async (seed) => {
-  const times: Partial<Record<Plant, number>> = {};
-  for (const [place, plant] of plants.entries()) times[plant] = 3 + ((place + seed) % 5);
-  const scene = await sceneOf(seed, times);
-  await act(scene, times);
-  const verdict = await scene.verdict();
-  expectPlanted(scene, verdict, times);
-  for (const plant of livePlants) {
-    const fault = faultOf[plant];
-    if (fault === undefined || fault === 'phantom') continue;
-    const spots = scene.broker.router.planter.planted(plant);
-    const byQos = [0, 1, 2].map((qos) => spots.filter((spot) => spot.qos === qos).length);
-    expect(verdict.faults[fault].byQos, fault).toEqual(byQos);
-    const byClass: Record<string, number> = {};
-    for (const { clientId } of spots) {
-      const name = clientId.split('-')[0] ?? '';
-      byClass[name] = (byClass[name] ?? 0) + 1;
+it.each(seeds)(
+  'finds each of many faults of all kinds at once, by QoS and class (seed %i, %s)',
+  async (seed, client) => {
+    const times: Times = {};
+    for (const [place, plant] of plants.entries()) times[plant] = 3 + ((place + seed) % 5);
+    const scene = await sceneOf(seed, times, client);
+    await act(scene, times);
+    const verdict = await scene.verdict();
+    expectPlanted(scene, verdict, times);
+    for (const plant of livePlants) {
+      const fault = faultOf[plant];
+      if (fault === undefined || fault === 'phantom') continue;
+      const spots = scene.broker.router.planter.planted(plant);
+      const byQos = [0, 1, 2].map((qos) => spots.filter((spot) => spot.qos === qos).length);
+      expect(verdict.faults[fault].byQos, fault).toEqual(byQos);
+      const byClass: Record<string, number> = {};
+      for (const { clientId } of spots) {
+        const name = clientId.split('-')[0] ?? '';
+        byClass[name] = (byClass[name] ?? 0) + 1;
+      }
+      expect(verdict.faults[fault].byClass, fault).toEqual(byClass);
     }
-    expect(verdict.faults[fault].byClass, fault).toEqual(byClass);
-  }
-});
+  },
+);
 
-it.each([1, 2, 3])('finds each fault while connections are cut all the time (seed %i)', async (seed) => {
+it.each(seeds)('finds each fault while connections are cut all the time (seed %i, %s)', async (seed, client) => {
   const times = { lose: 4, duplicate: 5, reorder: 3, corrupt: 2, phantom: 3 };
-  const scene = await sceneOf(seed, times);
+  const scene = await sceneOf(seed, times, client);
   await rove(scene, 2000);
   await scene.drained();
-  expectPlanted(scene, await scene.verdict(), times);
+  expectPlanted(scene, await scene.verdict(1000), times);
 });
 
-it.each([1, 2, 3, 4])(
-  'finds nothing where nothing is wrong, with cuts, deaths, sleep and restarts (seed %i)',
-  async (seed) => {
-    const scene = await sceneOf(seed, {});
+it.each(seeds)(
+  'finds nothing where nothing is wrong, with cuts, deaths, sleep and restarts (seed %i, %s)',
+  async (seed, client) => {
+    const scene = await sceneOf(seed, {}, client);
     const restart = async (): Promise<void> => {
       for (let round = 0; round < 4; round++) {
         await scene.elapse(500);
@@ -130,7 +145,7 @@ it.each([1, 2, 3, 4])(
     await Promise.all([rove(scene, 2500), live(scene, 20), restart()]);
     await Promise.all([doze(scene, 6), die(scene, 9), look(scene, 9)]);
     await scene.drained();
-    const verdict = await scene.verdict();
+    const verdict = await scene.verdict(1000);
     expect(found(verdict), JSON.stringify(verdict.examples, undefined, 1)).toEqual({});
     expect(verdict.counts.missedQos0.unexcused).toBe(0);
     expect(verdict.counts.outstanding).toEqual([0, 0, 0]);

@@ -207,8 +207,7 @@ class MqttAgent implements Agent, ClientHandler {
 
   onCompleted(token: number): void {
     const publication = this.#open.get(token);
-    if (publication === undefined || publication.qos === 0) return;
-    this.#open.delete(token);
+    if (publication === undefined || publication.qos === 0 || !this.#open.delete(token)) return;
     // A client that forgets its session tells this as well, and without PUBCOMP.
     if (publication.qos === 2 && publication.reasonCode < 0x80 && this.#connection !== 'none') {
       this.#context.witness.completed?.(this.#options.client, token, this.#context.timers.now());

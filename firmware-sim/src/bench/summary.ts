@@ -37,6 +37,7 @@ export interface BenchResult {
   readonly unsent: number;
   /** CPU seconds of the simulator per second of the run. */
   readonly simulatorShare: number;
+  readonly simulatorMb: number;
   readonly simulatorLoopDelayMs: number;
   /** Why the figures may say less of the broker than they seem to; empty where nothing is known. */
   readonly doubts: readonly string[];
@@ -85,6 +86,7 @@ export function resultOf(plan: BenchPlan, report: Report): BenchResult {
     refused: report.totals.refused,
     unsent: report.totals.unsent,
     simulatorShare: share,
+    simulatorMb: report.self.residentMb,
     simulatorLoopDelayMs: report.self.loopDelayP99,
     doubts: doubtsOf(report, share),
   };
@@ -138,7 +140,7 @@ export function summaryText(result: BenchResult): string {
   const faults = Object.entries(result.faults).map(([name, total]) => `${name} ${count(total)}`);
   row('faults', faults.length === 0 ? 'none' : faults.join(', '));
   if (result.qos === 0 && result.missedQos0 > 0) row('QoS 0 not delivered', count(result.missedQos0));
-  row('simulator', `${Math.round(result.simulatorShare * 100)} % of a core`);
+  row('simulator', `${Math.round(result.simulatorShare * 100)} % of a core, ${Math.round(result.simulatorMb)} MB`);
   for (const doubt of result.doubts) lines.push(`  note: ${doubt}`);
   return `${lines.join('\n')}\n`;
 }

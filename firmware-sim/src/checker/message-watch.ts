@@ -129,7 +129,7 @@ export class MessageWatch {
 
   // ---- takers
 
-  /** A subscription is being left, or its connection is gone: what the broker may not have routed is not owed to it. */
+  /** A subscription is being left: what the broker may not have routed is not owed to it. */
   leaving(subscription: Subscription): void {
     for (const record of this.#incomplete) {
       const place = record.list.placeOf(subscription.taker);
@@ -197,7 +197,7 @@ export class MessageWatch {
   /**
    * A delivery of a will.
    * @param mayRepeat whether a further copy can be the same publication sent again.
-   * @returns how often the client has got it by now, where its subscriptions account for one copy each; 0 for a leak.
+   * @returns how often it must have been published, where each subscription accounts for one copy; 0 for nothing new.
    */
   willTaken(record: MessageRecord, client: ClientRecord, delivery: Delivery, mayRepeat: boolean): number {
     const place = this.finder.find(record, client, delivery.qos);
@@ -210,9 +210,10 @@ export class MessageWatch {
     const taker = place === found.extra ? session : (record.list.slots[place] as Slot).taker;
     const { copies } = record.will as WillState;
     const before = copies.get(taker) ?? 0;
-    if (before > 0 && mayRepeat) {
-      this.#countRepeated(delivery, client.memberships.length > 0);
-      return before;
+    const isGroup = taker !== session;
+    if (before > 0 && (mayRepeat || (isGroup && delivery.qos === 1))) {
+      this.#countRepeated(delivery, isGroup);
+      return 0;
     }
     copies.set(taker, before + 1);
     if (place === found.extra) {
@@ -222,7 +223,7 @@ export class MessageWatch {
     if (!record.isHad(place)) record.markHad(place);
     if (record.isAwaited(place)) this.#ledger.unawait(record, place, taker);
     this.#settleIfDone(record);
-    return taker === session ? Math.ceil((before + 1) / copiesAllowed(record, session)) : before + 1;
+    return isGroup ? before + 1 : Math.ceil((before + 1) / copiesAllowed(record, session));
   }
 
   /** A delivery of a message that is so long ago that there is no record of it; its row and number are real. */
@@ -239,7 +240,8 @@ export class MessageWatch {
       session.heights.set(row.number, sequence);
       return;
     }
-    if (sequence <= row.client.doubtUpTo) return;
+    // Wills come whenever they come, and are forgotten sooner.
+    if (sequence <= row.client.doubtUpTo || row.lastWill > 0) return;
     if (delivery.qos === 1 || row.qos === 1) this.#countRepeated(delivery, isGroup);
     else if (delivery.qos === 2) {
       this.#ledger.faultWithout('duplicated', client, row.qos, `got again ${describeOld(row, sequence)}`);
@@ -275,6 +277,22 @@ export class MessageWatch {
         if (record.isHoped(place)) this.#judgeMissed(record, place, slot, graceMs);
         else if (record.isAwaited(place) && this.isMissing(record, slot, graceMs)) {
           this.#ledger.unawait(record, place, slot.taker);
+          if (process.env['DBG'])
+            console.log(
+              'LOST',
+              record.sequence,
+              slot.subscriptions.map((s) => [
+                s.client.number,
+                s.told,
+                s.qos,
+                s.askedTick,
+                s.grantedTick,
+                s.leavingTick,
+                s.goneTick,
+              ]),
+              record.sentTick,
+              record.ackTick,
+            );
           this.#ledger.fault('lost', representative(slot), record, 'never got');
         }
       }
@@ -297,6 +315,24 @@ export class MessageWatch {
     record.clearHoped(place);
     if (!taker.isEnded && sureSince(slot, record, false) < 0) return;
     const isExcused = isGone || record.client.endedTick > record.sentTick || this.#ledger.wasDown(record.sentAt, at);
+    if (!isExcused && process.env['DBG'])
+      console.log(
+        'MISSED',
+        record.client.number,
+        record.sequence,
+        record.row.topic.name,
+        slot.subscriptions.map((s) => [
+          s.client.number,
+          s.told,
+          s.qos,
+          s.askedTick,
+          s.grantedTick,
+          s.leavingTick,
+          s.goneTick,
+        ]),
+        record.sentTick,
+        record.sentAt,
+      );
     if (isExcused) tally.missedExcused++;
     else tally.missedUnexcused++;
   }
@@ -314,16 +350,19 @@ export class MessageWatch {
     const { subscriptions } = slot;
     // Overlapping subscriptions may bring a copy each.
     const allowed = isGroup || this.finder.isAmbiguous ? 1 : copiesAllowed(record, session);
-    const granted = isGroup ? lowestOf(slot.taker as Group, subscriptions) : subscriptions.length === 1 ? slot.qos : 0;
+    const [first] = subscriptions as [Subscription];
+    const own = subscriptions.length === 1 ? Math.min(slot.qos, first.qos) : 0;
+    const granted = isGroup ? lowestOf(slot.taker as Group, subscriptions) : own;
     if (allowed > 1) {
       const copies = (record.copies ??= new Map());
       const before = copies.get(place) ?? 1;
       copies.set(place, before + 1);
       if (before < allowed) return;
     }
-    // Members of a group may have it with QoS 1 before, and hand it on.
     const likely = Math.min(record.qos, granted);
-    const qos = isGroup ? Math.min(delivery.qos, likely) : Math.max(delivery.qos, likely);
+    let qos = Math.max(delivery.qos, likely);
+    // A member of a group may have had it with QoS 1, and its session ended before it acknowledged.
+    if (isGroup) qos = record.qos === 0 ? 0 : Math.min(delivery.qos, likely) === 2 ? 2 : 1;
     this.#judgeAgain(record, qos, session, delivery, isGroup);
   }
 
@@ -433,9 +472,9 @@ function presentSince(ledger: Ledger, taker: Taker): number {
 }
 
 function isWaived(record: MessageRecord, { taker }: Slot): boolean {
-  if (taker.isEnded) return true;
+  if (taker.isEnded || !('members' in taker)) return taker.isEnded;
   // [MQTT-4.8.2-5]: what a member that is gone for good had in flight with QoS 2 is not given to another.
-  return 'members' in taker && record.qos === 2 && taker.departureTick > record.sentTick;
+  return taker.lapsedTick > record.sentTick || (record.qos === 2 && taker.departureTick > record.sentTick);
 }
 
 /**

@@ -188,23 +188,22 @@ export class RetainedWatch {
     else this.#drop(taker, (one) => one === replay);
   }
 
-  /** UNSUBACK came: what could have come by now is missing. A broker that was busy sending may have stopped. */
+  /** UNSUBACK came. A broker that was busy sending may have stopped; a few messages were on their way by then. */
   left(subscription: Subscription): void {
-    const { taker } = subscription;
+    const { taker, leavingTick, grantedTick } = subscription;
     if ('members' in taker) return;
+    const mayStop = ({ size, grantedAt }: Replay): boolean =>
+      leavingTick < grantedTick || (size > smallReplay && this.#ledger.at - grantedAt < largeReplayMs);
     for (const replay of taker.replays) {
-      if (replay.subscription !== subscription) continue;
-      if (replay.size <= smallReplay || this.#ledger.at - replay.grantedAt > largeReplayMs)
-        this.#judgeMissing(replay, 0);
+      if (replay.subscription === subscription && mayStop(replay)) this.#release(replay);
     }
-    this.waive(subscription);
   }
 
   /** What is not there is not owed any more. */
   waive(subscription: Subscription): void {
     const { taker } = subscription;
     if ('members' in taker) return;
-    this.#drop(taker, (replay) => replay.subscription === subscription);
+    for (const replay of taker.replays) if (replay.subscription === subscription) this.#release(replay);
   }
 
   /** The connection is gone, and with it the claim; but what was on its way may come on the next one. */
@@ -212,8 +211,7 @@ export class RetainedWatch {
     if (session.replays.length === 0) return;
     this.#drop(session, ({ size, due, isOld }) => isOld || (size > 0 && due?.size === 0));
     for (const replay of session.replays) {
-      this.outstanding -= replay.due?.size ?? 0;
-      replay.due = undefined;
+      this.#release(replay);
       replay.isOld = true;
     }
   }
@@ -290,6 +288,12 @@ export class RetainedWatch {
       const text = `never got what ${topic.name} retains, for its subscription to ${told}`;
       this.#ledger.faultWithout('retained', client, topic.last?.qos ?? 0, text);
     }
+  }
+
+  /** It may come, and is not owed. */
+  #release(replay: Replay): void {
+    this.outstanding -= replay.due?.size ?? 0;
+    replay.due = undefined;
   }
 
   #drop(session: Session, isGone: (replay: Replay) => boolean): void {

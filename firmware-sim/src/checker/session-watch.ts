@@ -80,7 +80,7 @@ export class SessionWatch {
     client.endedTick = tick;
     const noticeMs = how === 'closed' ? 0 : terms.keepAliveSeconds === 0 ? Infinity : 1500 * terms.keepAliveSeconds;
     if (link !== 'up' || session === undefined) {
-      this.#unanswered(presence, terms, noticeMs);
+      this.#unanswered(client, presence, noticeMs);
       return;
     }
     this.#subscriptions.connectionEnded(session);
@@ -96,12 +96,20 @@ export class SessionWatch {
   }
 
   /** The broker may have heard the CONNECT and done what it says. */
-  #unanswered(presence: Presence, terms: SessionTerms, noticeMs: number): void {
-    if (presence.state === 'present' && !terms.cleanStart && terms.expirySeconds > 0) {
-      const expiryMs = terms.expirySeconds * 1000;
+  #unanswered(client: ClientRecord, presence: Presence, noticeMs: number): void {
+    const { terms, session } = client;
+    const { at } = this.#ledger;
+    const expiryMs = terms.expirySeconds * 1000;
+    const isThere = at < presence.expiresEarliestAt - marginMs(presence.expiryMinMs);
+    if (presence.state === 'present' && !terms.cleanStart && terms.expirySeconds > 0 && isThere) {
       presence.expiresEarliestAt = Math.min(presence.expiresEarliestAt, presence.connectingAt + expiryMs);
-      presence.expiresLatestAt = Math.max(presence.expiresLatestAt, this.#ledger.at + noticeMs + expiryMs);
-    } else if (presence.state !== 'absent' || terms.expirySeconds > 0) presence.state = 'unknown';
+      presence.expiresLatestAt = Math.max(presence.expiresLatestAt, at + noticeMs + expiryMs);
+      return;
+    }
+    if (presence.state === 'absent' && terms.expirySeconds === 0) return;
+    // What is there now may be a session that began with this CONNECT, without any subscription.
+    presence.state = 'unknown';
+    if (session !== undefined) this.#subscriptions.sessionEnded(session);
   }
 
   /** What Session Present has to be [MQTT-3.2.2-2, -3]; undefined where it may be either. */

@@ -5,8 +5,8 @@ import type { RetainedWatch } from './retained-watch.ts';
 import { type ClientRecord, Group, type Session, Subscription } from './takers.ts';
 import { sharedFilter } from './topic-filter.ts';
 
-/** Memberships of groups kept per client, left ones included. */
-const membershipsMax = 16;
+/** Memberships that a client has left, kept for what was on its way. */
+const leftMax = 8;
 
 /** Follows subscriptions from SUBSCRIBE to UNSUBACK, or to the end of their session. */
 export class SubscriptionWatch {
@@ -162,8 +162,9 @@ export class SubscriptionWatch {
     session.subscriptions.set(asked.topicFilter, subscription);
     if (taker instanceof Group) {
       taker.members.set(client, subscription);
-      const kept = client.memberships.slice(-(membershipsMax - 1));
-      client.memberships = [...kept, subscription];
+      const isLeft = ({ goneTick }: Subscription): boolean => goneTick !== Number.POSITIVE_INFINITY;
+      const left = client.memberships.filter(isLeft).slice(-leftMax);
+      client.memberships = [...left, ...client.memberships.filter((one) => !isLeft(one)), subscription];
       taker.churn(this.#ledger.tick, this.#ledger.at);
     }
     this.#ledger.topics.add(subscription);
@@ -186,6 +187,7 @@ export class SubscriptionWatch {
     client.session?.retire(subscription);
     if (!(taker instanceof Group)) return;
     taker.members.delete(client);
+    taker.review(tick);
     taker.churn(tick, at);
     if (taker.members.size > 0) return;
     this.#groups.delete(taker.told);
@@ -195,6 +197,7 @@ export class SubscriptionWatch {
   #changed(subscription: Subscription): void {
     subscription.version++;
     this.#ledger.topics.changed(subscription);
+    if (subscription.taker instanceof Group) subscription.taker.review(this.#ledger.tick);
   }
 
   #churn({ memberships }: ClientRecord): void {

@@ -137,7 +137,8 @@ function rankOf(record: MessageRecord, place: number, qos: number): number {
   }
   let granted = -1;
   for (const one of (record.list.slots[place] as Slot).subscriptions) {
-    if (one.isSure && one.grantedTick < record.sentTick && one.noLocal === 'no') granted = Math.max(granted, one.qos);
+    const isKept = one.client === record.client && one.noLocal !== 'no';
+    if (one.isSure && one.grantedTick < record.sentTick && !isKept) granted = Math.max(granted, one.qos);
   }
   if (granted === -1) return 1;
   return Math.min(granted, record.qos) === qos ? 3 : 2;
@@ -185,7 +186,8 @@ function extraCopies(record: MessageRecord, session: Session): number {
   if (session.isRevived) return Number.POSITIVE_INFINITY;
   let copies = 0;
   for (const { taker } of matching(session, session.client === record.client, record.row.topic.name, record.sentTick)) {
-    if (record.list.placeOf(taker) === -1) copies++;
+    const place = record.list.placeOf(taker);
+    if (place === -1 || (taker === session && isForbidden(record, place, session.client))) copies++;
   }
   return copies;
 }

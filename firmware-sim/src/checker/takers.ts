@@ -89,8 +89,17 @@ export class Group {
   /** When a member last left for good: what of QoS 2 was on its way to it is not given to others [MQTT-4.8.2-5]. */
   departureTick = 0;
 
+  /** When there last was no member for sure: what waited for one then may have been dropped. */
+  lapsedTick = 0;
+
   constructor(told: string) {
     this.told = told;
+  }
+
+  /** Something about the membership of one changed. */
+  review(tick: number): void {
+    for (const { isSure } of this.members.values()) if (isSure) return;
+    this.lapsedTick = tick;
   }
 
   /** The broker knows by now that this member is gone. */

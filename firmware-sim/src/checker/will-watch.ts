@@ -52,6 +52,8 @@ export class WillWatch {
   readonly #wills: Map<ClientRecord, MessageRecord[]> = new Map();
   /** Pending, or due for so short a time that the broker may not have routed them. */
   readonly #moving: Set<MessageRecord> = new Set();
+  /** When a CONNECT of the client was last given up without an answer, ms: it may take effect after the next one. */
+  readonly #strays: Map<ClientRecord, number> = new Map();
   /** When the first of them has to be looked at, ms. */
   #nextAt = Number.POSITIVE_INFINITY;
 
@@ -93,7 +95,8 @@ export class WillWatch {
       const will = record.will as WillState;
       if (will.state === 'armed') will.wasUp = true;
       else if (will.state === 'pending') this.#cameBack(record, will, client.terms.cleanStart);
-      if (will.state !== 'armed' && record.retain) this.#retained.over(record);
+      const isOver = will.state !== 'armed' && (will.wasUp || this.#ledger.at - will.endedAt > marginMs);
+      if (isOver && record.retain) this.#retained.over(record);
     }
   }
 
@@ -114,10 +117,12 @@ export class WillWatch {
       return;
     }
     const { at } = this.#ledger;
+    const isStray = at - (this.#strays.get(client) ?? 0) < 2 * marginMs;
     if (!will.wasUp) {
       this.#begin(record, will, how, 'free');
       this.#unanswered(client, record);
-    } else if (this.#ledger.wasDown(client.session?.connectedAt ?? at, at + marginMs)) {
+      this.#strays.set(client, at);
+    } else if (isStray || this.#ledger.wasDown(client.session?.connectedAt ?? at, at + marginMs)) {
       this.#begin(record, will, how, 'free');
     } else if (takenAt !== undefined) {
       // It may have been published because the broker gave the connection up at the same time.
@@ -164,7 +169,7 @@ export class WillWatch {
     const { at } = this.#ledger;
     const session = client.session as Session;
     const isBack = will.publications > 0 && session.connectedAt > will.firstAt;
-    const mayRepeat = delivery.qos === 1 && (delivery.dup || isBack || client.memberships.length > 0);
+    const mayRepeat = delivery.qos === 1 && (delivery.dup || isBack);
     const copies = this.#messages.willTaken(record, client, delivery, mayRepeat);
     if (will.publications === 0) will.firstAt = at;
     will.publications = Math.max(will.publications, copies);

@@ -119,7 +119,8 @@ export class ClientSession {
     const connection = this.#connection;
     if (message.qos === 0) {
       if (connection === undefined || !connection.isUp) return false;
-      if (this.#window > 0) {
+      // Never ahead of an earlier one that waits for its turn.
+      if (this.#window > 0 && !this.#isWaitingOnce) {
         this.#sendOnce(connection, message);
         return true;
       }
@@ -238,6 +239,7 @@ export class ClientSession {
     if (this.#waitingAt === waiting.length) {
       this.#waiting = undefined;
       this.#waitingAt = 0;
+      this.#isWaitingOnce = false;
     } else if (this.#waitingAt >= 64 && this.#waitingAt * 2 >= waiting.length) {
       waiting.splice(0, this.#waitingAt);
       this.#waitingAt = 0;

@@ -48,7 +48,8 @@ class Program {
     for (;;) {
       const found = pattern.exec(this.out) ?? pattern.exec(this.err);
       if (found !== null) return found;
-      if (this.child.exitCode !== null) throw new Error(`ended without ${pattern}: ${this.out}${this.err}`);
+      if (this.child.exitCode !== null || this.child.signalCode !== null)
+        throw new Error(`ended without ${pattern}: ${this.out}${this.err}`);
       await new Promise<void>((resolve) => this.#heard.add(resolve));
     }
   }

@@ -56,6 +56,21 @@ describe('ClientSession', () => {
     expect(Math.max(...connection.ids)).toBe(65_535);
   });
 
+  it('sends QoS 0 in its order also where an earlier one waits behind what has to be sent again', () => {
+    const session = new ClientSession(new RecordingClientHandler(), 1);
+    session.publish(messageOf(1, 1));
+    connect(session);
+    session.disconnected();
+    const connection = new RecordingConnection();
+    session.connected(connection, { sessionPresent: true, receiveMaximum: 10, keepAliveSeconds: 0 }, true);
+    session.publish(messageOf(2, 0));
+    session.resume();
+    session.publish(messageOf(3, 0));
+    session.onAcknowledgement(puback, connection.ids[0] as number, 0);
+    session.publish(messageOf(4, 0));
+    expect(connection.sent).toEqual(['publish 1 again', 'publish 2', 'publish 3', 'publish 4']);
+  });
+
   it('shares packet ids between messages and requests', () => {
     const session = new ClientSession(new RecordingClientHandler(), 10);
     const connection = connect(session);

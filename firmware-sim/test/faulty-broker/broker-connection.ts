@@ -21,6 +21,8 @@ export interface BrokerWill {
 /** What a connection asks of its broker. */
 export interface ConnectionOwner {
   readonly router: Router;
+  /** QoS 2 messages are routed when PUBREL comes, and otherwise with their PUBLISH; the standard allows both. */
+  readonly routesOnRelease: boolean;
   /** A CONNECT: finds or makes the session, and ends the client's last connection. */
   accept(connection: BrokerConnection): { readonly session: Session; readonly sessionPresent: boolean };
   /** The connection is gone; DISCONNECT came before where `isClean`. */
@@ -103,8 +105,7 @@ export class BrokerConnection implements PacketSink {
     else if (packet.cmd === 'puback' || packet.cmd === 'pubrec' || packet.cmd === 'pubcomp') {
       session.acknowledge(packet.cmd, packet.messageId ?? 0, packet.reasonCode ?? 0);
     } else if (packet.cmd === 'pubrel') {
-      session.receivedIds.delete(packet.messageId ?? 0);
-      this.send({ cmd: 'pubcomp', messageId: packet.messageId ?? 0 });
+      this.#onPubrel(packet.messageId ?? 0, session);
     } else if (packet.cmd === 'subscribe') this.#onSubscribe(packet, session);
     else if (packet.cmd === 'unsubscribe') this.#onUnsubscribe(packet, session);
     else if (packet.cmd === 'pingreq') this.send({ cmd: 'pingresp' });
@@ -133,11 +134,22 @@ export class BrokerConnection implements PacketSink {
 
   #onPublish(packet: IPublishPacket, session: Session): void {
     const { qos, messageId = 0 } = packet;
-    const isNew = qos < 2 || !session.receivedIds.has(messageId);
-    if (qos === 2) session.receivedIds.add(messageId);
-    if (isNew) this.#owner.router.route(messageOf(packet, this.clientId));
+    const message = messageOf(packet, this.clientId);
+    const { router, routesOnRelease } = this.#owner;
+    if (qos < 2) router.route(message);
+    else if (!session.received.has(messageId)) {
+      session.received.set(messageId, routesOnRelease ? message : undefined);
+      if (!routesOnRelease) router.route(message);
+    }
     if (qos === 1) this.send({ cmd: 'puback', messageId });
     else if (qos === 2) this.send({ cmd: 'pubrec', messageId });
+  }
+
+  #onPubrel(messageId: number, session: Session): void {
+    const message = session.received.get(messageId);
+    session.received.delete(messageId);
+    if (message !== undefined) this.#owner.router.route(message);
+    this.send({ cmd: 'pubcomp', messageId });
   }
 
   #onSubscribe(packet: ISubscribePacket, session: Session): void {

@@ -21,6 +21,7 @@ const delayMaxMs = 2 ** 31 - 1;
  */
 export class FaultyBroker implements ConnectionOwner {
   readonly router: Router;
+  readonly routesOnRelease: boolean;
   readonly #connections: Map<string, BrokerConnection> = new Map();
   /** All connections, those without CONNECT included. */
   readonly #all: Set<BrokerConnection> = new Set();
@@ -28,7 +29,9 @@ export class FaultyBroker implements ConnectionOwner {
   #server: Server | undefined;
   #port = 0;
 
-  constructor(plants: PlantOptions) {
+  /** @param routesOnRelease see {@link ConnectionOwner.routesOnRelease}. */
+  constructor(plants: PlantOptions, routesOnRelease: boolean = false) {
+    this.routesOnRelease = routesOnRelease;
     this.router = new Router(plants);
   }
 

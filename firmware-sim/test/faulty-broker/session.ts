@@ -42,11 +42,12 @@ interface InFlight {
   state: 'sent' | 'released';
 }
 
-/** The broker's half of a session, in memory: subscriptions, queue, what is in flight, ids of received QoS 2 messages. */
+/** The broker's half of a session, in memory: subscriptions, queue, what is in flight either way. */
 export class Session {
   readonly clientId: string;
   readonly subscriptions: Map<string, Subscription> = new Map();
-  readonly receivedIds: Set<number> = new Set();
+  /** By packet id: QoS 2 messages from PUBLISH to PUBREL; undefined for those that are routed already. */
+  readonly received: Map<number, RoutedMessage | undefined> = new Map();
   /** s; 0 ends it with its connection. */
   expirySeconds: number;
   #sink: PacketSink | undefined;
@@ -66,7 +67,7 @@ export class Session {
 
   /** Whether nothing is under way in either direction. */
   get isIdle(): boolean {
-    return this.#queue.length === 0 && this.#inFlight.size === 0 && this.receivedIds.size === 0;
+    return this.#queue.length === 0 && this.#inFlight.size === 0 && this.received.size === 0;
   }
 
   /** Sends again what was not complete, then what waits. */

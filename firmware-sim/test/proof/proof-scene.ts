@@ -6,6 +6,7 @@ import { DeliveryChecker } from '../../src/checker/delivery-checker.ts';
 import { jsonPayload } from '../../src/checker/stamp.ts';
 import type { Verdict } from '../../src/checker/witness.ts';
 import type { ClientFactory, SubscribeOptions } from '../../src/client/client.ts';
+import { MqttJsClients } from '../../src/client/mqttjs-client.ts';
 import { PacketClients } from '../../src/client/packet-client.ts';
 import { Random } from '../../src/lib/random.ts';
 import { Links } from '../../src/wire/links.ts';
@@ -16,12 +17,12 @@ import { ShiftedTimers } from './shifted-timers.ts';
 /** Late is what comes this much after it could, s; tests do not take that long, they put the clock forward. */
 const lateAfterSeconds = 30;
 
-/** How long nothing must happen to any connection before the verdict, ms; cuts come more often where they come. */
-const calmMs = 1000;
-
 /** What a scene is made with. */
 export interface SceneOptions {
+  /** Brokers of even seeds route QoS 2 messages when they are released. */
   readonly seed: number;
+  /** The simulator's own, or MQTT.js. */
+  readonly client?: 'packet' | 'mqttjs';
   readonly times: Partial<Readonly<Record<Plant, number>>>;
   readonly allows: (plant: Plant, spot: Spot) => boolean;
 }
@@ -64,10 +65,12 @@ export class ProofScene {
   readonly #members: Member[] = [];
   #counter = 0;
 
-  constructor({ seed, times, allows }: SceneOptions) {
+  constructor({ seed, times, allows, client = 'packet' }: SceneOptions) {
     this.random = new Random(seed);
-    this.broker = new FaultyBroker({ times, allows, chance: 0.2, random: this.random.fork('broker') });
-    this.#clients = new PacketClients(this.timers, new Links(this.timers, this.random.fork('links')));
+    const plants = { times, allows, chance: 0.2, random: this.random.fork('broker') };
+    this.broker = new FaultyBroker(plants, seed % 2 === 0);
+    const links = new Links(this.timers, this.random.fork('links'));
+    this.#clients = client === 'packet' ? new PacketClients(this.timers, links) : new MqttJsClients(this.timers, links);
   }
 
   /** A client that is not connected yet; its class is its name up to the first hyphen. */
@@ -175,8 +178,11 @@ export class ProofScene {
     await this.elapse(100); // for QoS 0, and for what must not come
   }
 
-  /** The verdict when all who are not off have been there for a while: others cannot miss anything. */
-  async verdict(): Promise<Verdict> {
+  /**
+   * The verdict when all who are not off have been there for a while: others cannot miss anything.
+   * @param calmMs that while.
+   */
+  async verdict(calmMs = 200): Promise<Verdict> {
     const isThere = ({ agent }: Member): boolean => agent.state === 'up' || agent.state === 'off';
     let changedAt = this.timers.now();
     let ups = -1;

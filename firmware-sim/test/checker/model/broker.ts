@@ -70,6 +70,7 @@ export class ModelBroker {
   readonly #retained: Map<string, { readonly last: ModelMessage; readonly before: ModelMessage | undefined }> =
     new Map();
   readonly #connections: Set<Connection> = new Set();
+  #sessionCount = 0;
   isUp = true;
 
   constructor(world: World, habits: BrokerHabits, plants: Plants) {
@@ -364,7 +365,7 @@ export class ModelBroker {
       replays: [],
       inFlight: new Map(),
       received: new Map(),
-      lastId: 0,
+      lastId: this.#sessionCount++ * 100_000,
       expirySeconds: 0,
       connection: undefined,
       generation: 0,

@@ -41,6 +41,8 @@ export class Device implements ModelEnd {
   readonly #reading: StampReading = emptyReading();
   #pipe: Pipe | undefined;
   #isUp = false;
+  /** DISCONNECT is written. */
+  #isLeaving = false;
   #sequence = 0;
   #attempt = 0;
 
@@ -117,6 +119,7 @@ export class Device implements ModelEnd {
     this.#witness.disconnecting(number, withWill, expirySeconds, this.#world.now);
     this.#pipe.toBroker({ kind: 'disconnect', withWill, expirySeconds });
     this.#isUp = false; // Until the broker closes.
+    this.#isLeaving = true;
   }
 
   /** Drops the connection; the broker sees it at once. */
@@ -127,26 +130,22 @@ export class Device implements ModelEnd {
   /** Loses the network; the broker finds out by keep alive, or sooner. */
   freeze(): void {
     if (this.#pipe === undefined) return;
-    const { number, keepAliveSeconds } = this.character;
+    const { keepAliveSeconds } = this.character;
     const latestMs = keepAliveSeconds === 0 ? 60_000 : 1500 * keepAliveSeconds;
     this.#pipe.freeze(this.#world.random.between(0, latestMs));
-    this.#reset();
-    this.#witness.ended(number, 'silent', this.#world.now);
-    this.#sessionMayEnd();
+    this.#gone('silent');
   }
 
   /** Loses the connection, with what is under way on it. */
   cut(): void {
     if (this.#pipe === undefined) return;
     this.#pipe.cut();
-    this.onClosed();
+    // What was written last may not have arrived, DISCONNECT too.
+    this.#gone(this.#isLeaving ? 'silent' : 'closed');
   }
 
   onClosed(): void {
-    if (this.#pipe === undefined) return;
-    this.#reset();
-    this.#witness.ended(this.character.number, 'closed', this.#world.now);
-    this.#sessionMayEnd();
+    if (this.#pipe !== undefined) this.#gone('closed');
   }
 
   onPacket(packet: ModelPacket): void {
@@ -244,18 +243,14 @@ export class Device implements ModelEnd {
 
   #leave(): void {
     this.#pipe?.closeByClient();
-    this.#reset();
-    this.#witness.ended(this.character.number, 'closed', this.#world.now);
-    this.#sessionMayEnd();
+    this.#gone('closed');
   }
 
-  #reset(): void {
+  #gone(how: 'closed' | 'silent'): void {
     this.#attempt++;
     this.#pipe = undefined;
-    this.#isUp = false;
-  }
-
-  #sessionMayEnd(): void {
+    this.#isUp = this.#isLeaving = false;
+    this.#witness.ended(this.character.number, how, this.#world.now);
     if (this.character.isClean) this.#abandon();
   }
 
