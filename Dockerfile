@@ -12,7 +12,7 @@ WORKDIR /opt/trellis
 COPY --from=build /opt/trellis/package.json /opt/trellis/config.schema.json ./
 COPY --from=build /opt/trellis/node_modules ./node_modules
 COPY --from=build /opt/trellis/dist ./dist
-COPY firmware-sim/scenarios ./firmware-sim/scenarios
+COPY --from=build /opt/trellis/firmware-sim/scenarios ./firmware-sim/scenarios
 RUN ln -s /opt/trellis/dist/src/main.js /usr/local/bin/trellis && chmod +x dist/src/main.js \
   && mkdir /data /config && chown node:node /data && chmod 700 /data
 USER node

@@ -55,8 +55,9 @@ class MqttAgent implements Agent, ClientHandler {
   #connectingAt = 0;
   #sequence = 0;
   #window: number;
-  /** What the client is being given at this moment. */
+  /** What the client is being given at this moment, and that moment, ms. */
   #handing: Publication | undefined;
+  #handingAt = 0;
 
   constructor(context: AgentContext, options: AgentOptions, handler: AgentHandler) {
     this.#context = context;
@@ -115,12 +116,11 @@ class MqttAgent implements Agent, ClientHandler {
   }
 
   publish(topicName: string, payload: StampedPayload | undefined, options: PublishOptions): boolean {
-    const dueAt = options.dueAt ?? this.#context.timers.now();
-    const publication = publicationOf(topicName, payload, options, dueAt);
-    const { qos } = options;
+    const now = this.#context.timers.now();
+    const publication = publicationOf(topicName, payload, options, options.dueAt ?? now);
     if (this.#connection === 'up') {
-      const isNext = qos === 0 ? this.#outbox.qos0 === 0 : this.#outbox.length === this.#outbox.qos0 && this.#hasRoom;
-      if (isNext) return this.#hand(publication);
+      const isNext = options.qos === 0 ? this.#outbox.qos0 === 0 : this.#outbox.length === this.#outbox.qos0 && this.#hasRoom;
+      if (isNext) return this.#hand(publication, now);
     }
     return this.#keep(publication);
   }
@@ -177,15 +177,16 @@ class MqttAgent implements Agent, ClientHandler {
   }
 
   onSent(token: number): void {
-    const publication = this.#handing?.token === token ? this.#handing : this.#open.get(token);
+    const isAtOnce = this.#handing?.token === token;
+    const publication = isAtOnce ? this.#handing : this.#open.get(token);
     if (publication === undefined || publication.isSent) return;
     publication.isSent = true;
     const { timers, witness } = this.#context;
     const metrics = this.#context.metrics();
     metrics.sent[publication.qos]++;
     metrics.sentBytes += publication.payload.length;
-    witness.sent(this.#options.client, publication, timers.now());
-    if (publication.qos === 0) this.#open.delete(token);
+    witness.sent(this.#options.client, publication, isAtOnce ? this.#handingAt : timers.now());
+    if (publication.qos === 0 && !isAtOnce) this.#open.delete(token);
   }
 
   onAcknowledged(token: number, reasonCode: number): void {
@@ -218,8 +219,7 @@ class MqttAgent implements Agent, ClientHandler {
 
   onAbandoned(token: number): void {
     const publication = this.#open.get(token);
-    if (publication === undefined) return;
-    this.#open.delete(token);
+    if (publication === undefined || !this.#open.delete(token)) return;
     const { isSent, reasonCode } = publication;
     const { timers, witness } = this.#context;
     if (isSent && reasonCode === -1) witness.abandoned(this.#options.client, token, timers.now());
@@ -372,14 +372,13 @@ class MqttAgent implements Agent, ClientHandler {
       const first = this.#outbox.first();
       if (first === undefined || (first.qos > 0 && !this.#hasRoom)) return;
       this.#outbox.shift();
-      this.#hand(first);
+      this.#hand(first, this.#context.timers.now());
     }
   }
 
-  #hand(publication: Publication): boolean {
+  #hand(publication: Publication, now: number): boolean {
     const { qos } = publication;
-    const client = this.#client;
-    if (qos === 0 && client.bufferedBytes > bufferedBytesMax) {
+    if (qos === 0 && this.#client.bufferedBytes > bufferedBytesMax) {
       this.#context.metrics().unsent++;
       return false;
     }
@@ -387,7 +386,8 @@ class MqttAgent implements Agent, ClientHandler {
     if (qos > 0) this.#open.set(publication.token, publication);
     const outer = this.#handing;
     this.#handing = publication;
-    const isTaken = client.publish(publication);
+    this.#handingAt = now;
+    const isTaken = this.#client.publish(publication);
     this.#handing = outer;
     if (!isTaken) this.#context.metrics().unsent++;
     else if (qos === 0 && !publication.isSent) this.#open.set(publication.token, publication);

@@ -37,6 +37,7 @@ export interface BenchResult {
   readonly unsent: number;
   /** CPU seconds of the simulator per second of the run. */
   readonly simulatorShare: number;
+  readonly simulatorCpuSeconds: number;
   readonly simulatorMb: number;
   readonly simulatorLoopDelayMs: number;
   /** Why the figures may say less of the broker than they seem to; empty where nothing is known. */
@@ -86,6 +87,7 @@ export function resultOf(plan: BenchPlan, report: Report): BenchResult {
     refused: report.totals.refused,
     unsent: report.totals.unsent,
     simulatorShare: share,
+    simulatorCpuSeconds: report.self.cpuSeconds,
     simulatorMb: report.self.residentMb,
     simulatorLoopDelayMs: report.self.loopDelayP99,
     doubts: doubtsOf(report, share),

@@ -54,14 +54,17 @@ export class Attribution {
       if (delivery.retain && record.retain) {
         const { sequence, qos, will } = record;
         const what = { client: publisher, sequence, qos, isWill: will !== undefined };
-        const isReplay = this.#foundRetained(client, delivery, what);
-        if (!mayKeepFlag(client, topicName) || (isReplay && this.#messages.fit(record, client, delivery.qos) === 0)) {
+        const isLive = mayKeepFlag(client, topicName) && this.#messages.fit(record, client, delivery.qos) > 0;
+        // What waited in a queue with its flag is old, and in order.
+        const isReplay =
+          isLive && !this.#retained.mayHold(topicName, what) ? false : this.#foundRetained(client, delivery, what);
+        if (!isLive && (isReplay || !mayKeepFlag(client, topicName))) {
           if (will !== undefined) this.#wills.foundRetained(record);
           return;
         }
       }
-      if (record.will === undefined) this.#messages.delivered(record, client, delivery, true);
-      else this.#wills.delivered(record, client, delivery);
+      if (record.will !== undefined) this.#wills.delivered(record, client, delivery);
+      else if (!this.#messages.delivered(record, client, delivery, true)) this.#guess(client, delivery);
       return;
     }
     const qos = reading.qos === 2 ? 2 : reading.qos === 1 ? 1 : 0;
@@ -112,7 +115,8 @@ export class Attribution {
       this.#ledger.faultWithout('corrupted', client, delivery.qos, text);
       return;
     }
-    const record = this.#named(client, topicName, reading) ?? this.#likeliest(client, delivery, () => true);
+    const record =
+      this.#named(client, topicName, reading) ?? this.#likeliest(client, delivery, ({ isEmpty }) => !isEmpty);
     if (record === undefined && reading === undefined) return this.#foreignOn(topicName);
     if (record === undefined) {
       this.#ledger.faultWithout('corrupted', client, delivery.qos, text);
@@ -121,6 +125,12 @@ export class Attribution {
     this.#ledger.fault('corrupted', client, record, 'got damaged');
     if (record.will === undefined) this.#messages.delivered(record, client, delivery, false);
     else this.#wills.delivered(record, client, delivery);
+  }
+
+  /** A message that was delivered damaged was taken for another one, which has come now: it must have been another. */
+  #guess(client: ClientRecord, delivery: Delivery): void {
+    const other = this.#likeliest(client, delivery, ({ will, isEmpty }) => will === undefined && !isEmpty);
+    if (other !== undefined) this.#messages.delivered(other, client, delivery, false);
   }
 
   /** No payload, and so no stamp: the oldest message without payload that the client has not got. */
@@ -162,7 +172,7 @@ export class Attribution {
   ): MessageRecord | undefined {
     let best: MessageRecord | undefined;
     let bestFit = 0;
-    for (const record of this.#onTopic(topicName)) {
+    for (const record of this.#messages.onTopic(topicName)) {
       if (record.qos < qos || !isIt(record)) continue;
       const fit = this.#messages.fit(record, client, qos);
       if (fit < bestFit || fit === 0) continue;
@@ -173,15 +183,8 @@ export class Attribution {
 
   /** Whether there was an empty message lately. */
   #isKnownEmpty(topicName: string): boolean {
-    for (const { isEmpty } of this.#onTopic(topicName)) if (isEmpty) return true;
+    for (const { isEmpty } of this.#messages.onTopic(topicName)) if (isEmpty) return true;
     return false;
-  }
-
-  *#onTopic(topicName: string): Generator<MessageRecord> {
-    const publishers = new Set(this.#ledger.topics.find(topicName)?.rows.map((row) => row.client));
-    for (const publisher of publishers) {
-      for (const record of publisher.open.values()) if (record.row.topic.name === topicName) yield record;
-    }
   }
 
   #countCopy({ qos, dup }: Delivery): void {
@@ -193,7 +196,7 @@ export class Attribution {
 
 /** Whether the client may get messages on this topic with the flag as they were published. */
 function mayKeepFlag({ session }: ClientRecord, topicName: string): boolean {
-  if (session === undefined) return false;
+  if (session === undefined || session.isRevived) return session !== undefined;
   for (const some of [session.subscriptions.values(), session.former]) {
     for (const { retainAsPublished, topicFilter } of some) {
       if (retainAsPublished && topicMatches(topicFilter, topicName)) return true;

@@ -1,5 +1,5 @@
 import type { QoS } from '../client/client.ts';
-import type { ClientRecord, Session, Taker } from './takers.ts';
+import type { ClientRecord, Session } from './takers.ts';
 import type { Row, TakerList } from './topics.ts';
 import type { WillState } from './will-watch.ts';
 
@@ -26,6 +26,8 @@ export class MessageRecord {
   state: 'sent' | 'open' | 'settled' | 'limbo' = 'sent';
   sentTick = 0;
   sentAt = 0;
+  /** When it may have been routed at the earliest: wills before their connection is known to have ended. */
+  earliestTick = 0;
   /** Infinity for not yet. */
   ackTick = 0;
   ackAt = 0;
@@ -43,6 +45,8 @@ export class MessageRecord {
   copies: Map<number, number> | undefined;
   /** Which client got it for the group at a place, where it could have been for another taker. */
   claims: Map<number, ClientRecord> | undefined;
+  /** Places that have it only for what a damaged stamp says. */
+  guesses: Set<number> | undefined;
   #had = 0;
   #awaited = 0;
   #hoped = 0;
@@ -60,7 +64,7 @@ export class MessageRecord {
     this.state = 'sent';
     this.ackTick = this.ackAt = this.completeTick = this.completeAt = this.expiresAt = Number.POSITIVE_INFINITY;
     this.left = 0;
-    this.will = this.extras = this.copies = this.claims = undefined;
+    this.will = this.extras = this.copies = this.claims = this.guesses = undefined;
     this.#had = this.#awaited = this.#hoped = 0;
     if (list.slots.length <= narrowMax) this.#wide = undefined;
     else this.#widen(list.slots.length);
@@ -68,10 +72,9 @@ export class MessageRecord {
 
   /** Takes another list, in which nobody is awaited or hoped for; who has it still has it. */
   relist(list: TakerList): void {
-    const had: Taker[] = this.list.slots.filter((_, place) => this.isHad(place)).map(({ taker }) => taker);
-    had.push(...(this.extras?.keys() ?? []));
+    const had = this.list.slots.filter((_, place) => this.isHad(place)).map(({ taker }) => taker);
     this.left = this.#had = this.#awaited = this.#hoped = 0;
-    this.copies = this.claims = undefined;
+    this.copies = this.claims = this.extras = undefined;
     this.list = list;
     if (list.slots.length <= narrowMax) this.#wide = undefined;
     else this.#widen(list.slots.length);

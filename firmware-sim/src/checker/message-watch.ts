@@ -50,7 +50,7 @@ export class MessageWatch {
     record.begin(row, message.sequence, topics.takers(row.topic));
     record.retain = message.retain;
     record.isEmpty = message.isEmpty;
-    record.sentTick = tick;
+    record.sentTick = record.earliestTick = tick;
     record.sentAt = at;
     const { expirySeconds } = message;
     if (expirySeconds !== undefined) record.expiresAt = at + expirySeconds * 1000 - expiryMarginMs;
@@ -71,6 +71,18 @@ export class MessageWatch {
     this.owe(record);
   }
 
+  /** Takes the takers that there are now; who has it already still has it. */
+  relist(record: MessageRecord): void {
+    const { extras } = record;
+    record.relist(this.#ledger.topics.takers(record.row.topic));
+    for (const [session, copies] of extras ?? []) {
+      for (let left = copies; left > 0; left--) {
+        const place = this.finder.placeWithRoom(record, session.client, record.qos);
+        if (place !== -1) record.markHad(place);
+      }
+    }
+  }
+
   /** PUBCOMP came. */
   completed(record: MessageRecord): void {
     if (record.completeTick !== Number.POSITIVE_INFINITY) return;
@@ -87,7 +99,33 @@ export class MessageWatch {
       else if (record.isHoped(place)) record.clearHoped(place);
     }
     this.#incomplete.delete(record);
-    if (record.will === undefined) this.#keeper.limbo(record);
+    if (record.will !== undefined) return;
+    this.#keeper.limbo(record);
+    if (record.isEmpty) this.#passOn(record);
+  }
+
+  /** Empty messages cannot be told apart: whoever got this one may have got a later one that is owed to it. */
+  #passOn(record: MessageRecord): void {
+    for (const [place, { taker }] of record.list.slots.entries()) {
+      if (!record.isHad(place)) continue;
+      for (const other of this.onTopic(record.row.topic.name)) {
+        const there = other.isEmpty && other.sentTick > record.sentTick ? other.list.placeOf(taker) : -1;
+        if (there === -1 || other.isHad(there) || (other.state !== 'sent' && other.state !== 'open')) continue;
+        other.markHad(there);
+        if (other.isAwaited(there)) this.#ledger.unawait(other, there, taker);
+        else if (other.isHoped(there)) other.clearHoped(there);
+        this.#settleIfDone(other);
+        break;
+      }
+    }
+  }
+
+  /** All messages on a topic that may still matter. */
+  *onTopic(topicName: string): Generator<MessageRecord> {
+    const publishers = new Set(this.#ledger.topics.find(topicName)?.rows.map((row) => row.client));
+    for (const publisher of publishers) {
+      for (const record of publisher.open.values()) if (record.row.topic.name === topicName) yield record;
+    }
   }
 
   /** The publisher's session is over: what it had not released (PUBREL) may never have been routed. */
@@ -108,17 +146,17 @@ export class MessageWatch {
     for (let place = 0; place < slots.length; place++) {
       const slot = slots[place] as Slot;
       const { taker } = slot;
-      const isOwn = list.isMixed && client.session === taker;
+      const isOwn = client.session === taker;
       const isGroup = 'members' in taker;
       const granted = isGroup || !isUnchanged ? sureSince(slot, record, isOwn) : isOwn ? slot.ownQos : slot.qos;
-      if (granted < 0) continue;
+      if (granted < 0 || (isGroup && record.will !== undefined)) continue; // Of a group's will, nobody keeps books.
       const isOwed = granted > 0 && qos > 0;
       if (isOwed) ledger.tally.owed[qos]++;
       if (record.isHad(place) || taker.isEnded) continue;
       if (isOwed) ledger.await(record, place, taker);
-      else if (isThere(taker, record.sentTick)) {
+      else if (!isGroup && isThere(taker, record.sentTick)) {
         if (record.will === undefined) record.markHoped(place);
-        else if (!isGroup) ledger.await(record, place, taker);
+        else ledger.await(record, place, taker);
       }
     }
     if (record.left === 0) this.#settle(record);
@@ -129,13 +167,14 @@ export class MessageWatch {
 
   // ---- takers
 
-  /** A subscription is being left: what the broker may not have routed is not owed to it. */
+  /** A subscription is being left or changed: what the broker may not have routed may not come by it. */
   leaving(subscription: Subscription): void {
     for (const record of this.#incomplete) {
       const place = record.list.placeOf(subscription.taker);
       if (place === -1 || !record.isAwaited(place)) continue;
       const slot = record.list.slots[place] as Slot;
-      if (sureSince(slot, record, record.client.session === slot.taker) >= 0) continue;
+      const granted = sureSince(slot, record, record.client.session === slot.taker);
+      if (granted > 0 || (granted === 0 && record.will !== undefined)) continue;
       this.#ledger.unawait(record, place, slot.taker);
       this.#settleIfDone(record);
     }
@@ -151,22 +190,30 @@ export class MessageWatch {
     session.fleetingWills = undefined;
   }
 
-  /** A delivery of a message that is known. `isWhole` is false where its payload was damaged. */
-  delivered(record: MessageRecord, client: ClientRecord, delivery: Delivery, isWhole: boolean): void {
+  /**
+   * A delivery of a message that is known.
+   * @param isWhole false where its payload was damaged, and the stamp may be wrong.
+   * @returns false where the client was thought to have got it damaged before: that was another message.
+   */
+  delivered(record: MessageRecord, client: ClientRecord, delivery: Delivery, isWhole: boolean): boolean {
     const place = this.finder.find(record, client, delivery.qos);
     const session = client.session as Session;
     if (place < 0) {
       if (place === found.leak) this.#ledger.fault('leaked', client, record, 'got, without a subscription for it,');
-      else if (place === found.extra) this.#deliveredToExtra(record, session, isWhole);
+      else if (place === found.extra) this.#deliveredToExtra(record, session, delivery, isWhole);
       else this.#settleIfDone(record);
-      return;
+      return true;
     }
     const slot = record.list.slots[place] as Slot;
-    if (record.isHad(place)) {
+    const wasGuessed = isWhole && record.guesses?.delete(place) === true;
+    if (record.isHad(place) && !wasGuessed) {
       this.#again(record, place, session, delivery);
-      return;
+      return true;
     }
-    record.markHad(place);
+    if (!wasGuessed) {
+      record.markHad(place);
+      if (!isWhole) (record.guesses ??= new Set()).add(place);
+    }
     if (record.isAwaited(place)) {
       this.#ledger.unawait(record, place, slot.taker);
       this.#judgeLate(record, slot.taker, session);
@@ -176,6 +223,7 @@ export class MessageWatch {
     }
     if (isWhole && !this.finder.isAmbiguous) this.#judgeOrder(record, session, slot);
     this.#settleIfDone(record);
+    return !wasGuessed;
   }
 
   /** How well a delivery fits what the client has not got of the message, for all that is known: 0 not at all. */
@@ -210,20 +258,21 @@ export class MessageWatch {
     const taker = place === found.extra ? session : (record.list.slots[place] as Slot).taker;
     const { copies } = record.will as WillState;
     const before = copies.get(taker) ?? 0;
+    if (place === found.extra) {
+      const extras = (record.extras ??= new Map());
+      extras.set(session, (extras.get(session) ?? 0) + 1);
+      return 1;
+    }
     const isGroup = taker !== session;
     if (before > 0 && (mayRepeat || (isGroup && delivery.qos === 1))) {
       this.#countRepeated(delivery, isGroup);
       return 0;
     }
     copies.set(taker, before + 1);
-    if (place === found.extra) {
-      (record.extras ??= new Map()).set(session, before + 1);
-      return 1;
-    }
     if (!record.isHad(place)) record.markHad(place);
     if (record.isAwaited(place)) this.#ledger.unawait(record, place, taker);
     this.#settleIfDone(record);
-    return isGroup ? before + 1 : Math.ceil((before + 1) / copiesAllowed(record, session));
+    return isGroup || this.finder.isAmbiguous ? 1 : Math.ceil((before + 1) / copiesAllowed(record, session));
   }
 
   /** A delivery of a message that is so long ago that there is no record of it; its row and number are real. */
@@ -277,22 +326,6 @@ export class MessageWatch {
         if (record.isHoped(place)) this.#judgeMissed(record, place, slot, graceMs);
         else if (record.isAwaited(place) && this.isMissing(record, slot, graceMs)) {
           this.#ledger.unawait(record, place, slot.taker);
-          if (process.env['DBG'])
-            console.log(
-              'LOST',
-              record.sequence,
-              slot.subscriptions.map((s) => [
-                s.client.number,
-                s.told,
-                s.qos,
-                s.askedTick,
-                s.grantedTick,
-                s.leavingTick,
-                s.goneTick,
-              ]),
-              record.sentTick,
-              record.ackTick,
-            );
           this.#ledger.fault('lost', representative(slot), record, 'never got');
         }
       }
@@ -314,32 +347,20 @@ export class MessageWatch {
     if (!isGone && at - record.sentAt < graceMs) return;
     record.clearHoped(place);
     if (!taker.isEnded && sureSince(slot, record, false) < 0) return;
-    const isExcused = isGone || record.client.endedTick > record.sentTick || this.#ledger.wasDown(record.sentAt, at);
-    if (!isExcused && process.env['DBG'])
-      console.log(
-        'MISSED',
-        record.client.number,
-        record.sequence,
-        record.row.topic.name,
-        slot.subscriptions.map((s) => [
-          s.client.number,
-          s.told,
-          s.qos,
-          s.askedTick,
-          s.grantedTick,
-          s.leavingTick,
-          s.goneTick,
-        ]),
-        record.sentTick,
-        record.sentAt,
-      );
+    const isExcused =
+      isGone ||
+      record.isEmpty ||
+      record.claims !== undefined ||
+      record.client.endedTick > record.sentTick ||
+      this.#ledger.wasDown(record.sentAt, at);
     if (isExcused) tally.missedExcused++;
     else tally.missedUnexcused++;
   }
 
-  #deliveredToExtra(record: MessageRecord, session: Session, isWhole: boolean): void {
+  #deliveredToExtra(record: MessageRecord, session: Session, delivery: Delivery, isWhole: boolean): void {
     const extras = (record.extras ??= new Map());
     const before = extras.get(session) ?? 0;
+    if (before > 0 && delivery.qos === 1 && delivery.dup) return this.#countRepeated(delivery, false);
     extras.set(session, before + 1);
     if (before === 0 && isWhole) this.#judgeOrder(record, session, undefined);
   }
@@ -348,6 +369,7 @@ export class MessageWatch {
     const slot = record.list.slots[place] as Slot;
     const isGroup = 'members' in slot.taker;
     const { subscriptions } = slot;
+    if (delivery.qos === 1 && delivery.dup && subscriptions.length > 1) return this.#countRepeated(delivery, isGroup);
     // Overlapping subscriptions may bring a copy each.
     const allowed = isGroup || this.finder.isAmbiguous ? 1 : copiesAllowed(record, session);
     const [first] = subscriptions as [Subscription];
@@ -403,7 +425,9 @@ export class MessageWatch {
       session.heights.set(number, sequence);
       return;
     }
-    if (slot === undefined || !isOrdered(record, slot)) return;
+    // What was routed before the taker was there comes when its publisher sends it again.
+    if (slot === undefined || slot.qos < 0 || !isOrdered(record, slot)) return;
+    if (record.qos === 1 && slot.qos === 0 && record.client.endedTick > record.sentTick) return;
     this.#ledger.fault('reordered', session.client, record, `got after message ${height}`);
   }
 
@@ -471,7 +495,17 @@ function presentSince(ledger: Ledger, taker: Taker): number {
   return Math.max('members' in taker ? taker.churnAt : taker.connectedAt, ledger.brokerUpAt);
 }
 
-function isWaived(record: MessageRecord, { taker }: Slot): boolean {
+function isWaived(record: MessageRecord, slot: Slot): boolean {
+  if (!('members' in slot.taker)) return slot.taker.isEnded;
+  if (mayBeDropped(record, slot)) return true;
+  // What came for a group may have been for another one, which is owed nothing.
+  for (const place of record.claims?.keys() ?? []) {
+    if (mayBeDropped(record, record.list.slots[place] as Slot)) return true;
+  }
+  return false;
+}
+
+function mayBeDropped(record: MessageRecord, { taker }: Slot): boolean {
   if (taker.isEnded || !('members' in taker)) return taker.isEnded;
   // [MQTT-4.8.2-5]: what a member that is gone for good had in flight with QoS 2 is not given to another.
   return taker.lapsedTick > record.sentTick || (record.qos === 2 && taker.departureTick > record.sentTick);

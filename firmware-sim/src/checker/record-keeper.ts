@@ -1,7 +1,7 @@
 import { MessageRecord } from './message-record.ts';
 
-/** Settled messages that are still known one by one, so that a further copy of them is judged exactly. */
-const settledMax = 1 << 16;
+/** Settled messages still known one by one, so that a further copy is judged exactly; more would fall out of the processor's cache. */
+const settledMax = 1 << 13;
 /** Messages that were refused or given up and may still come. */
 const limboMax = 1 << 14;
 
@@ -32,7 +32,7 @@ export class RecordKeeper {
     const { client, sequence } = record;
     client.open.delete(sequence);
     if (isDoubtful(record)) client.doubtUpTo = Math.max(client.doubtUpTo, sequence);
-    record.extras = record.copies = record.claims = record.will = undefined;
+    record.extras = record.copies = record.claims = record.guesses = record.will = undefined;
     this.#free.push(record);
   }
 }

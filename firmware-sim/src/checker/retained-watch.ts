@@ -59,6 +59,8 @@ export interface Replay {
   /** When SUBSCRIBE was written, and when SUBACK came, ms; Infinity for not yet. */
   readonly askedAt: number;
   grantedAt: number;
+  /** It is owed every topic that it may bring. */
+  readonly isWhole: boolean;
   /** Of an earlier connection: nothing is owed, but something may come. */
   isOld: boolean;
 }
@@ -167,11 +169,21 @@ export class RetainedWatch {
     this.#dropDone(taker);
     const isDue = retainHandling === 0 || isNew === true;
     const isOwn = asked.noLocal === true ? taker.client : undefined; // Brokers may keep its own from it.
-    const held = isDue ? this.#match(topicFilter).filter((topic) => this.#isHeld(topic, isOwn)) : [];
+    const matching = this.#match(topicFilter);
+    const held = isDue ? matching.filter((topic) => this.#isHeld(topic, isOwn)) : [];
     const due = held.length === 0 ? undefined : new Set(held);
     const grantedAt = Number.POSITIVE_INFINITY;
     const { tick, at: askedAt } = this.#ledger;
-    taker.replays.push({ subscription, tick, due, size: held.length, askedAt, grantedAt, isOld: false });
+    taker.replays.push({
+      subscription,
+      tick,
+      due,
+      size: held.length,
+      askedAt,
+      grantedAt,
+      isOld: false,
+      isWhole: held.length === matching.length,
+    });
     this.#replays++;
     this.outstanding += held.length;
   }
@@ -209,7 +221,7 @@ export class RetainedWatch {
   /** The connection is gone, and with it the claim; but what was on its way may come on the next one. */
   connectionEnded(session: Session): void {
     if (session.replays.length === 0) return;
-    this.#drop(session, ({ size, due, isOld }) => isOld || (size > 0 && due?.size === 0));
+    this.#drop(session, ({ isWhole, due }) => isWhole && due?.size === 0);
     for (const replay of session.replays) {
       this.#release(replay);
       replay.isOld = true;
@@ -260,6 +272,12 @@ export class RetainedWatch {
       break;
     }
     return oldest;
+  }
+
+  /** Whether the topic may hold this message now. */
+  mayHold(topicName: string, what: Found): boolean {
+    const topic = this.#topics.get(topicName);
+    return topic === undefined || isFresh(topic, what, this.#ledger.tick);
   }
 
   /** Whether the client waits for what the topic retains. */

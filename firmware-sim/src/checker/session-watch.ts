@@ -39,7 +39,7 @@ export class SessionWatch {
     presence.connectingAt = this.#ledger.at;
     if (!terms.cleanStart) return;
     this.#messages.publisherSessionEnded(client);
-    if (client.session !== undefined) this.#subscriptions.sessionEnded(client.session);
+    if (client.session !== undefined) this.#subscriptions.sessionEnded(client.session, Number.POSITIVE_INFINITY);
   }
 
   connected(client: ClientRecord, sessionPresent: boolean): void {
@@ -83,15 +83,16 @@ export class SessionWatch {
       this.#unanswered(client, presence, noticeMs);
       return;
     }
-    this.#subscriptions.connectionEnded(session);
     presence.expiresEarliestAt = at + presence.expiryMinMs;
+    this.#subscriptions.connectionEnded(session, presence.expiresEarliestAt - marginMs(presence.expiryMinMs));
     presence.expiresLatestAt = at + noticeMs + presence.expiryMaxMs;
     if (presence.expiryMinMs > 0) {
       presence.state = 'present';
       return;
     }
     this.#messages.publisherSessionEnded(client);
-    this.#subscriptions.sessionEnded(session, at + Math.max(noticeMs, noticeMinMs));
+    const noticedAt = presence.expiryMaxMs > 0 ? Number.POSITIVE_INFINITY : at + Math.max(noticeMs, noticeMinMs);
+    this.#subscriptions.sessionEnded(session, noticedAt);
     presence.state = presence.expiryMaxMs === 0 && how === 'closed' ? 'absent' : 'unknown';
   }
 
@@ -109,7 +110,7 @@ export class SessionWatch {
     if (presence.state === 'absent' && terms.expirySeconds === 0) return;
     // What is there now may be a session that began with this CONNECT, without any subscription.
     presence.state = 'unknown';
-    if (session !== undefined) this.#subscriptions.sessionEnded(session);
+    if (session !== undefined) this.#subscriptions.sessionEnded(session, Number.POSITIVE_INFINITY);
   }
 
   /** What Session Present has to be [MQTT-3.2.2-2, -3]; undefined where it may be either. */

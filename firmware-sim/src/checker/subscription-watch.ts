@@ -41,6 +41,7 @@ export class SubscriptionWatch {
       known.grantedTick = Number.POSITIVE_INFINITY;
     }
     this.#changed(known);
+    this.#messages.leaving(known);
     this.#retained.asked(known, wasSure ? false : undefined);
   }
 
@@ -103,9 +104,10 @@ export class SubscriptionWatch {
     this.#gone(subscription);
   }
 
-  /** The connection is gone: no answer will come any more. */
-  connectionEnded(session: Session): void {
+  /** The connection is gone: no answer will come any more. @param expiresAt when the session may expire, ms. */
+  connectionEnded(session: Session, expiresAt: number): void {
     session.isUp = false;
+    session.expiresAt = expiresAt;
     this.#messages.connectionEnded(session);
     this.#retained.connectionEnded(session);
     for (const subscription of session.subscriptions.values()) {
@@ -117,10 +119,11 @@ export class SubscriptionWatch {
 
   connected(session: Session): void {
     session.isUp = true;
+    session.expiresAt = Number.POSITIVE_INFINITY;
     session.connectedTick = this.#ledger.tick;
     session.connectedAt = this.#ledger.at;
-    for (const { taker } of session.client.memberships) {
-      if (taker instanceof Group && taker.ghosts.size > 0) taker.exorcise(session.client, this.#ledger.tick);
+    for (const { told } of session.client.memberships) {
+      this.#groups.get(told)?.exorcise(session.client, this.#ledger.tick);
     }
     this.#churn(session.client);
   }
@@ -173,7 +176,10 @@ export class SubscriptionWatch {
 
   #group(told: string): Group {
     let group = this.#groups.get(told);
-    if (group === undefined) this.#groups.set(told, (group = new Group(told)));
+    if (group === undefined || group.isEnded) {
+      group = new Group(told, group?.ghosts ?? new Map());
+      this.#groups.set(told, group);
+    }
     return group;
   }
 
@@ -187,17 +193,16 @@ export class SubscriptionWatch {
     client.session?.retire(subscription);
     if (!(taker instanceof Group)) return;
     taker.members.delete(client);
-    taker.review(tick);
     taker.churn(tick, at);
     if (taker.members.size > 0) return;
-    this.#groups.delete(taker.told);
+    if (taker.ghosts.size === 0) this.#groups.delete(taker.told);
     this.#ledger.endTaker(taker);
   }
 
   #changed(subscription: Subscription): void {
     subscription.version++;
     this.#ledger.topics.changed(subscription);
-    if (subscription.taker instanceof Group) subscription.taker.review(this.#ledger.tick);
+    if (subscription.taker instanceof Group) subscription.taker.review(this.#ledger.tick, this.#ledger.at);
   }
 
   #churn({ memberships }: ClientRecord): void {

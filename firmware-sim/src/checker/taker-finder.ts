@@ -34,7 +34,8 @@ export class TakerFinder {
     const [only] = places;
     const isFree = only !== undefined && !record.isHad(only);
     if (isFree && extraCopies(record, session) > 0) (record.claims ??= new Map()).set(only, client);
-    if (!isFree && extraCopies(record, session) > (record.extras?.get(session) ?? 0)) return found.extra;
+    const extras = record.extras?.get(session) ?? 0;
+    if (!isFree && (extraCopies(record, session) > extras || (extras > 0 && qos === 1))) return found.extra;
     if (only === undefined) return extraCopies(record, session) > 0 ? found.extra : found.leak;
     // What the place was counted for may have been another taker's of a client that has several.
     const holder = isFree ? undefined : record.claims?.get(only);
@@ -44,10 +45,12 @@ export class TakerFinder {
     return found.moved;
   }
 
-  /** How well a delivery of that QoS fits what the client has not got of the message: 0 not at all, 3 exactly. */
+  /** How well a delivery of that QoS fits what the client has not got of the message: 0 not at all, 4 exactly. */
   fit(record: MessageRecord, client: ClientRecord, qos: number): number {
+    const { session } = client;
     const place = this.placeWithRoom(record, client, qos);
-    return place === -1 ? 0 : rankOf(record, place, qos);
+    if (place !== -1) return rankOf(record, place, qos);
+    return session !== undefined && extraCopies(record, session) > (record.extras?.get(session) ?? 0) ? 1 : 0;
   }
 
   /** The place of one of the client's takers that has not got it; -1 for none. */
@@ -111,7 +114,7 @@ function ownPlace(record: MessageRecord, client: ClientRecord, session: Session)
 function placesOf(record: MessageRecord, client: ClientRecord, direct: number): number[] {
   const places = direct === -1 ? [] : [direct];
   for (const { taker, goneTick } of client.memberships) {
-    if (goneTick < record.sentTick) continue;
+    if (goneTick < record.earliestTick) continue;
     const place = record.list.placeOf(taker);
     if (place !== -1 && !places.includes(place)) places.push(place);
   }
@@ -131,17 +134,12 @@ function likeliest(record: MessageRecord, places: readonly number[], qos: number
 }
 
 function rankOf(record: MessageRecord, place: number, qos: number): number {
-  if (record.state !== 'sent') {
-    if (record.isAwaited(place)) return qos > 0 ? 3 : 2;
-    return record.isHoped(place) ? (qos === 0 ? 3 : 2) : 1;
-  }
-  let granted = -1;
-  for (const one of (record.list.slots[place] as Slot).subscriptions) {
-    const isKept = one.client === record.client && one.noLocal !== 'no';
-    if (one.isSure && one.grantedTick < record.sentTick && !isKept) granted = Math.max(granted, one.qos);
-  }
-  if (granted === -1) return 1;
-  return Math.min(granted, record.qos) === qos ? 3 : 2;
+  const slot = record.list.slots[place] as Slot;
+  const granted = slot.taker === record.client.session ? slot.ownQos : slot.qos;
+  const isExact = Math.min(granted, record.qos) === qos;
+  if (record.isAwaited(place)) return isExact ? 4 : 3;
+  if (record.isHoped(place)) return isExact ? 4 : 2;
+  return record.state === 'sent' && granted !== -1 ? (isExact ? 4 : 3) : 1;
 }
 
 /** Its own message, and all subscriptions that match say No Local [MQTT-3.8.3-3]. */
@@ -175,7 +173,12 @@ export function mayTake(session: Session, isOwn: boolean, topicName: string, sin
 /** How often a session may get a message for itself: once for each of its subscriptions [MQTT-3.3.4-2]. */
 export function copiesAllowed(record: MessageRecord, session: Session): number {
   let copies = 0;
-  for (const { taker } of matching(session, session.client === record.client, record.row.topic.name, record.sentTick)) {
+  for (const { taker } of matching(
+    session,
+    session.client === record.client,
+    record.row.topic.name,
+    record.earliestTick,
+  )) {
     if (taker === session) copies++;
   }
   return Math.max(1, copies);
@@ -185,7 +188,12 @@ export function copiesAllowed(record: MessageRecord, session: Session): number {
 function extraCopies(record: MessageRecord, session: Session): number {
   if (session.isRevived) return Number.POSITIVE_INFINITY;
   let copies = 0;
-  for (const { taker } of matching(session, session.client === record.client, record.row.topic.name, record.sentTick)) {
+  for (const { taker } of matching(
+    session,
+    session.client === record.client,
+    record.row.topic.name,
+    record.earliestTick,
+  )) {
     const place = record.list.placeOf(taker);
     if (place === -1 || (taker === session && isForbidden(record, place, session.client))) copies++;
   }

@@ -57,6 +57,8 @@ export class Session {
   /** It was thought to be over, and the broker had it still: nobody knows with which subscriptions. */
   isRevived = false;
   isUp = false;
+  /** When it may have expired at the earliest, ms; Infinity while it is connected. */
+  expiresAt: number = Number.POSITIVE_INFINITY;
   connectedTick = 0;
   connectedAt = 0;
 
@@ -80,7 +82,7 @@ export class Group {
   readonly awaiting: ByQos = [0, 0, 0];
   isEnded = false;
   /** Gone, and the broker may not have noticed, until when at the latest, ms: they may still be given messages. */
-  readonly ghosts: Map<ClientRecord, { readonly untilAt: number; readonly qos: QoS }> = new Map();
+  readonly ghosts: Map<ClientRecord, { readonly untilAt: number; readonly qos: QoS }>;
   /** All members are connected: what one of them does not get cannot be waiting for another. */
   isUp = true;
   /** When a member last came, went, connected or lost its connection. */
@@ -92,13 +94,16 @@ export class Group {
   /** When there last was no member for sure: what waited for one then may have been dropped. */
   lapsedTick = 0;
 
-  constructor(told: string) {
+  constructor(told: string, ghosts: Group['ghosts']) {
     this.told = told;
+    this.ghosts = ghosts;
   }
 
   /** Something about the membership of one changed. */
-  review(tick: number): void {
-    for (const { isSure } of this.members.values()) if (isSure) return;
+  review(tick: number, at: number): void {
+    for (const [{ session }, { isSure }] of this.members) {
+      if (isSure && session !== undefined && session.expiresAt > at) return;
+    }
     this.lapsedTick = tick;
   }
 
@@ -119,6 +124,7 @@ export class Group {
   churn(tick: number, at: number): void {
     this.churnTick = tick;
     this.churnAt = at;
+    this.review(tick, at);
     for (const [client, { untilAt }] of this.ghosts) if (untilAt < at) this.exorcise(client, tick);
     this.isUp = this.ghosts.size === 0;
     for (const { session } of this.members.keys()) if (session?.isUp !== true) this.isUp = false;

@@ -24,13 +24,10 @@ export interface Slot {
 /** All takers of a topic, unchanged as long as no subscription to it changes. */
 export class TakerList {
   readonly slots: readonly Slot[];
-  /** Some get it with QoS 0, or do not get their own: every message has to be looked at. */
-  readonly isMixed: boolean;
   readonly #places: Map<Taker, number> | undefined;
 
   constructor(slots: readonly Slot[]) {
     this.slots = slots;
-    this.isMixed = slots.some(({ qos, ownQos }) => qos < 1 || ownQos !== qos);
     if (slots.length > scanMax) this.#places = new Map(slots.map(({ taker }, place) => [taker, place]));
   }
 

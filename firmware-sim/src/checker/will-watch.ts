@@ -198,7 +198,7 @@ export class WillWatch {
   }
 
   #begin(record: MessageRecord, will: WillState, how: 'closed' | 'silent', state: 'pending' | 'free'): void {
-    const { tick, at, topics } = this.#ledger;
+    const { tick, at } = this.#ledger;
     const waitMs = Math.min(will.delayMs, will.expiryMaxMs);
     const noticeMs = how === 'closed' ? 0 : will.keepAliveMs === 0 ? Number.POSITIVE_INFINITY : 1.5 * will.keepAliveMs;
     will.state = state;
@@ -207,7 +207,7 @@ export class WillWatch {
     will.deadlineAt = at + waitMs + noticeMs;
     record.sentTick = tick;
     record.sentAt = at;
-    record.relist(topics.takers(record.row.topic));
+    this.#messages.relist(record);
     if (record.retain) this.#retained.sent(record);
     // Published long before the end of the connection: not because of it.
     if (will.publications > 0 && will.firstAt < at - marginMs - Math.max(10_000, 1.5 * will.keepAliveMs)) {

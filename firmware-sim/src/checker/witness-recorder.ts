@@ -72,7 +72,8 @@ export class WitnessRecorder implements Witness {
   }
 
   connected(client: number, sessionPresent: boolean, at: number): void {
-    this.#numbers[this.#begin(code.connected, at, client) + 3] = sessionPresent ? 1 : 0;
+    const place = this.#begin(code.connected, at, client);
+    this.#numbers[place + 3] = sessionPresent ? 1 : 0;
   }
 
   disconnecting(client: number, withWill: boolean, expirySeconds: number | undefined, at: number): void {
@@ -82,7 +83,8 @@ export class WitnessRecorder implements Witness {
   }
 
   ended(client: number, how: 'closed' | 'silent', at: number): void {
-    this.#numbers[this.#begin(code.ended, at, client) + 3] = how === 'closed' ? 1 : 0;
+    const place = this.#begin(code.ended, at, client);
+    this.#numbers[place + 3] = how === 'closed' ? 1 : 0;
   }
 
   sent(client: number, message: SentMessage, at: number): void {
@@ -95,11 +97,13 @@ export class WitnessRecorder implements Witness {
   }
 
   acknowledged(client: number, sequence: number, at: number): void {
-    this.#numbers[this.#begin(code.acknowledged, at, client) + 3] = sequence;
+    const place = this.#begin(code.acknowledged, at, client);
+    this.#numbers[place + 3] = sequence;
   }
 
   completed(client: number, sequence: number, at: number): void {
-    this.#numbers[this.#begin(code.completed, at, client) + 3] = sequence;
+    const place = this.#begin(code.completed, at, client);
+    this.#numbers[place + 3] = sequence;
   }
 
   refused(client: number, sequence: number, reasonCode: number, at: number): void {
@@ -109,7 +113,8 @@ export class WitnessRecorder implements Witness {
   }
 
   abandoned(client: number, sequence: number, at: number): void {
-    this.#numbers[this.#begin(code.abandoned, at, client) + 3] = sequence;
+    const place = this.#begin(code.abandoned, at, client);
+    this.#numbers[place + 3] = sequence;
   }
 
   subscribing(client: number, subscription: SubscribeOptions, at: number): void {
@@ -125,11 +130,13 @@ export class WitnessRecorder implements Witness {
   }
 
   unsubscribing(client: number, topicFilter: string, at: number): void {
-    this.#numbers[this.#begin(code.unsubscribing, at, client) + 3] = this.#id(topicFilter);
+    const place = this.#begin(code.unsubscribing, at, client);
+    this.#numbers[place + 3] = this.#id(topicFilter);
   }
 
   unsubscribed(client: number, topicFilter: string, at: number): void {
-    this.#numbers[this.#begin(code.unsubscribed, at, client) + 3] = this.#id(topicFilter);
+    const place = this.#begin(code.unsubscribed, at, client);
+    this.#numbers[place + 3] = this.#id(topicFilter);
   }
 
   delivered(client: number, delivery: Delivery, reading: StampReading, at: number): void {
@@ -146,10 +153,11 @@ export class WitnessRecorder implements Witness {
   }
 
   broker(state: 'down' | 'up', at: number): void {
-    this.#numbers[this.#begin(code.broker, at, 0) + 3] = state === 'up' ? 1 : 0;
+    const place = this.#begin(code.broker, at, 0);
+    this.#numbers[place + 3] = state === 'up' ? 1 : 0;
   }
 
-  /** Makes room for a fact. @returns where it begins. */
+  /** Makes room for a fact, in a larger array perhaps. @returns where it begins. */
   #begin(kind: number, at: number, client: number): number {
     if (this.#length >= numbersMax) this.flush(this.#lastAt);
     const place = this.#length;

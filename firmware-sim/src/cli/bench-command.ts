@@ -193,7 +193,7 @@ function flagsOf(mode: BenchMode, defaults: ModeDefaults): readonly Flag[] {
     flag('-c --count', 'N', 'Load', `Number of ${defaults.clientsAre}. Default ${defaults.clients}.`),
     flag('-i --interval', 'MS', 'Load', `Between two connects. Default ${defaults.intervalMs}.`),
     ...(defaults.subscribers > 0
-      ? [flag('--subscribers', 'N', 'Load', `Subscribers besides. Default ${defaults.subscribers}.`)]
+      ? [flag('--subscribers', 'N', 'Load', `Subscribers to everything. Default ${defaults.subscribers}.`)]
       : []),
     ...(hasTopics
       ? [
@@ -204,15 +204,15 @@ function flagsOf(mode: BenchMode, defaults: ModeDefaults): readonly Flag[] {
     ...(hasTelemetry
       ? [
           flag('-I --message-interval', 'MS', 'Load', `Between two messages of a client. Default ${pace}.`),
-          flag('-s --size', 'BYTES', 'Load', 'Payload, some 60 bytes of which say what it is. Default 256.'),
+          flag('-s --size', 'BYTES', 'Load', 'Payload; some 60 bytes of it tell the checker what it is. Default 256.'),
           flag('-r --retain', undefined, 'Load', 'Messages are retained.'),
           flag('-w --inflight', 'N', 'Load', 'Messages of a client on their way at once. Default 20.'),
         ]
       : []),
-    flag('-k --keepalive', 'SECONDS', 'Load', 'Default 60.'),
-    flag('-D --duration', 'SECONDS', 'Load', 'Of the measurement, after the connects. Default 10.'),
-    flag('--seed', 'N', 'Load', 'Of everything that is random. Default 1.'),
-    flag('--threads', 'N', 'Load', 'Threads of the simulator; 0 uses the main one alone. Default 0.'),
+    flag('-k --keepalive', 'SECONDS', 'Load', 'Keep alive. Default 60.'),
+    flag('-D --duration', 'SECONDS', 'Load', 'Length of the measurement, after the connects. Default 10.'),
+    flag('--seed', 'N', 'Load', 'Seed of everything that is random. Default 1.'),
+    flag('--threads', 'N', 'Load', 'Threads for the clients. Default 0: the main thread alone.'),
     flag('--json', 'FILE', 'Output', 'Writes the figures as JSON.'),
     flag('--quiet', undefined, 'Output', 'No line per second.'),
     flag('--help', undefined, 'Output', 'Prints this.'),

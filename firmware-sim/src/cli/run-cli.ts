@@ -79,7 +79,8 @@ async function reported(command: string, output: Output, work: () => Promise<num
       return ExitCode.usage;
     }
     const message = error instanceof Error ? error.message : String(error);
-    output.err(`trellis ${command}: ${message}\n`);
+    // Messages that name the command need nothing before them.
+    output.err(message.startsWith('trellis ') ? `${message}\n` : `trellis ${command}: ${message}\n`);
     if (error instanceof UsageError) return ExitCode.usage;
     const isExpected = error instanceof RunError || error instanceof ReportFileError;
     if (!isExpected && error instanceof Error) output.err(`This is a fault of the simulator: ${error.stack ?? ''}\n`);

@@ -1,4 +1,4 @@
-import { type StampedPayload, stampLength, stampPlaceholder } from '../checker/stamp.ts';
+import { binaryPayload, type StampedPayload, stampLength, stampPlaceholder } from '../checker/stamp.ts';
 import { Random } from '../lib/random.ts';
 import type { Telemetry } from '../scenario/scenario.ts';
 import { asciiJson } from './ascii-json.ts';
@@ -23,8 +23,8 @@ export function planPayloads(row: Telemetry): PayloadPlan {
     const frame = new JsonFrame(values, row.sizeBytes);
     return { source: (owner) => new JsonPayloads(frame, owner, values.source(owner)) };
   }
-  const filler = randomBytes(Math.max(binaryHeadBytes, row.sizeBytes - stampLength));
-  return { source: (owner) => new BinaryPayloads(filler, values.source(owner)) };
+  const { bytes } = binaryPayload(randomBytes(Math.max(binaryHeadBytes, row.sizeBytes - stampLength)));
+  return { source: (owner) => new BinaryPayloads(bytes, values.source(owner)) };
 }
 
 const sequenceLabel = Buffer.from('"seq":');
@@ -151,6 +151,7 @@ function writePad(bytes: Buffer, place: number, length: number): number {
 const binaryHeadBytes = 20;
 
 class BinaryPayloads implements PayloadSource {
+  /** What fills, and the stamp's place: one copy for both. */
   readonly #filler: Buffer;
   readonly #values: ValueSource;
   #sequence = 0;
@@ -161,14 +162,13 @@ class BinaryPayloads implements PayloadSource {
   }
 
   next(at: number): StampedPayload {
-    const stampAt = this.#filler.length;
-    const bytes = Buffer.allocUnsafe(stampAt + stampLength);
-    bytes.set(this.#filler);
+    const filler = this.#filler;
+    const bytes = Buffer.allocUnsafe(filler.length);
+    bytes.set(filler);
     bytes.writeUInt32BE(++this.#sequence % 2 ** 32, 0);
     bytes.writeDoubleBE(at, 4);
     bytes.writeDoubleBE(this.#values.number(at), 12);
-    bytes.write(stampPlaceholder, stampAt, 'latin1');
-    return { bytes, stampAt };
+    return { bytes, stampAt: bytes.length - stampLength };
   }
 }
 

@@ -56,8 +56,12 @@ function messageTable({ delivery: { counts } }: Report): Markup {
     ['Refused', 'PUBACK or PUBREC with a reason code of failure; nothing is owed.', counts.refused],
     ['Abandoned', 'Never acknowledged, and not sent again; may arrive or not.', counts.abandoned],
     ['Owed', 'Deliveries that had to come: each receiver of a message counts.', counts.owed],
-    ['Delivered', 'Deliveries that came.', counts.delivered],
     ['Outstanding', 'Owed, and not there at the end.', counts.outstanding],
+    [
+      'Delivered',
+      'Deliveries that came, by the QoS they came with; a subscription may lower it. All else here goes by the QoS of publishing.',
+      counts.delivered,
+    ],
   ];
   const rows = lines.map(
     ([title, why, byQos]) => html`<tr><td class="name">${title}<span class="why">${why}</span></td>

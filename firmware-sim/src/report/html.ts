@@ -8,20 +8,21 @@ import { formatMetric } from './metric-text.ts';
 import { page, plotPlaces } from './page.ts';
 import { percentilePlot, timePlots } from './plot-data.ts';
 import type { Report } from './report.ts';
-import { selfWarning } from './self-check.ts';
+import { runWarnings } from './run-warnings.ts';
 import { foldThresholds, lastLine } from './verdict-table.ts';
 
 /** A report as one HTML page that needs nothing else: plots, tables, light and dark, fit for paper. */
 export function renderHtml(report: Report): string {
   const overTime = timePlots(report);
   const percentiles = percentilePlot(report.totals);
-  const warning = selfWarning(report);
+  const delivery = deliverySection(report);
+  const isFaultless = faultsIn(report) === 0;
   const body = html`${pageHead(report)}
 ${banner(report)}
-${warning !== undefined && html`<p class="caution">${warning}</p>`}
+${runWarnings(report).map((warning) => html`<p class="caution">${warning}</p>`)}
 ${tiles(report)}
 ${thresholdSection(report)}
-${deliverySection(report)}
+${!isFaultless && delivery}
 <section>
 <h2>Over time</h2>
 <p class="soft small">Drag over a plot to look closer, double-click to look at all. Shaded bands are stages${
@@ -29,6 +30,7 @@ ${deliverySection(report)}
   }.</p>
 ${plotPlaces(overTime)}
 </section>
+${isFaultless && delivery}
 ${latencySection(report, percentiles)}
 ${classSection(report)}
 ${stageSection(report)}

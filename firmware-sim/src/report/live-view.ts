@@ -28,7 +28,7 @@ export interface LiveProgress {
 /** What a view knows before the run begins. */
 export interface ViewPlan {
   readonly scenarioName: string;
-  readonly stages: readonly { readonly name: string; readonly seconds: number }[];
+  readonly stages: readonly { readonly kind: string; readonly name: string; readonly seconds: number }[];
   /** In all. */
   readonly devices: number;
 }

@@ -22,6 +22,11 @@ export function formatMs(ms: number): string {
   return ms < 99_950 ? `${formatNumber(Math.round(ms / 10) / 100)} s` : formatDuration(ms / 1000);
 }
 
+/** The latency of a second of a run, ms; points have 0 where nothing was delivered, and that is a dash. */
+export function formatLatency(ms: number): string {
+  return ms === 0 ? '–' : formatMs(ms);
+}
+
 /** A length of time in s: `45 s`, `2 min 4 s`, `3 h 20 min`. */
 export function formatDuration(seconds: number): string {
   if (!Number.isFinite(seconds)) return '–';

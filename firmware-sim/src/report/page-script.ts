@@ -132,7 +132,8 @@ export const pageScript: string = `
     return {
       width,
       height: 250,
-      padding: [8, plot.y2Label ? 0 : 30, 0, 0],
+      // Without a second axis its room stays free, so that all times stand one below the other.
+      padding: [8, plot.y2Label ? 0 : isTime ? 70 : 30, 0, 0],
       cursor: { ...(isTime ? { sync: { key: 'time', setSeries: false } } : {}), y: false, drag: { x: isTime, y: false } },
       legend: { live: true },
       scales,

@@ -83,6 +83,7 @@ pre { background: var(--shade); border: 1px solid var(--line); border-radius: 8p
   border-top: 1px solid var(--line); font-size: 13.5px; }
 .examples .mono { overflow-wrap: anywhere; }
 details { margin-top: 12px; }
+td details { margin-top: 0; }
 summary { cursor: pointer; color: var(--soft); }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 22px; margin: 10px 0 0; font-size: 14px; }
 dt { color: var(--soft); }

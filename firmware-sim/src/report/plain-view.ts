@@ -1,5 +1,5 @@
 import type { LiveProgress, LiveView, ViewOutput, ViewPlan } from './live-view.ts';
-import { formatClock, formatCount, formatMs } from './numbers.ts';
+import { formatClock, formatCount, formatLatency } from './numbers.ts';
 import { cleanText } from './text.ts';
 
 /** Between two lines, s of the run. */
@@ -56,8 +56,8 @@ function figuresLine({ point, stage, elapsedSeconds, faults, inFlight }: LivePro
     `sent ${formatCount(point.sent)}/s`,
     `acked ${formatCount(point.acknowledged)}/s`,
     `delivered ${formatCount(point.delivered)}/s`,
-    `p50 ${formatMs(point.p50)}`,
-    `p99 ${formatMs(point.p99)}`,
+    `p50 ${formatLatency(point.p50)}`,
+    `p99 ${formatLatency(point.p99)}`,
     `in flight ${formatCount(inFlight)}`,
     `outstanding ${formatCount(point.outstanding)}`,
     found.length === 0 ? 'no faults' : `FAULTS ${found.join(', ')}`,

@@ -13,7 +13,7 @@ export function notesSection({ notes }: Report): Markup {
       return html`<tr><td class="name">${kind}</td><td class="number">${formatCount(count)}</td><td>${texts}</td></tr>`;
     });
   if (blocks.length === 0) return html``;
-  return html`<section><h2>What befell the devices</h2>
+  return html`<section><h2>What happened to the devices</h2>
 <div class="table"><table><thead><tr><th>Event</th><th class="number">Times</th><th></th></tr></thead><tbody>${blocks}</tbody></table></div></section>`;
 }
 

@@ -1,6 +1,6 @@
 import { faults } from '../checker/witness.ts';
 import type { LiveProgress, LiveView, ViewOutput, ViewPlan } from './live-view.ts';
-import { formatClock, formatCount, formatMs } from './numbers.ts';
+import { formatClock, formatCount, formatLatency } from './numbers.ts';
 import { type Hue, type Paint, cleanText, cutTo, painter, widthOf } from './text.ts';
 
 /** A piece of a line with its colour. */
@@ -149,8 +149,10 @@ export class TerminalView implements LiveView {
   /** A bar over the whole run, and below it the stages where they begin. */
   #progressLines({ elapsedSeconds, totalSeconds, stage }: LiveProgress, columns: number): Line[] {
     const part = totalSeconds > 0 ? Math.min(1, elapsedSeconds / totalSeconds) : 0;
-    const left = `${formatClock(totalSeconds - elapsedSeconds)} left`;
-    const text = ` ${String(Math.floor(part * 100)).padStart(3)} %  ${left}`;
+    // A drain is over as soon as everything has arrived.
+    const isDrain = this.#plan.stages.some(({ kind, name }) => kind === 'drain' && name === stage);
+    const left = `${isDrain ? '≤ ' : '  '}${formatClock(totalSeconds - elapsedSeconds)} left`;
+    const text = ` ${String(Math.floor(part * 100)).padStart(3)} % ${left}`;
     const width = Math.max(5, columns - text.length - 3);
     const done = Math.round(part * width);
     const bar: Piece[] = [[' '], ['█'.repeat(done), 'green'], ['░'.repeat(width - done), 'dim'], [text]];
@@ -193,8 +195,10 @@ export class TerminalView implements LiveView {
   }
 
   #latencyLine({ point }: LiveProgress, columns: number): Line {
-    const spark = sparkline(this.#history.p99, Math.max(0, Math.min(memory, columns - 62)));
-    const value = (ms: number): Piece => [formatMs(ms).padStart(9), 'bold'];
+    // Latencies differ by orders of magnitude: one late message would press all others to the floor.
+    const heights = this.#history.p99.map((ms) => Math.log1p(ms));
+    const spark = sparkline(heights, Math.max(0, Math.min(memory, columns - 62)));
+    const value = (ms: number): Piece => [formatLatency(ms).padStart(9), 'bold'];
     const names: Piece[] = [[' latency      p50 '], value(point.p50), ['   p99 '], value(point.p99)];
     return { pieces: [...names, ['   max '], value(point.max), ['  '], [spark, 'magenta']], rank: 2 };
   }
@@ -202,11 +206,12 @@ export class TerminalView implements LiveView {
 
 function connectionLines({ point, devices, inFlight }: LiveProgress, planned: number): Line[] {
   const isShort = point.connected < devices;
-  const connected: Piece = [formatCount(point.connected).padStart(10), isShort ? 'yellow' : 'bold'];
+  const hue: Hue = !isShort ? 'bold' : point.connected === 0 ? 'red' : 'yellow';
+  const connected: Piece = [formatCount(point.connected).padStart(10), hue];
   const of: Piece = [` of ${formatCount(devices)}`.padEnd(10)];
-  const rates: Piece = [`${formatCount(point.connects)} connects/s   ${formatCount(point.disconnects)} ends/s`];
+  const rates: Piece = [`${formatCount(point.connects)} connects/s   ${formatCount(point.disconnects)} disconnects/s`];
   const plan: Piece = devices < planned ? [`   (${formatCount(planned)} planned)`, 'dim'] : [''];
-  const waiting: Piece = [`       outstanding ${formatCount(point.outstanding)}`];
+  const waiting: Piece = [`          outstanding ${formatCount(point.outstanding)}`];
   return [
     { pieces: [[' connected    '], connected, of, rates, plan], rank: 3 },
     { pieces: [[' in flight    '], [formatCount(inFlight).padStart(10), 'bold'], waiting], rank: 4 },

@@ -5,7 +5,7 @@ import { formatClock, formatCount, formatDuration, formatMs, formatNumber, times
 import type { Report, ThresholdResult } from './report.ts';
 import { type Column, boxTable } from './box-table.ts';
 import { formatMetric } from './metric-text.ts';
-import { selfWarning } from './self-check.ts';
+import { runWarnings } from './run-warnings.ts';
 import { type Paint, cleanText, painter, wrapText } from './text.ts';
 
 /** How to write a verdict. */
@@ -78,9 +78,10 @@ function deliveryTable({ delivery }: Report, paint: Paint, width: number): strin
     ...byQos.map(formatCount),
     formatCount(all),
   ];
-  const messages = (['sent', 'acknowledged', 'owed', 'delivered', 'outstanding'] as const).map((name) =>
+  const messages = (['sent', 'acknowledged', 'owed', 'outstanding'] as const).map((name) =>
     row(name, counts[name], total(counts[name])),
   );
+  messages.push(row('delivered *', counts.delivered, total(counts.delivered)));
   const found = faults.map((name) => row(name, delivery.faults[name].byQos, delivery.faults[name].total));
   const columns: Column[] = [
     { title: 'Messages', align: 'left', grows: true },
@@ -94,11 +95,12 @@ function deliveryTable({ delivery }: Report, paint: Paint, width: number): strin
     return !isFault || column === 0 ? undefined : cells[column] === '0' ? 'green' : 'red';
   };
   const rows = [...messages, undefined, ...found];
-  return [...boxTable({ columns, rows, width, paint, hueOf }), ...sideNotes(counts)];
+  const notes = sideNotes(counts).flatMap((note) => wrapText(note, width));
+  return [...boxTable({ columns, rows, width, paint, hueOf }), ...notes];
 }
 
 function sideNotes(counts: Report['delivery']['counts']): string[] {
-  const notes: string[] = [];
+  const notes = ['* By the QoS it came with; the other rows by the QoS of publishing.'];
   const { missedQos0, repeated, foreign } = counts;
   if (missedQos0.unexcused + missedQos0.excused > 0) {
     const excused = formatCount(missedQos0.excused);
@@ -205,8 +207,8 @@ function thresholdTable({ thresholds }: Report, paint: Paint, width: number): st
 }
 
 function warningLines(report: Report, paint: Paint, width: number): string[] {
-  const warning = selfWarning(report);
-  return warning === undefined ? [] : wrapText(warning, width).map((line) => paint('yellow', line));
+  const lines = runWarnings(report).flatMap((warning) => wrapText(warning, width));
+  return lines.map((line) => paint('yellow', line));
 }
 
 function exampleLines({ delivery, startedAt }: Report, paint: Paint, width: number): string[] {

@@ -22,7 +22,7 @@ import { Totals } from './totals.ts';
 import { WorkerFleet } from './worker-fleet.ts';
 
 /** What became owed only so long before an interrupted run ended is not judged, ms. */
-const interruptedGraceMs = 1_000;
+const interruptedGraceMs = 10_000;
 /** Between two samples of the event loop delay, ms. */
 const loopResolutionMs = 10;
 /** How long devices may take to say goodbye, ms. */

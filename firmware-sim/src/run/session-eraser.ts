@@ -18,6 +18,7 @@ export class SessionEraser {
   readonly #clients: ClientFactory;
   readonly #waiting: StoredSession[] = [];
   #open = 0;
+  #isFilling = false;
 
   constructor(clients: ClientFactory) {
     this.#clients = clients;
@@ -30,13 +31,22 @@ export class SessionEraser {
 
   /** Begins to end these; one that cannot be ended is left behind. */
   erase(sessions: readonly StoredSession[]): void {
-    this.#waiting.push(...sessions);
-    while (this.#open < atOnceMax && this.#waiting.length > 0) this.#next();
+    for (const session of sessions) this.#waiting.push(session);
+    this.#fill();
   }
 
-  #next(): void {
-    const session = this.#waiting.pop();
-    if (session === undefined) return;
+  /** A connection that ends at once frees its place while this is still at work. */
+  #fill(): void {
+    if (this.#isFilling) return;
+    this.#isFilling = true;
+    for (let next = this.#waiting.at(-1); next !== undefined && this.#open < atOnceMax; next = this.#waiting.at(-1)) {
+      this.#waiting.pop();
+      this.#begin(next);
+    }
+    this.#isFilling = false;
+  }
+
+  #begin(session: StoredSession): void {
     this.#open += 1;
     const ignore = (): void => {};
     const client = this.#clients.create(
@@ -44,7 +54,7 @@ export class SessionEraser {
         onConnected: () => client.disconnect(),
         onEnd: () => {
           this.#open -= 1;
-          this.#next();
+          this.#fill();
         },
         onMessage: ignore,
         onSent: ignore,

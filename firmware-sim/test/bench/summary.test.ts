@@ -168,7 +168,11 @@ describe('the summary', () => {
     );
     expect(text[4]).toMatch(/^ {2}acknowledged within {3}p50 /);
     expect(text[5]).toMatch(/^ {2}connected within {6}p50 /);
-    expect(text.slice(6)).toEqual(['  faults                none', '  simulator             26 % of a core, 143 MB', '']);
+    expect(text.slice(6)).toEqual([
+      '  faults                none',
+      '  simulator             26 % of a core, 143 MB',
+      '',
+    ]);
   });
 
   test('of connects has nothing of messages', () => {

@@ -132,7 +132,11 @@ test.each(brokenLines.map(([line, message, code = 2]) => [line, message, code] a
     const [program, ...words] = here(line).split(' ');
     const run = new FakeRun();
     const ended = await runLine(program as 'sim' | 'bench', words, run);
-    expect(ended).toEqual({ code, out: '', err: `trellis ${program}: ${here(message)}\n` });
+    expect(ended).toEqual({
+      code,
+      out: '',
+      err: `${message.startsWith('trellis ') ? '' : `trellis ${program}: `}${here(message)}\n`,
+    });
     expect(run.asked).toEqual([]);
   },
 );

@@ -80,8 +80,8 @@ test('devices in several threads are judged as in one', async () => {
   for (const [name, { connects }] of Object.entries(report.classes)) expect(connects, name).toBeGreaterThan(0);
 });
 
-test('a closed loop sends as fast as it is acknowledged, with every QoS', async () => {
-  const telemetry = [{ topic: '{prefix}/{device}', loop: 'closed' as const, qos: [0, 1, 2] as const }];
+test('a closed loop sends as fast as it is acknowledged, with QoS 1 and 2', async () => {
+  const telemetry = [{ topic: '{prefix}/{device}', loop: 'closed' as const, qos: [1, 2] as const }];
   const scenario = scenarioFrom({
     fleet: {
       senders: { kind: 'sensor', count: 5, connection: { window: 5 }, telemetry },
@@ -91,7 +91,7 @@ test('a closed loop sends as fast as it is acknowledged, with every QoS', async 
   });
   const report = await run(scenario, options);
   expect(found(report)).toEqual([]);
-  for (const qos of [0, 1, 2]) expect(report.totals.sent[qos]).toBeGreaterThan(100);
+  for (const qos of [1, 2]) expect(report.totals.sent[qos]).toBeGreaterThan(100);
 });
 
 test('ending a run early leaves a report of what was seen, without faults', async () => {

@@ -36,6 +36,12 @@ describe('a report', () => {
     expect(bad).toContain('<title>FAIL – tour – firmware-sim</title>');
   });
 
+  test('has the plots before what the checker counted, unless it found faults', () => {
+    expect(good.indexOf('<h2>Over time')).toBeLessThan(good.indexOf('<h2>Delivery'));
+    expect(bad.indexOf('<h2>Delivery')).toBeLessThan(bad.indexOf('<h2>Over time'));
+    for (const page of [good, bad]) expect(page.match(/<h2>Delivery</g)).toHaveLength(1);
+  });
+
   test('has every fault with its meaning, by QoS and by class', () => {
     for (const fault of faults) {
       expect(textOf(bad)).toContain(faultTexts[fault].title);
@@ -64,7 +70,7 @@ describe('a report', () => {
     const draft = { classes: {}, stages: [], notes: {}, series: [], brokerFigures: [], durationSeconds: 0 };
     const page = renderHtml(sampleReport({ draft: { ...draft, startedAt: 'never' }, thresholds: [] }));
     const text = textOf(page);
-    for (const title of ['Device classes', 'Stages', 'What befell', 'What the broker says', 'Thresholds']) {
+    for (const title of ['Device classes', 'Stages', 'What happened', 'What the broker says', 'Thresholds']) {
       expect(text).not.toContain(title);
     }
     expect(text).toContain('There are no thresholds to hold.');

@@ -6,11 +6,11 @@ import { sampleReport } from './sample-report.ts';
 export const samplePlan: ViewPlan = {
   scenarioName: 'tour',
   stages: [
-    { name: 'ramp', seconds: 25 },
-    { name: 'hold', seconds: 35 },
-    { name: 'burst', seconds: 20 },
-    { name: 'storm', seconds: 25 },
-    { name: 'drain', seconds: 15 },
+    { kind: 'ramp', name: 'ramp', seconds: 25 },
+    { kind: 'hold', name: 'hold', seconds: 35 },
+    { kind: 'burst', name: 'burst', seconds: 20 },
+    { kind: 'storm', name: 'storm', seconds: 25 },
+    { kind: 'drain', name: 'drain', seconds: 15 },
   ],
   devices: 200,
 };

@@ -18,7 +18,7 @@ test('everything about the run is on a terminal of 80 by 24', () => {
   const { text, lines } = terminal;
   expect(lines[0]).toBe(' firmware-sim  tour                                       mqtt://127.0.0.1:1883');
   expect(text).toContain('stage storm');
-  expect(text).toMatch(/█+░+ {2}77 % {2}0:27 left/);
+  expect(text).toMatch(/█+░+ {2}77 % {3}0:27 left/);
   expect(text).toMatch(/ramp +hold +burst +storm +drain/);
   expect(text).toMatch(/ sent +\d+ \/s {2}[▁▂▃▄▅▆▇█]+ +[\d,]+ in all/);
   expect(text).toMatch(/ acknowledged +\d+ \/s/);
@@ -30,6 +30,31 @@ test('everything about the run is on a terminal of 80 by 24', () => {
   expect(text).toContain('1:28  broker down');
   expect(text).toContain('1:31  broker up');
   expect(terminal.isCursorShown).toBe(false);
+});
+
+test('a drain is over as soon as everything has arrived, so its end is a limit', () => {
+  const terminal = new FakeTerminal(80, 24);
+  const view = played(terminal, 105);
+  expect(terminal.text).toMatch(/ % {3}0:15 left/);
+  view.show(progressAt(106));
+  expect(terminal.text).toMatch(/ % ≤ 0:14 left/);
+});
+
+test('a second without deliveries has no latency, and one without connections stands out', () => {
+  const terminal = new FakeTerminal(100, 30);
+  const view = new TerminalView(terminal, samplePlan, true);
+  const { point } = progressAt(1);
+  view.show({ ...progressAt(1), point: { ...point, p50: 0, p99: 0, max: 0, connected: 0 } });
+  expect(terminal.text).toMatch(/p50 +– +p99 +– +max +–/);
+  expect(terminal.writes.join('')).toContain(` connected    \u001b[31m${'0'.padStart(10)}\u001b[0m of`);
+});
+
+test('one late message leaves the latencies before it visible', () => {
+  const terminal = new FakeTerminal(100, 30);
+  const view = new TerminalView(terminal, samplePlan, false);
+  const { point } = progressAt(1);
+  for (const p99 of [1, 100, 20_000]) view.show({ ...progressAt(1), point: { ...point, p99 } });
+  expect(terminal.text).toMatch(/latency.* ▁▄█$/m);
 });
 
 test('the frame is redrawn in place, one write a second, whatever the size', () => {
@@ -137,7 +162,7 @@ test('what is said appears at once among the events', () => {
 test('names and events cannot write anywhere else on the terminal', () => {
   const terminal = new FakeTerminal(80, 24);
   const evil = '\u001b[2J\u001b]0;owned\u0007\r\n\u202eevil';
-  const plan = { ...samplePlan, scenarioName: evil, stages: [{ name: evil, seconds: 60 }] };
+  const plan = { ...samplePlan, scenarioName: evil, stages: [{ kind: 'hold', name: evil, seconds: 60 }] };
   const view = new TerminalView(terminal, plan, true);
   const progress = progressAt(30);
   // The terminal fails on escapes that are not the view's.
@@ -152,7 +177,7 @@ test('wide characters in names do not push lines over the edge', () => {
   const plan = {
     ...samplePlan,
     scenarioName: '温度計'.repeat(12),
-    stages: [{ name: '立ち上げ'.repeat(9), seconds: 60 }],
+    stages: [{ kind: 'hold', name: '立ち上げ'.repeat(9), seconds: 60 }],
   };
   const view = new TerminalView(terminal, plan, true);
   view.show(progressAt(1, { stage: '立ち上げ'.repeat(12) }));

@@ -56,6 +56,8 @@ describe('the tables', () => {
     const text = verdictTable(faultySample(), plain);
     for (const fault of faults) expect(text).toMatch(new RegExp(`│ ${fault} +│ +\\d+ │ +\\d+ │ +\\d+ │ +\\d+ │`));
     expect(text).toMatch(/│ lost +│ +0 │ +3 │ +0 │ +3 │/);
+    expect(text).toMatch(/│ delivered \* +│[^\n]*\n├/);
+    expect(text).toContain('\n* By the QoS it came with; the other rows by the QoS of publishing.\n');
     expect(text).toMatch(/│ trackers +│ +50 │ +260 │ +15,000 │ +30,000 │ +[\d.]+ ms │ +4 │/);
     expect(text).toMatch(/│ delivery +│ +[\d.]+ ms │/);
     expect(text).toMatch(/│ round trip +│/);

@@ -124,7 +124,7 @@ export class Device implements ModelEnd {
 
   /** Drops the connection; the broker sees it at once. */
   crash(): void {
-    if (this.#pipe !== undefined) this.#leave();
+    if (this.#pipe !== undefined && !this.#isLeaving) this.#leave();
   }
 
   /** Loses the network; the broker finds out by keep alive, or sooner. */
