@@ -119,7 +119,8 @@ class MqttAgent implements Agent, ClientHandler {
     const now = this.#context.timers.now();
     const publication = publicationOf(topicName, payload, options, options.dueAt ?? now);
     if (this.#connection === 'up') {
-      const isNext = options.qos === 0 ? this.#outbox.qos0 === 0 : this.#outbox.length === this.#outbox.qos0 && this.#hasRoom;
+      const isNext =
+        options.qos === 0 ? this.#outbox.qos0 === 0 : this.#outbox.length === this.#outbox.qos0 && this.#hasRoom;
       if (isNext) return this.#hand(publication, now);
     }
     return this.#keep(publication);

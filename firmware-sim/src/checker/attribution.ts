@@ -74,7 +74,7 @@ export class Attribution {
     }
     const { sequence } = reading;
     if (delivery.retain) this.#foundRetained(client, delivery, { client: publisher, sequence, qos, isWill: false });
-    else this.#messages.deliveredLongAfter(row, sequence, client, delivery);
+    else this.#messages.judge.longAfter(row, sequence, client, delivery);
   }
 
   #foundRetained(
@@ -146,8 +146,9 @@ export class Attribution {
     // Which of several it is cannot be told, and so neither whether it is a copy, nor whether they are in order.
     const record = this.#likeliest(client, delivery, ({ isEmpty }) => isEmpty);
     if (record !== undefined) this.#messages.took(record, client, delivery.qos);
-    else if (this.#isKnownEmpty(topicName)) this.#countCopy(delivery);
-    else if (this.#foreign.has(topicName)) this.#foreignOn(topicName);
+    else if (this.#isKnownEmpty(topicName)) {
+      if (delivery.qos === 1) this.#messages.judge.repeated(delivery, false);
+    } else if (this.#foreign.has(topicName)) this.#foreignOn(topicName);
     else this.#damaged(client, delivery, undefined);
   }
 
@@ -185,12 +186,6 @@ export class Attribution {
   #isKnownEmpty(topicName: string): boolean {
     for (const { isEmpty } of this.#messages.onTopic(topicName)) if (isEmpty) return true;
     return false;
-  }
-
-  #countCopy({ qos, dup }: Delivery): void {
-    if (qos !== 1) return;
-    this.#ledger.tally.repeated++;
-    if (!dup) this.#ledger.tally.repeatedWithoutDup++;
   }
 }
 

@@ -1,8 +1,10 @@
+import { DeliveryJudge } from './delivery-judge.ts';
 import type { Ledger } from './ledger.ts';
 import type { MessageRecord } from './message-record.ts';
+import { isThere, isWaived, presentSince, representative, routedBy, sureSince } from './obligations.ts';
 import { RecordKeeper } from './record-keeper.ts';
-import { copiesAllowed, found, mayTake, TakerFinder } from './taker-finder.ts';
-import type { ClientRecord, Group, Session, Subscription, Taker } from './takers.ts';
+import { copiesAllowed, found, TakerFinder } from './taker-finder.ts';
+import type { ClientRecord, Session, Subscription } from './takers.ts';
 import type { Row, Slot } from './topics.ts';
 import type { WillState } from './will-watch.ts';
 import type { Delivery, SentMessage } from './witness.ts';
@@ -16,15 +18,15 @@ const expiryMarginMs = 1000;
 /** Follows every message from being sent to being with everybody who is owed it. */
 export class MessageWatch {
   readonly finder: TakerFinder;
+  readonly judge: DeliveryJudge;
   readonly #ledger: Ledger;
-  readonly #lateMs: number;
   readonly #keeper = new RecordKeeper();
   /** Owed to somebody while the broker may not have routed them: QoS 2 before PUBCOMP, and wills just due. */
   readonly #incomplete: Set<MessageRecord> = new Set();
 
   constructor(ledger: Ledger, lateAfterSeconds: number) {
     this.#ledger = ledger;
-    this.#lateMs = lateAfterSeconds * 1000;
+    this.judge = new DeliveryJudge(ledger, lateAfterSeconds);
     this.finder = new TakerFinder(ledger);
   }
 
@@ -200,14 +202,14 @@ export class MessageWatch {
     const session = client.session as Session;
     if (place < 0) {
       if (place === found.leak) this.#ledger.fault('leaked', client, record, 'got, without a subscription for it,');
-      else if (place === found.extra) this.#deliveredToExtra(record, session, delivery, isWhole);
+      else if (place === found.extra) this.judge.toExtra(record, session, delivery, isWhole);
       else this.#settleIfDone(record);
       return true;
     }
     const slot = record.list.slots[place] as Slot;
     const wasGuessed = isWhole && record.guesses?.delete(place) === true;
     if (record.isHad(place) && !wasGuessed) {
-      this.#again(record, place, session, delivery);
+      this.judge.again(record, place, session, delivery);
       return true;
     }
     if (!wasGuessed) {
@@ -216,12 +218,12 @@ export class MessageWatch {
     }
     if (record.isAwaited(place)) {
       this.#ledger.unawait(record, place, slot.taker);
-      this.#judgeLate(record, slot.taker, session);
+      this.judge.late(record, slot.taker, session);
     } else if (record.isHoped(place)) {
       record.clearHoped(place);
-      this.#judgeLate(record, slot.taker, session);
+      this.judge.late(record, slot.taker, session);
     }
-    if (isWhole && !this.finder.isAmbiguous) this.#judgeOrder(record, session, slot);
+    if (isWhole && !this.finder.isAmbiguous) this.judge.order(record, session, slot);
     this.#settleIfDone(record);
     return !wasGuessed;
   }
@@ -265,7 +267,7 @@ export class MessageWatch {
     }
     const isGroup = taker !== session;
     if (before > 0 && (mayRepeat || (isGroup && delivery.qos === 1))) {
-      this.#countRepeated(delivery, isGroup);
+      this.judge.repeated(delivery, isGroup);
       return 0;
     }
     copies.set(taker, before + 1);
@@ -273,28 +275,6 @@ export class MessageWatch {
     if (record.isAwaited(place)) this.#ledger.unawait(record, place, taker);
     this.#settleIfDone(record);
     return isGroup || this.finder.isAmbiguous ? 1 : Math.ceil((before + 1) / copiesAllowed(record, session));
-  }
-
-  /** A delivery of a message that is so long ago that there is no record of it; its row and number are real. */
-  deliveredLongAfter(row: Row, sequence: number, client: ClientRecord, delivery: Delivery): void {
-    const { session } = client;
-    const { topic } = row;
-    if (session === undefined || !mayTake(session, client === row.client, topic.name, 0)) {
-      const text = `got, without a subscription for it, ${describeOld(row, sequence)}`;
-      this.#ledger.faultWithout('leaked', client, row.qos, text);
-      return;
-    }
-    const isGroup = client.memberships.length > 0;
-    if (!isGroup && sequence > session.heights.get(row.number)) {
-      session.heights.set(row.number, sequence);
-      return;
-    }
-    // Wills come whenever they come, and are forgotten sooner.
-    if (sequence <= row.client.doubtUpTo || row.lastWill > 0) return;
-    if (delivery.qos === 1 || row.qos === 1) this.#countRepeated(delivery, isGroup);
-    else if (delivery.qos === 2) {
-      this.#ledger.faultWithout('duplicated', client, row.qos, `got again ${describeOld(row, sequence)}`);
-    }
   }
 
   // ---- time
@@ -357,80 +337,6 @@ export class MessageWatch {
     else tally.missedUnexcused++;
   }
 
-  #deliveredToExtra(record: MessageRecord, session: Session, delivery: Delivery, isWhole: boolean): void {
-    const extras = (record.extras ??= new Map());
-    const before = extras.get(session) ?? 0;
-    if (before > 0 && delivery.qos === 1 && delivery.dup) return this.#countRepeated(delivery, false);
-    extras.set(session, before + 1);
-    if (before === 0 && isWhole) this.#judgeOrder(record, session, undefined);
-  }
-
-  #again(record: MessageRecord, place: number, session: Session, delivery: Delivery): void {
-    const slot = record.list.slots[place] as Slot;
-    const isGroup = 'members' in slot.taker;
-    const { subscriptions } = slot;
-    if (delivery.qos === 1 && delivery.dup && subscriptions.length > 1) return this.#countRepeated(delivery, isGroup);
-    // Overlapping subscriptions may bring a copy each.
-    const allowed = isGroup || this.finder.isAmbiguous ? 1 : copiesAllowed(record, session);
-    const [first] = subscriptions as [Subscription];
-    const own = subscriptions.length === 1 ? Math.min(slot.qos, first.qos) : 0;
-    const granted = isGroup ? lowestOf(slot.taker as Group, subscriptions) : own;
-    if (allowed > 1) {
-      const copies = (record.copies ??= new Map());
-      const before = copies.get(place) ?? 1;
-      copies.set(place, before + 1);
-      if (before < allowed) return;
-    }
-    const likely = Math.min(record.qos, granted);
-    let qos = Math.max(delivery.qos, likely);
-    // A member of a group may have had it with QoS 1, and its session ended before it acknowledged.
-    if (isGroup) qos = record.qos === 0 ? 0 : Math.min(delivery.qos, likely) === 2 ? 2 : 1;
-    this.#judgeAgain(record, qos, session, delivery, isGroup);
-  }
-
-  #judgeAgain(record: MessageRecord, qos: number, session: Session, delivery: Delivery, isGroup: boolean): void {
-    if (qos === 1 || (qos === 0 && record.qos === 1)) {
-      this.#countRepeated(delivery, isGroup);
-      return;
-    }
-    // What was sent before this connection may have come on the last one, and QoS 0 promises nothing across them.
-    if (qos === 0 && record.sentTick < session.connectedTick) return;
-    this.#ledger.fault('duplicated', session.client, record, 'got again');
-  }
-
-  /** Who gets what was another member's gets it for the first time, without DUP. */
-  #countRepeated(delivery: Delivery, isGroup: boolean): void {
-    this.#ledger.tally.repeated++;
-    if (!delivery.dup && !isGroup) this.#ledger.tally.repeatedWithoutDup++;
-  }
-
-  #judgeLate(record: MessageRecord, taker: Taker, session: Session): void {
-    const { at } = this.#ledger;
-    if (at - record.sentAt <= this.#lateMs || record.will !== undefined) return;
-    const routedAt = record.qos === 0 ? record.sentAt : Math.min(routedBy(record), at);
-    const reachable = this.#ledger.reachableSince(session);
-    if (reachable === -1) return;
-    const since = Math.max(routedAt, reachable, 'members' in taker ? taker.churnAt : 0);
-    if (at - since > this.#lateMs) {
-      this.#ledger.fault('late', session.client, record, `got after ${Math.round(at - since)} ms`);
-    }
-  }
-
-  /** First deliveries of a row come in the order of their sending [MQTT-4.6.0-6]. */
-  #judgeOrder(record: MessageRecord, session: Session, slot: Slot | undefined): void {
-    const { number } = record.row;
-    const { sequence } = record;
-    const height = session.heights.get(number);
-    if (sequence > height) {
-      session.heights.set(number, sequence);
-      return;
-    }
-    // What was routed before the taker was there comes when its publisher sends it again.
-    if (slot === undefined || slot.qos < 0 || !isOrdered(record, slot)) return;
-    if (record.qos === 1 && slot.qos === 0 && record.client.endedTick > record.sentTick) return;
-    this.#ledger.fault('reordered', session.client, record, `got after message ${height}`);
-  }
-
   #settleIfDone(record: MessageRecord): void {
     if (record.left === 0 && record.state === 'open') this.#settle(record);
   }
@@ -440,92 +346,4 @@ export class MessageWatch {
     if (record.will === undefined) this.#keeper.settled(record);
     else record.state = 'settled';
   }
-}
-
-/**
- * The QoS that surely applied all the time from when the message was sent until now; -1 for none. Members of a group
- * count while they are connected: what is given to others, whose sessions may be over, comes to them then.
- */
-function sureSince({ taker, subscriptions }: Slot, { sentTick }: MessageRecord, isOwn: boolean): number {
-  let sure = -1;
-  const isGroup = 'members' in taker;
-  for (const subscription of subscriptions) {
-    const { qos, qosBefore, qosTick } = subscription;
-    const inForce = qosTick > sentTick ? qosBefore : qos;
-    if (!wasSure(subscription, sentTick, isOwn) || (isGroup && !isThere(subscription.client.session, sentTick)))
-      continue;
-    sure = Math.max(sure, inForce);
-  }
-  if (sure === -1 || !isGroup) return sure;
-  return Math.min(sure, lowestOf(taker, subscriptions));
-}
-
-/** The lowest QoS that the group's message may have been given to a member with. */
-function lowestOf(group: Group, subscriptions: readonly Subscription[]): number {
-  return subscriptions.reduce((lowest, { qos }) => Math.min(lowest, qos), group.lowestQos as number);
-}
-
-function wasSure(subscription: Subscription, sentTick: number, isOwn: boolean): boolean {
-  const { grantedTick, isSure, noLocal, localTick } = subscription;
-  return isSure && grantedTick < sentTick && !(isOwn && (noLocal !== 'no' || localTick > sentTick));
-}
-
-/**
- * When the broker has surely routed it, ms; Infinity for not yet. PUBREL follows PUBREC at once, unless the connection
- * ends in between.
- */
-function routedBy(record: MessageRecord): number {
-  if (record.completeTick !== Number.POSITIVE_INFINITY) return record.completeAt;
-  return record.client.link === 'up' && record.client.endedTick < record.ackTick
-    ? record.ackAt
-    : Number.POSITIVE_INFINITY;
-}
-
-/** Whether the taker has been connected since that fact. */
-function isThere(taker: Taker | undefined, sinceTick: number): boolean {
-  if (taker === undefined || taker.isEnded) return false;
-  if ('members' in taker) return taker.isUp && taker.churnTick < sinceTick;
-  return taker.isUp && taker.connectedTick < sinceTick;
-}
-
-/** Since when everything that is on its way to the taker could come, ms; Infinity where it could not. */
-function presentSince(ledger: Ledger, taker: Taker): number {
-  if (taker.isEnded || ledger.isBrokerDown) return Number.POSITIVE_INFINITY;
-  if (!taker.isUp) return Number.POSITIVE_INFINITY;
-  return Math.max('members' in taker ? taker.churnAt : taker.connectedAt, ledger.brokerUpAt);
-}
-
-function isWaived(record: MessageRecord, slot: Slot): boolean {
-  if (!('members' in slot.taker)) return slot.taker.isEnded;
-  if (mayBeDropped(record, slot)) return true;
-  // What came for a group may have been for another one, which is owed nothing.
-  for (const place of record.claims?.keys() ?? []) {
-    if (mayBeDropped(record, record.list.slots[place] as Slot)) return true;
-  }
-  return false;
-}
-
-function mayBeDropped(record: MessageRecord, { taker }: Slot): boolean {
-  if (taker.isEnded || !('members' in taker)) return taker.isEnded;
-  // [MQTT-4.8.2-5]: what a member that is gone for good had in flight with QoS 2 is not given to another.
-  return taker.lapsedTick > record.sentTick || (record.qos === 2 && taker.departureTick > record.sentTick);
-}
-
-/**
- * Subscriptions of one session that overlap with different QoS are streams of their own; and what a group's member did
- * not acknowledge goes to another one late.
- */
-function isOrdered(record: MessageRecord, { taker, subscriptions }: Slot): boolean {
-  if ('members' in taker) return taker.churnTick < record.sentTick;
-  const [first] = subscriptions;
-  return subscriptions.every(({ qos }) => qos === first?.qos);
-}
-
-/** Under whose class a loss is counted. */
-function representative({ taker, subscriptions }: Slot): ClientRecord {
-  return 'members' in taker ? (subscriptions[0] as Subscription).client : taker.client;
-}
-
-function describeOld(row: Row, sequence: number): string {
-  return `message ${sequence} of ${row.client.clientId} on ${row.topic.name}, QoS ${row.qos}, which it had long ago`;
 }

@@ -383,11 +383,11 @@ function isFresh(topic: RetainedTopic, { client, sequence, qos, isWill }: Found,
   const isIt = (one: { readonly client: ClientRecord; readonly sequence: number }): boolean =>
     one.client === client && one.sequence === sequence;
   const { last, values, superseded, forgottenTick } = topic;
+  if (values.some(isIt)) return true;
   if (qos === 0 && !isWill) {
     // It leaves no trace when the broker stores it; only what the same client sent later tells that it is over.
-    return last === undefined || last.client !== client || last.sequence < sequence || last.overTick > sinceTick;
+    return last === undefined || last.client !== client || last.sequence <= sequence || last.overTick > sinceTick;
   }
-  if (values.some(isIt)) return true;
   const old = superseded.find(isIt);
   if (old !== undefined) return old.tick > sinceTick;
   return isWill || forgottenTick > sinceTick;

@@ -87,7 +87,7 @@ export class SubscriptionWatch {
     subscription.leavingTick = Math.min(subscription.leavingTick, tick);
     subscription.unansweredLeaves++;
     if (subscription.taker instanceof Group) {
-      subscription.taker.departureTick = tick;
+      subscription.taker.departedAt = at;
       subscription.taker.churn(tick, at);
     }
     this.#changed(subscription);
@@ -123,7 +123,7 @@ export class SubscriptionWatch {
     session.connectedTick = this.#ledger.tick;
     session.connectedAt = this.#ledger.at;
     for (const { told } of session.client.memberships) {
-      this.#groups.get(told)?.exorcise(session.client, this.#ledger.tick);
+      this.#groups.get(told)?.exorcise(session.client, this.#ledger.at);
     }
     this.#churn(session.client);
   }
@@ -139,7 +139,7 @@ export class SubscriptionWatch {
     for (const subscription of session.subscriptions.values()) {
       const { taker } = subscription;
       if (taker instanceof Group) {
-        taker.departureTick = this.#ledger.tick;
+        taker.departedAt = this.#ledger.at;
         if (noticedAt > 0) taker.ghosts.set(session.client, { untilAt: noticedAt, qos: subscription.qos });
       }
       this.#gone(subscription);
@@ -152,7 +152,7 @@ export class SubscriptionWatch {
     for (const subscription of session.subscriptions.values()) {
       subscription.grantedTick = Number.POSITIVE_INFINITY;
       this.#changed(subscription);
-      if (subscription.taker instanceof Group) subscription.taker.departureTick = this.#ledger.tick;
+      if (subscription.taker instanceof Group) subscription.taker.departedAt = this.#ledger.at;
     }
   }
 

@@ -69,7 +69,7 @@ export class TakerFinder {
   ): number {
     this.isAmbiguous = true;
     const copies = (record.copies ??= new Map());
-    const key = -1 - client.number;
+    const key = copiesKey(client);
     const count = (copies.get(key) ?? 0) + (qos === 1 ? 0 : 1);
     copies.set(key, count);
     const free = likeliest(record, places, qos);
@@ -152,6 +152,11 @@ function isForbidden(record: MessageRecord, place: number, client: ClientRecord)
 /** Whether it had No Local when the message was sent, and has it still; what was queued before is not held back. */
 function keepsOwn({ noLocal, localTick }: Subscription, sentTick: number): boolean {
   return noLocal === 'yes' && localTick < sentTick;
+}
+
+/** Under which copies for a client with several takers are counted; places count from 0. */
+export function copiesKey(client: ClientRecord): number {
+  return -1 - client.number;
 }
 
 /** Subscriptions of the session that match and may have been in force after that fact. */

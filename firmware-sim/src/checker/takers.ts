@@ -88,8 +88,8 @@ export class Group {
   /** When a member last came, went, connected or lost its connection. */
   churnTick = 0;
   churnAt = 0;
-  /** When a member last left for good: what of QoS 2 was on its way to it is not given to others [MQTT-4.8.2-5]. */
-  departureTick = 0;
+  /** When a member last left for good, ms: what of QoS 2 was on its way to it is not given to others [MQTT-4.8.2-5]. */
+  departedAt = 0;
 
   /** When there last was no member for sure: what waited for one then may have been dropped. */
   lapsedTick = 0;
@@ -108,8 +108,15 @@ export class Group {
   }
 
   /** The broker knows by now that this member is gone. */
-  exorcise(client: ClientRecord, tick: number): void {
-    if (this.ghosts.delete(client)) this.departureTick = tick;
+  exorcise(client: ClientRecord, at: number): void {
+    if (this.ghosts.delete(client)) this.departedAt = Math.max(this.departedAt, at);
+  }
+
+  /** Forgets members that the broker knows to be gone by now. */
+  refresh(at: number): void {
+    for (const [client, { untilAt }] of this.ghosts) if (untilAt < at) this.exorcise(client, untilAt);
+    this.isUp = this.ghosts.size === 0;
+    for (const { session } of this.members.keys()) if (session?.isUp !== true) this.isUp = false;
   }
 
   /** The lowest QoS that a message may be given to a member with, those that may be taken for members included. */
@@ -125,9 +132,7 @@ export class Group {
     this.churnTick = tick;
     this.churnAt = at;
     this.review(tick, at);
-    for (const [client, { untilAt }] of this.ghosts) if (untilAt < at) this.exorcise(client, tick);
-    this.isUp = this.ghosts.size === 0;
-    for (const { session } of this.members.keys()) if (session?.isUp !== true) this.isUp = false;
+    this.refresh(at);
   }
 }
 

@@ -117,7 +117,7 @@ export class WillWatch {
       return;
     }
     const { at } = this.#ledger;
-    const isStray = at - (this.#strays.get(client) ?? 0) < 2 * marginMs;
+    const isStray = at - (this.#strays.get(client) ?? Number.NEGATIVE_INFINITY) < 2 * marginMs;
     if (!will.wasUp) {
       this.#begin(record, will, how, 'free');
       this.#unanswered(client, record);

@@ -5,6 +5,8 @@ import { type Endpoint, endpointUrl } from '../wire/endpoint.ts';
 import { errorClause } from '../wire/error-clause.ts';
 import { RunError } from './run.ts';
 
+/** Looks, 100 ms apart, for a broker that is gone at the end of a run. */
+const isThereLooks = 50;
 /** Topics cleared at once, and how long clearing may take, ms. */
 const clearedAtOnce = 100;
 const clearTimeoutMs = 20_000;
@@ -61,6 +63,12 @@ export class Observer {
   /** The figures of this moment by name. */
   async figures(): Promise<{ readonly sys: ReadonlyMap<string, string>; readonly prometheus: string }> {
     return { sys: new Map(this.#sys), prometheus: await this.#page() };
+  }
+
+  /** Whether the broker is there, looking for as long as it may take to come back. */
+  async isThere(): Promise<boolean> {
+    for (let looks = 0; !this.#client.connected && looks < isThereLooks; looks++) await delay(100);
+    return this.#client.connected;
   }
 
   /** Clears what topics retain, so that a run leaves nothing behind; what cannot be cleared in a while stays. */

@@ -125,6 +125,7 @@ class Runner {
       const durationSeconds = conductor.elapsedSeconds;
       const isInterrupted = this.#options.interrupt.aborted;
       this.#checker.finish(this.#timers.now(), isInterrupted ? interruptedGraceMs : 0);
+      const isGone = this.#totals.connected === 0 && !(await observer.isThere());
       const after = await observer.figures();
       const cpu = process.cpuUsage(cpuBefore);
       const { name, description, seed, fleet, thresholds } = this.#scenario;
@@ -148,7 +149,7 @@ class Runner {
             loopDelayP99: Math.max(0, loopDelay.percentile(99) / 1e6 - loopResolutionMs),
           },
         },
-        [...thresholds, ...this.#unreached()],
+        [...thresholds, ...this.#unreached(), ...(isGone ? [this.#someoneConnected()] : [])],
       );
     } finally {
       loopDelay.disable();
@@ -181,6 +182,11 @@ class Runner {
     return this.#scenario.fleet
       .filter(({ name, count }) => count > 0 && this.#totals.connectsOf(name) === 0)
       .map(({ name }) => ({ metric: `classes.${name}.connects`, test: '>=', limit: 1 }));
+  }
+
+  /** What a broker that is gone at the end fails by: not every connection may have ended. */
+  #someoneConnected(): Threshold {
+    return { metric: 'disconnects', test: '<', limit: this.#totals.connects };
   }
 
   /** Everybody leaves in order; whoever does not within a while is left to the end of the process. */

@@ -36,6 +36,11 @@ export class Totals {
     this.#classes = new Map(fleet.map(({ name }) => [name, new Metrics()]));
   }
 
+  /** Successful connects so far. */
+  get connects(): number {
+    return this.#all.connects;
+  }
+
   /** Connections open now. */
   get connected(): number {
     return this.#all.connects - this.#all.disconnects;

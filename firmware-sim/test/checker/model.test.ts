@@ -16,6 +16,6 @@ describe('the delivery checker, told of lives on a correct broker', () => {
       expect(verdict.counts.missedQos0.unexcused, `seed ${seed}`).toBe(0);
       owed += verdict.counts.owed[1] + verdict.counts.owed[2];
     }
-    expect(owed).toBeGreaterThan(100 * seeds);
+    expect(owed).toBeGreaterThan(50 * seeds);
   });
 });

@@ -3,6 +3,7 @@ import { faults } from '../../src/checker/witness.ts';
 import type { Report } from '../../src/report/report.ts';
 import type { RunOptions } from '../../src/run/run.ts';
 import { run } from '../../src/run/runner.ts';
+import { startTrellis } from '../client/real-broker.ts';
 import { loadScenario, scenarioFrom } from '../../src/scenario/load.ts';
 import type { Overrides } from '../../src/scenario/overrides.ts';
 
@@ -106,4 +107,20 @@ test('ending a run early leaves a report of what was seen, without faults', asyn
   expect(report.durationSeconds).toBeLessThan(600);
   expect(found(report)).toEqual([]);
   expect(sum(report.totals.sent)).toBeGreaterThan(0);
+});
+
+test('a broker that dies for good fails the run', async () => {
+  const broker = await startTrellis();
+  const scenario = scenarioFrom(
+    {
+      fleet: { a: { kind: 'sensor', count: 3, telemetry: [{ every: 0.1 }] } },
+      stages: [{ ramp: 0.2 }, { hold: 2 }, { drain: 1 }],
+    },
+    { brokerUrl: `mqtt://127.0.0.1:${broker.port}` },
+  );
+  let stopped: Promise<void> | undefined;
+  const report = await run(scenario, { ...options, onProgress: () => void (stopped ??= broker.stop()) });
+  await stopped;
+  expect(report.result).toBe('fail');
+  expect(report.thresholds.find(({ holds }) => !holds)).toMatchObject({ metric: 'disconnects', test: '<' });
 });

@@ -41,6 +41,8 @@ interface Outgoing {
   readonly group: string | undefined;
   readonly expiresAt: number;
   readonly isDamaged: boolean;
+  /** It has changed places with another one. */
+  isMoved: boolean;
   state: 'waiting' | 'sent' | 'released';
 }
 
@@ -280,11 +282,18 @@ export class ModelBroker {
     if (plants.draw('lose', message, session.client)) return;
     const expiresAt = world.now + (message.expirySeconds ?? Number.POSITIVE_INFINITY) * 1000;
     const isDamaged = plants.draw('corrupt', message, session.client);
-    const outgoing: Outgoing = { message, qos, retain, group, expiresAt, isDamaged, state: 'waiting' };
-    const last = session.queue.at(-1)?.message;
-    const isPair = last?.client === message.client && last.topicName === message.topicName && last.qos === message.qos;
-    if (isPair && plants.draw('reorder', message, session.client)) session.queue.splice(-1, 0, outgoing);
-    else session.queue.push(outgoing);
+    const outgoing: Outgoing = { message, qos, retain, group, expiresAt, isDamaged, isMoved: false, state: 'waiting' };
+    const last = session.queue.at(-1);
+    const isPair =
+      last?.isMoved === false &&
+      last.message.client === message.client &&
+      last.message.topicName === message.topicName &&
+      last.message.qos === message.qos &&
+      last.message.sequence < message.sequence;
+    if (isPair && plants.draw('reorder', message, session.client)) {
+      outgoing.isMoved = last.isMoved = true;
+      session.queue.splice(-1, 0, outgoing);
+    } else session.queue.push(outgoing);
     if (plants.draw('wrong-topic', message, session.client)) {
       session.queue.push({ ...outgoing, message: { ...message, topicName: `${message.topicName}/wrong` } });
     }
@@ -331,6 +340,7 @@ export class ModelBroker {
         group: undefined,
         expiresAt,
         isDamaged: false,
+        isMoved: false,
         state: 'waiting',
       });
     }
@@ -437,7 +447,10 @@ class Connection implements ModelEnd {
         session.expirySeconds = packet.expirySeconds ?? session.expirySeconds;
         this.pipe?.closeByBroker();
         return this.#over(!packet.withWill);
-      default:
+      case 'connect':
+      case 'connack':
+      case 'suback':
+      case 'unsuback':
         throw new Error(`a client sent ${packet.kind}`);
     }
   }

@@ -184,7 +184,10 @@ export class Device implements ModelEnd {
         if (this.#wanted.get(packet.topicFilter)?.state === 'leaving') this.#wanted.delete(packet.topicFilter);
         return this.#witness.unsubscribed(number, packet.topicFilter, now);
       }
-      default:
+      case 'connect':
+      case 'subscribe':
+      case 'unsubscribe':
+      case 'disconnect':
         throw new Error(`a broker sent ${packet.kind}`);
     }
   }
