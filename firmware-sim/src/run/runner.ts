@@ -149,7 +149,7 @@ class Runner {
             loopDelayP99: Math.max(0, loopDelay.percentile(99) / 1e6 - loopResolutionMs),
           },
         },
-        [...thresholds, ...this.#unreached(), ...(isGone ? [this.#someoneConnected()] : [])],
+        [...thresholds, ...(isInterrupted ? [] : this.#unreached()), ...(isGone ? [this.#someoneConnected()] : [])],
       );
     } finally {
       loopDelay.disable();
