@@ -1,7 +1,7 @@
 import type { Ledger } from './ledger.ts';
 import type { MessageRecord } from './message-record.ts';
 import type { MessageWatch } from './message-watch.ts';
-import type { RetainedWatch } from './retained-watch.ts';
+import type { RetainedFinding, RetainedWatch } from './retained-watch.ts';
 import type { StampReading } from './stamp.ts';
 import { mayTake } from './taker-finder.ts';
 import type { ClientRecord } from './takers.ts';
@@ -53,11 +53,9 @@ export class Attribution {
     if (record !== undefined) {
       if (delivery.retain && record.retain) {
         const { sequence, qos, will } = record;
-        const what = { client: publisher, sequence, qos, isWill: will !== undefined };
         const isLive = mayKeepFlag(client, topicName) && this.#messages.fit(record, client, delivery.qos) > 0;
-        // What waited in a queue with its flag is old, and in order.
-        const isReplay =
-          isLive && !this.#retained.mayHold(topicName, what) ? false : this.#foundRetained(client, delivery, what);
+        const what = { client: publisher, sequence, qos, isWill: will !== undefined, isLive };
+        const isReplay = this.#foundRetained(client, delivery, what);
         if (!isLive && (isReplay || !mayKeepFlag(client, topicName))) {
           if (will !== undefined) this.#wills.foundRetained(record);
           return;
@@ -73,15 +71,12 @@ export class Attribution {
       return this.#phantom(client, delivery, reading, undefined);
     }
     const { sequence } = reading;
-    if (delivery.retain) this.#foundRetained(client, delivery, { client: publisher, sequence, qos, isWill: false });
+    if (delivery.retain)
+      this.#foundRetained(client, delivery, { client: publisher, sequence, qos, isWill: false, isLive: false });
     else this.#messages.judge.longAfter(row, sequence, client, delivery);
   }
 
-  #foundRetained(
-    client: ClientRecord,
-    delivery: Delivery,
-    what: { readonly client: ClientRecord; readonly sequence: number; readonly qos: number; readonly isWill: boolean },
-  ): boolean {
+  #foundRetained(client: ClientRecord, delivery: Delivery, what: RetainedFinding): boolean {
     const { topicName } = delivery;
     if (client.session !== undefined && mayTake(client.session, false, topicName, 0)) {
       return this.#retained.delivered(client, delivery, what);

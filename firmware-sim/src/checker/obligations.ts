@@ -78,7 +78,7 @@ function mayBeDropped(record: MessageRecord, { taker }: Slot): boolean {
  * not acknowledge goes to another one late.
  */
 export function isOrdered(record: MessageRecord, { taker, subscriptions }: Slot): boolean {
-  if ('members' in taker) return taker.churnTick < record.sentTick;
+  if ('members' in taker) return taker.isUp && taker.churnTick < record.sentTick;
   const [first] = subscriptions;
   return subscriptions.every(({ qos }) => qos === first?.qos);
 }

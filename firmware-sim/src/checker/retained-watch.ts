@@ -65,12 +65,14 @@ export interface Replay {
   isOld: boolean;
 }
 
-/** Which message a delivery brought. */
-interface Found {
+/** Which message a delivery with the retain flag brought. */
+export interface RetainedFinding {
   readonly client: ClientRecord;
   readonly sequence: number;
   readonly qos: number;
   readonly isWill: boolean;
+  /** It may have come by a subscription that keeps the flag: then it waited in a queue, and may be old. */
+  readonly isLive: boolean;
 }
 
 /** Follows what each topic retains, and judges what new subscriptions get of it. */
@@ -236,7 +238,7 @@ export class RetainedWatch {
    * A delivery with the retain flag.
    * @returns whether a SUBSCRIBE can have brought it, and not long ago.
    */
-  delivered(client: ClientRecord, delivery: Delivery, what: Found): boolean {
+  delivered(client: ClientRecord, delivery: Delivery, what: RetainedFinding): boolean {
     const { topicName } = delivery;
     const oldest = this.paid(client, topicName);
     const topic = this.#topics.get(topicName);
@@ -244,7 +246,7 @@ export class RetainedWatch {
     this.#ledger.tally.retainedChecked++;
     const isRecent = oldest.isOld || this.#ledger.at - oldest.askedAt < largeReplayMs;
     // What is sent again was right when it was sent first, perhaps long ago.
-    if (delivery.dup || isFresh(topic, what, oldest.tick)) return isRecent;
+    if (delivery.dup || what.isLive || isFresh(topic, what, oldest.tick)) return isRecent;
     const { last } = topic;
     const holds = last === undefined ? '' : `; the topic holds message ${last.sequence} of ${last.client.clientId}`;
     const text = `got message ${what.sequence} of ${what.client.clientId} as retained on ${topicName}${holds}`;
@@ -272,12 +274,6 @@ export class RetainedWatch {
       break;
     }
     return oldest;
-  }
-
-  /** Whether the topic may hold this message now. */
-  mayHold(topicName: string, what: Found): boolean {
-    const topic = this.#topics.get(topicName);
-    return topic === undefined || isFresh(topic, what, this.#ledger.tick);
   }
 
   /** Whether the client waits for what the topic retains. */
@@ -379,7 +375,7 @@ export class RetainedWatch {
 }
 
 /** Whether the topic may have held this message at some time since then. */
-function isFresh(topic: RetainedTopic, { client, sequence, qos, isWill }: Found, sinceTick: number): boolean {
+function isFresh(topic: RetainedTopic, { client, sequence, qos, isWill }: RetainedFinding, sinceTick: number): boolean {
   const isIt = (one: { readonly client: ClientRecord; readonly sequence: number }): boolean =>
     one.client === client && one.sequence === sequence;
   const { last, values, superseded, forgottenTick } = topic;

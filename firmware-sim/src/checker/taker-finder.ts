@@ -139,7 +139,8 @@ function rankOf(record: MessageRecord, place: number, qos: number): number {
   const isExact = Math.min(granted, record.qos) === qos;
   if (record.isAwaited(place)) return isExact ? 4 : 3;
   if (record.isHoped(place)) return isExact ? 4 : 2;
-  return record.state === 'sent' && granted !== -1 ? (isExact ? 4 : 3) : 1;
+  if (record.state !== 'sent' || granted === -1 || !slot.subscriptions.some(({ isSure }) => isSure)) return 1;
+  return isExact ? 4 : 3;
 }
 
 /** Its own message, and all subscriptions that match say No Local [MQTT-3.8.3-3]. */

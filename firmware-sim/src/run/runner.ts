@@ -90,6 +90,7 @@ class Runner {
   readonly #timers = new SystemTimers();
   readonly #checker: DeliveryChecker;
   readonly #totals: Totals;
+  #merger: WitnessMerger | undefined;
   /** Of the stamps: tells this run's messages from those of others and of earlier runs; not from the seed, therefore. */
   readonly #run = randomInt(2 ** 24);
 
@@ -124,7 +125,8 @@ class Runner {
       await conductor.play();
       const durationSeconds = conductor.elapsedSeconds;
       const isInterrupted = this.#options.interrupt.aborted;
-      this.#checker.finish(this.#timers.now(), isInterrupted ? interruptedGraceMs : 0);
+      this.#merger?.finish();
+      this.#checker.finish(this.#timers.now(), isInterrupted ? interruptedGraceMs : undefined);
       const isGone = this.#totals.connected === 0 && !(await observer.isThere());
       const after = await observer.figures();
       const cpu = process.cpuUsage(cpuBefore);
@@ -171,6 +173,7 @@ class Runner {
     });
     if (threads === 0) return [new LocalFleet(plan(0), this.#checker, this.#timers)];
     const merger = new WitnessMerger(this.#checker, threads);
+    this.#merger = merger;
     return Array.from(
       { length: threads },
       (_, thread) => new WorkerFleet(plan(thread), (batch) => merger.add(thread, batch)),
