@@ -60,4 +60,5 @@ const counters = [
   'disconnects',
 ] as const;
 
-const histograms = ['delivery', 'acknowledgement', 'connect', 'roundTrip'] as const;
+/** Names of the distributions among its members. */
+export const histograms = ['delivery', 'acknowledgement', 'connect', 'roundTrip'] as const;

@@ -11,7 +11,7 @@ export interface ViewOutput {
   readonly rows?: number | undefined;
 }
 
-/** What a view is told once a second: the Progress of a run. */
+/** What a view is told once a second. */
 export interface LiveProgress {
   readonly point: SeriesPoint;
   readonly stage: string;

@@ -1,4 +1,5 @@
-import type { Report, SeriesPoint } from '../report/report.ts';
+import type { LiveProgress } from '../report/live-view.ts';
+import type { Report } from '../report/report.ts';
 import type { Scenario } from '../scenario/scenario.ts';
 
 /** How to run a scenario, besides what it says itself. */
@@ -18,18 +19,7 @@ export interface RunOptions {
 }
 
 /** What a live view shows. */
-export interface Progress {
-  readonly point: SeriesPoint;
-  readonly stage: string;
-  /** Devices switched on. */
-  readonly devices: number;
-  readonly elapsedSeconds: number;
-  readonly totalSeconds: number;
-  readonly inFlight: number;
-  /** Faults so far by name, those above 0. */
-  readonly faults: Readonly<Record<string, number>>;
-  readonly brokerUrl: string;
-}
+export type Progress = LiveProgress;
 
 /** A run that could not begin or go on; the message is one or two sentences for people. */
 export class RunError extends Error {

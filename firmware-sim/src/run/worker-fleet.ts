@@ -1,6 +1,6 @@
 import type { RecordableHistogram } from 'node:perf_hooks';
 import { Worker } from 'node:worker_threads';
-import { Metrics } from '../agent/metrics.ts';
+import { histograms, Metrics } from '../agent/metrics.ts';
 import type { WitnessBatch } from '../checker/witness-recorder.ts';
 import { Histogram } from '../lib/histogram.ts';
 import type { FleetCommand, FleetHandle } from './fleet-handle.ts';
@@ -20,8 +20,6 @@ interface PackedTurn extends Omit<FleetTurn, 'metrics'> {
 }
 
 type PackedHistograms = Readonly<Record<(typeof histograms)[number], RecordableHistogram>>;
-
-const histograms = ['delivery', 'acknowledgement', 'connect', 'roundTrip'] as const;
 
 /** A turn in the form that can be posted. */
 export function packTurn(turn: FleetTurn): PackedTurn {

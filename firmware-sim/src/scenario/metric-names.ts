@@ -1,18 +1,8 @@
+import { faults } from '../checker/witness.ts';
 import { didYouMean, orList } from './wording.ts';
 
-/** Faults of the delivery checker. */
-export const faultMetrics = [
-  'lost',
-  'phantom',
-  'duplicated',
-  'reordered',
-  'leaked',
-  'corrupted',
-  'retained',
-  'will',
-  'sessionPresent',
-  'late',
-] as const;
+/** Each fault of the delivery checker is a metric by its own name. */
+export const faultMetrics: readonly string[] = faults;
 
 const byQosNames: readonly string[] = ['qos0', 'qos1', 'qos2'];
 /** Numbers of messages, and of each QoS: `sent.qos2`. */

@@ -68,8 +68,7 @@ function withFaults({ thresholds, metricsOff }: Findings): Threshold[] {
 /** Names of the stages in their order, those filled in included; `stages` need not be right. */
 export function stageNames(stages: readonly StageFile[]): string[] {
   const counts = new Map<string, number>();
-  const list = endsWithDrain(stages) ? stages : [...stages, { drain: defaults.drain }];
-  return list.map((stage) => {
+  return withDrain(stages).map((stage) => {
     const [kind, body] = Object.entries(stage ?? {})[0] ?? ['stage', undefined];
     const count = (counts.get(kind) ?? 0) + 1;
     counts.set(kind, count);
@@ -78,14 +77,15 @@ export function stageNames(stages: readonly StageFile[]): string[] {
   });
 }
 
-function endsWithDrain(stages: readonly StageFile[]): boolean {
-  return Object.keys(stages.at(-1) ?? {})[0] === 'drain';
+/** Ends with a drain in any case. */
+function withDrain(stages: readonly StageFile[]): readonly StageFile[] {
+  const hasDrain = Object.keys(stages.at(-1) ?? {})[0] === 'drain';
+  return hasDrain ? stages : [...stages, { drain: defaults.drain }];
 }
 
 function resolveStages(stages: readonly StageFile[]): Stage[] {
   const names = stageNames(stages);
-  const list = endsWithDrain(stages) ? stages : [...stages, { drain: defaults.drain }];
-  return list.map((stage, at) => resolveStage(stage, names[at] as string));
+  return withDrain(stages).map((stage, at) => resolveStage(stage, names[at] as string));
 }
 
 function resolveStage(stage: StageFile, name: string): Stage {
