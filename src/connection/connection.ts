@@ -179,7 +179,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
   /** Reads on, or waits for the store where requests outrun it, or for a client that does not read its answers. */
   #regulate(): void {
     const { writePath, settings } = this.context;
-    const waiting = Math.max(this.#acksWaiting, this.#stepsWaiting);
+    const waiting = Math.max(this.#acksWaiting(), this.#stepsWaiting());
     if (writePath.openBytes > HELD_BACK_BYTES || waiting > settings.receiveMaximum) {
       this.#holdBack();
       writePath.wait(this);
@@ -293,7 +293,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
 
   /** Sends an acknowledgement of a PUBLISH or PUBREL once `ticket` is durable and those before it are sent. */
   acknowledge(ticket: number, type: number, packetId: number, reasonCode: number, reason?: string): void {
-    if (ticket === 0 && this.#acksWaiting === 0) {
+    if (ticket === 0 && this.#acksWaiting() === 0) {
       this.finishAck(type, packetId, reasonCode, reason);
       return;
     }
@@ -302,11 +302,12 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
     if (ticket !== 0) this.context.writePath.wait(this);
   }
 
-  get #acksWaiting(): number {
+  /** Acknowledgements waiting for the store. (Methods: a private getter costs a call into the engine's runtime.) */
+  #acksWaiting(): number {
     return this.#acks === undefined ? 0 : this.#acks.length;
   }
 
-  get #stepsWaiting(): number {
+  #stepsWaiting(): number {
     return this.#deferred === undefined ? 0 : this.#deferred.length;
   }
 
@@ -350,7 +351,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
     if (this.state === 'closed' || this.state === 'closing') return;
     this.#acks?.release(flushed, this);
     this.#deferred?.run(flushed);
-    if (this.#acksWaiting > 0 || this.#stepsWaiting > 0) this.context.writePath.wait(this);
+    if (this.#acksWaiting() > 0 || this.#stepsWaiting() > 0) this.context.writePath.wait(this);
     if (this.#paused) this.#regulate();
   }
 

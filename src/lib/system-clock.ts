@@ -1,11 +1,15 @@
+import { performance } from 'node:perf_hooks';
 import type { Clock, Timer } from './clock.ts';
 
 /** The longest delay Node takes; a longer one would run at once. */
 const MAX_DELAY_MS = 2_147_483_647;
 
+/** When the process began; `timeOrigin` itself is a getter, and the global `performance` one as well. */
+const ORIGIN = performance.timeOrigin;
+
 /** Milliseconds since the Unix epoch, read from the monotonic clock: a changed wall clock does not move it. */
 function monotonicNow(): number {
-  return performance.timeOrigin + performance.now();
+  return ORIGIN + performance.now();
 }
 
 /** One pending callback. Node may wake it early (by rounding) or must (by `MAX_DELAY_MS`); then it waits for the rest. */

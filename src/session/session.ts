@@ -4,15 +4,13 @@ import type { Qos } from '../protocol/packets.ts';
 import { type Taker } from '../router/topic-trie.ts';
 import type { SessionRecord, SubscriptionRecord } from '../store/store.ts';
 import type { SessionContext } from './context.ts';
+import { InFlight } from './in-flight.ts';
 import type { Link } from './link.ts';
 import { MessageQueue, type QueueOwner } from './message-queue.ts';
 import { QueueEntry } from './queue-entry.ts';
 import type { RetainedReplay } from './retained-replay.ts';
 import type { ShareGroup } from './share-group.ts';
 import type { FlushWaiter } from './write-path.ts';
-
-/** The largest packet identifier. */
-const PACKET_ID_MAX = 65_535;
 
 /** Session Expiry Interval that means never, section 3.1.2.11.2. */
 export const NEVER_EXPIRES = 0xffff_ffff;
@@ -52,9 +50,8 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   unread = false;
   ended = false;
   readonly queue: MessageQueue;
-  /** Sent and not acknowledged, by packet id, in the order they were sent first. */
-  #inFlight: Map<number, QueueEntry> | undefined = undefined;
-  #lastPacketId = 0;
+  /** Sent and not acknowledged; made with the first. */
+  #inFlight: InFlight | undefined = undefined;
   /** Serial of the connection, counted up by each attach. */
   #serial = 0;
   /** Messages that count against the client's Receive Maximum on this connection. */
@@ -206,16 +203,11 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   }
 
   #assignPacketId(entry: QueueEntry): void {
-    this.#inFlight ??= new Map();
-    let packetId = this.#lastPacketId;
-    do packetId = packetId === PACKET_ID_MAX ? 1 : packetId + 1;
-    while (this.#inFlight.has(packetId)); // [MQTT-2.2.1-4]; in flight are at most receiveMaximum of 65,535
-    this.#lastPacketId = packetId;
-    entry.packetId = packetId;
+    this.#inFlight ??= new InFlight();
+    if (this.#inFlight.size === 0) this.#context.noteInFlight();
+    this.#inFlight.add(entry); // In flight are at most receiveMaximum of 65,535.
     entry.state = 'sent';
     this.#count(entry);
-    if (this.#inFlight.size === 0) this.#context.noteInFlight();
-    this.#inFlight.set(packetId, entry);
   }
 
   /** Counts the entry against the Receive Maximum of this connection. */
@@ -245,7 +237,7 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
 
   /** Takes an entry out of flight, queue and store. */
   #settle(entry: QueueEntry): void {
-    this.#inFlight?.delete(entry.packetId);
+    this.#inFlight?.delete(entry);
     if (entry.sentOn === this.#serial) this.#outstanding -= 1;
     if (entry.place !== 'gone') this.queue.remove(entry);
   }
@@ -340,9 +332,9 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   pump(): void {
     if (this.#pumping || this.link === undefined) return;
     this.#pumping = true;
-    this.#pumpResend();
+    if (this.#resend.length > 0) this.#pumpResend();
     if (this.#resendAt === this.#resend.length) {
-      this.#pumpQueue();
+      if (this.queue.waiting > 0) this.#pumpQueue();
       if (this.queue.waiting === 0) {
         if (this.groups !== undefined) for (const group of this.groups) group.pump();
         if (this.replays !== undefined) this.#pumpReplays();
@@ -413,9 +405,8 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   }
 
   onInFlightRead(entry: QueueEntry): void {
-    this.#inFlight ??= new Map();
-    this.#inFlight.set(entry.packetId, entry);
-    this.#lastPacketId = entry.packetId;
+    this.#inFlight ??= new InFlight();
+    this.#inFlight.restore(entry);
   }
 
   /** Gives the session its connection, CONNACK being on its way, and resumes delivery [MQTT-4.4.0-1]. */
@@ -423,7 +414,7 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
     this.link = link;
     this.#serial += 1;
     this.#outstanding = 0;
-    this.#setResend(this.#inFlight === undefined ? NO_ENTRIES : [...this.#inFlight.values()]);
+    this.#setResend(this.#inFlight?.list() ?? NO_ENTRIES);
     if (this.groups !== undefined) for (const group of this.groups) group.onMemberOnline(this);
     this.pump();
     if (this.inFlightCount > 0) this.#context.writePath.failpoint?.reach('queue-drain');
@@ -433,7 +424,7 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   detach(): void {
     this.link = undefined;
     this.#setResend(NO_ENTRIES);
-    for (const entry of this.#inFlight?.values() ?? []) if (entry.place === 'gone') this.#settle(entry);
+    for (const entry of this.#inFlight?.list() ?? NO_ENTRIES) if (entry.place === 'gone') this.#settle(entry);
     this.detachMessages();
     if (this.groups !== undefined) for (const group of this.groups) group.onMemberOffline(this);
   }
@@ -442,7 +433,7 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   groupsInFlight(): Set<string> {
     const shareKeys = new Set<string>();
     if (this.#inFlight === undefined) return shareKeys;
-    for (const { shareKey, qos } of this.#inFlight.values()) if (shareKey !== '' && qos === 1) shareKeys.add(shareKey);
+    for (const { shareKey, qos } of this.#inFlight.list()) if (shareKey !== '' && qos === 1) shareKeys.add(shareKey);
     return shareKeys;
   }
 
@@ -454,7 +445,7 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   reclaim(shareKey: string): QueueEntry[] {
     const reclaimed: QueueEntry[] = [];
     if (this.#inFlight === undefined) return reclaimed;
-    for (const entry of this.#inFlight.values()) {
+    for (const entry of this.#inFlight.list()) {
       if (entry.shareKey === shareKey && entry.qos === 1 && entry.place !== 'gone') reclaimed.push(entry);
     }
     for (const entry of reclaimed) this.#settle(entry);
@@ -464,7 +455,7 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   /** Gives messages in flight bytes of their own, so that none keeps a read chunk alive for long. */
   detachMessages(): void {
     if (this.#inFlight === undefined) return;
-    for (const entry of this.#inFlight.values()) entry.message.detach();
+    for (const entry of this.#inFlight.list()) entry.message.detach();
   }
 
   onQueueReady(): void {

@@ -1,0 +1,81 @@
+import type { QueueEntry } from './queue-entry.ts';
+
+/** The largest packet identifier. */
+const PACKET_ID_MAX = 65_535;
+/** Places at first, and at most while nothing is in flight. */
+const FIRST_PLACES = 8;
+const IDLE_PLACES = 4096;
+
+/**
+ * What a session has sent and the client has not acknowledged, by packet id, section 2.2.1.
+ *
+ * Packet ids go round, so the place of one is its lowest bits; where two want the same place the table doubles, at most
+ * to one place per packet id. Taking in and letting go of a message is one store each, with nothing made.
+ */
+export class InFlight {
+  #places: (QueueEntry | undefined)[] = emptyPlaces(FIRST_PLACES);
+  #lastPacketId = 0;
+  /** Entries in flight. */
+  size = 0;
+
+  /** The entry with this packet id. */
+  get(packetId: number): QueueEntry | undefined {
+    const places = this.#places;
+    const entry = places[packetId & (places.length - 1)];
+    return entry !== undefined && entry.packetId === packetId ? entry : undefined;
+  }
+
+  /** Gives the entry the next packet id that is free [MQTT-2.2.1-4]; fewer than 65,535 may be in flight. */
+  add(entry: QueueEntry): void {
+    let packetId = this.#lastPacketId;
+    do packetId = packetId === PACKET_ID_MAX ? 1 : packetId + 1;
+    while (this.get(packetId) !== undefined);
+    entry.packetId = packetId;
+    this.#put(entry);
+  }
+
+  /** Takes an entry in that has its packet id already, one that is not in flight; the next one gets the id behind it. */
+  restore(entry: QueueEntry): void {
+    const { packetId } = entry;
+    if (this.get(packetId) !== undefined) throw new RangeError(`packet id ${packetId} is in flight twice`);
+    this.#put(entry);
+  }
+
+  /** Lets go of an entry, if it is in. */
+  delete(entry: QueueEntry): void {
+    const places = this.#places;
+    const place = entry.packetId & (places.length - 1);
+    if (places[place] !== entry) return;
+    places[place] = undefined;
+    this.size -= 1;
+    if (this.size === 0 && places.length > IDLE_PLACES) this.#places = emptyPlaces(FIRST_PLACES);
+  }
+
+  /** All entries in the order they were sent first. */
+  list(): QueueEntry[] {
+    const entries: QueueEntry[] = [];
+    for (const entry of this.#places) if (entry !== undefined) entries.push(entry);
+    const last = this.#lastPacketId;
+    // Ids go round: the one behind the last is the oldest.
+    const age = (entry: QueueEntry): number => (entry.packetId - last - 1 + 2 * PACKET_ID_MAX) % PACKET_ID_MAX;
+    return entries.sort((a, b) => age(a) - age(b));
+  }
+
+  #put(entry: QueueEntry): void {
+    const { packetId } = entry;
+    while (this.#places[packetId & (this.#places.length - 1)] !== undefined) this.#grow();
+    this.#places[packetId & (this.#places.length - 1)] = entry;
+    this.#lastPacketId = packetId;
+    this.size += 1;
+  }
+
+  #grow(): void {
+    const places = emptyPlaces(2 * this.#places.length);
+    for (const entry of this.#places) if (entry !== undefined) places[entry.packetId & (places.length - 1)] = entry;
+    this.#places = places;
+  }
+}
+
+function emptyPlaces(count: number): (QueueEntry | undefined)[] {
+  return new Array<QueueEntry | undefined>(count).fill(undefined);
+}
