@@ -1,11 +1,13 @@
 import type { Traffic } from './connection/context.ts';
 import type { Outbox, OutboxScheduler } from './connection/outbox.ts';
+import { BufferPool } from './lib/buffer-pool.ts';
 import type { Clock } from './lib/clock.ts';
 import type { Message } from './protocol/message.ts';
 import type { WritePath } from './session/write-path.ts';
 
 /** The end of each turn of the loop: one write per socket that got something, one batch for the store. */
 export class Tick implements OutboxScheduler {
+  readonly buffers: BufferPool = new BufferPool();
   readonly #clock: Clock;
   readonly #writeDelayMs: number;
   #outboxes: Outbox[] = [];

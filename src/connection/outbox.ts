@@ -1,7 +1,6 @@
+import type { BufferPool } from '../lib/buffer-pool.ts';
 import type { ByteStream } from '../transport/byte-stream.ts';
 
-/** Size of the first buffer of a tick. */
-const FIRST_SIZE = 1024;
 /** Ranges from this size on are handed to the stream as they are; smaller ones are copied together. */
 const WHOLE_RANGE = 4096;
 
@@ -16,6 +15,8 @@ const WAIT_BYTES = 4096;
 
 /** Tells outboxes when the tick ends. */
 export interface OutboxScheduler {
+  /** Where outboxes have their buffers from. */
+  readonly buffers: BufferPool;
   /** Has `flush` called once at the end of this tick. */
   schedule(outbox: Outbox): void;
   /** Counts bytes handed to a stream. */
@@ -119,18 +120,40 @@ export class Outbox {
   flush(): void {
     this.#scheduled = false;
     if (this.#blocked || this.#closed) return;
+    if (this.#backlog === undefined && this.#range === undefined) {
+      this.#writeOwn();
+      return;
+    }
     this.#spillForWrite();
     if (this.#backlog === undefined) return;
     const pieces = this.#backlog;
     this.#backlog = undefined;
     this.#backlogBytes = 0;
-    const bytes = pieces.length === 1 ? (pieces[0] as Uint8Array) : Buffer.concat(pieces);
+    this.#write(pieces.length === 1 ? (pieces[0] as Uint8Array) : Buffer.concat(pieces));
+  }
+
+  /** Writes what was gathered in the own buffer, and has that used again where the stream is done with it. */
+  #writeOwn(): void {
+    const buffer = this.#buffer;
+    if (buffer === undefined) return;
+    const bytes = buffer.subarray(0, this.#length);
+    this.#buffer = undefined;
+    this.#length = 0;
+    if (this.#write(bytes)) this.#scheduler.buffers.give(buffer);
+  }
+
+  /** @returns whether the stream has no more use for the bytes. */
+  #write(bytes: Uint8Array): boolean {
     this.#scheduler.bytesSent(bytes.length);
-    if (!this.#stream.write(bytes)) this.#blocked = true;
-    else if (this.#owesRoom) {
+    if (!this.#stream.write(bytes)) {
+      this.#blocked = true;
+      return false;
+    }
+    if (this.#owesRoom) {
       this.#owesRoom = false;
       this.#owner.onRoom();
     }
+    return true;
   }
 
   /** The stream took everything; flushes what came meanwhile. */
@@ -163,10 +186,11 @@ export class Outbox {
   #grow(needed: number): void {
     const buffer = this.#buffer;
     if (buffer === undefined) {
-      this.#buffer = Buffer.allocUnsafeSlow(Math.max(FIRST_SIZE, needed));
+      this.#buffer = this.#scheduler.buffers.take(needed);
     } else if (needed > buffer.length) {
-      const larger = Buffer.allocUnsafeSlow(Math.max(2 * buffer.length, needed));
+      const larger = this.#scheduler.buffers.take(Math.max(2 * buffer.length, needed));
       buffer.copy(larger, 0, 0, this.#length);
+      this.#scheduler.buffers.give(buffer);
       this.#buffer = larger;
     }
   }

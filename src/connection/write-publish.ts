@@ -51,13 +51,23 @@ function encodeFrame(connection: Connection, message: Message, qos: Qos, key: nu
   message.frameKey = key;
 }
 
-/** Appends the message's frame with this delivery's packet id. */
+/**
+ * Appends the message's frame with this delivery's packet id. What has one taker goes out in the very bytes that came
+ * in, with the packet id changed in place: they belong to that delivery from then on.
+ */
 function appendFrame(connection: Connection, message: Message, qos: Qos, packetId: number): boolean {
   const { outbox } = connection;
   const { frameBytes, frameStart, frameEnd } = message;
   const length = frameEnd - frameStart;
   if (length > connection.maximumPacketSize) return false;
   if (qos === 0) {
+    outbox.append(frameBytes, frameStart, frameEnd);
+    return true;
+  }
+  if (!message.isShared) {
+    frameBytes[message.framePacketIdAt] = packetId >> 8;
+    frameBytes[message.framePacketIdAt + 1] = packetId & 0xff;
+    message.frameKey = -1;
     outbox.append(frameBytes, frameStart, frameEnd);
     return true;
   }

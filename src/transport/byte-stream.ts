@@ -9,8 +9,9 @@ export interface ByteStream {
   /** Sets who is told of what happens; called once, before the first byte is delivered. */
   attach(handler: ByteStreamHandler): void;
   /**
-   * Takes the bytes over (the caller must not change them any more) and sends them in order.
-   * @returns false when they could not all be handed to the kernel; `onDrain` follows once they are.
+   * Sends the bytes in order.
+   * @returns true when it is done with them: they were handed to the kernel, and the caller may use their memory again.
+   *   False when it could not hand over all at once: it holds on to them, and `onDrain` follows once they have left.
    */
   write(bytes: Uint8Array): boolean;
   /** Stops reading; the peer feels back-pressure. */

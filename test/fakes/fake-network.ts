@@ -59,7 +59,7 @@ export class FakeStream implements ByteStream {
 
   write(bytes: Uint8Array): boolean {
     if (this.#state === 'closed' || this.#ending !== 'no') return true;
-    this.#outbound.push(bytes);
+    this.#outbound.push(Uint8Array.from(bytes)); // The memory is the writer's again.
     this.#outboundBytes += bytes.length;
     this.#move();
     if (this.#outboundBytes <= this.#network.faults.windowBytes) return true;
