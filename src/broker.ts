@@ -127,7 +127,7 @@ export class Broker implements EventSink {
       writePath: this.#writePath,
       books: this.#books,
       onFatal: (error) => this.#fail(error),
-      keep: (message) => this.#tick.keep(message),
+      keep: (one) => this.#tick.keep(one),
       noteInFlight: () => this.#sweepLater(),
       random: parts.random ?? Math.random,
     };

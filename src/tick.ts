@@ -2,7 +2,7 @@ import type { Traffic } from './connection/context.ts';
 import type { Outbox, OutboxScheduler } from './connection/outbox.ts';
 import { BufferPool } from './lib/buffer-pool.ts';
 import type { Clock } from './lib/clock.ts';
-import type { Message } from './protocol/message.ts';
+import type { Detachable } from './session/context.ts';
 import type { WritePath } from './session/write-path.ts';
 
 /** The end of each turn of the loop: one write per socket that got something, one batch for the store. */
@@ -13,7 +13,7 @@ export class Tick implements OutboxScheduler {
   #outboxes: Outbox[] = [];
   #waiting: Outbox[] = [];
   #isWaiting = false;
-  #kept: Message[] = [];
+  #kept: Detachable[] = [];
   #scheduled = false;
   /** Both are set by who makes them, before the first turn. */
   writePath: WritePath | undefined = undefined;
@@ -32,7 +32,7 @@ export class Tick implements OutboxScheduler {
     this.writePath?.submit();
     const kept = this.#kept;
     this.#kept = [];
-    for (const message of kept) message.detach();
+    for (const one of kept) one.detach();
   };
 
   /** @param writeDelayMs see `limits.writeDelayMs`. */
@@ -59,9 +59,9 @@ export class Tick implements OutboxScheduler {
     this.wake();
   }
 
-  /** Has a message that outlives this turn given bytes of its own at its end. */
-  keep(message: Message): void {
-    this.#kept.push(message);
+  /** Has what may outlive this turn let go of foreign memory at its end. */
+  keep(one: Detachable): void {
+    this.#kept.push(one);
     this.wake();
   }
 

@@ -43,6 +43,8 @@ export class Outbox {
   #range: Buffer | undefined = undefined;
   #rangeStart = 0;
   #rangeEnd = 0;
+  /** What differs in this peer's copy of the range: offset and packet id by turns. */
+  #patches: number[] | undefined = undefined;
   /** Full pieces waiting in front of the own bytes while the stream is blocked. */
   #backlog: Uint8Array[] | undefined = undefined;
   #backlogBytes = 0;
@@ -82,6 +84,13 @@ export class Outbox {
     this.#rangeStart = start;
     this.#rangeEnd = end;
     this.#schedule();
+  }
+
+  /** As `append`, with another packet id at the offset `packetIdAt` of the buffer, which itself stays as it is. */
+  appendPatched(bytes: Buffer, start: number, end: number, packetIdAt: number, packetId: number): void {
+    this.append(bytes, start, end);
+    this.#patches ??= [];
+    this.#patches.push(packetIdAt, packetId);
   }
 
   /** Makes room for `length` own bytes; write them into `buffer` from the returned offset on, at once. */
@@ -170,6 +179,7 @@ export class Outbox {
     this.#closed = true;
     this.#buffer = undefined;
     this.#range = undefined;
+    this.#patches = undefined;
     this.#backlog = undefined;
     this.#backlogBytes = 0;
     this.#length = 0;
@@ -204,20 +214,41 @@ export class Outbox {
     this.#range = undefined;
     this.#rangeStart = 0;
     this.#rangeEnd = 0;
-    if (length >= WHOLE_RANGE) {
+    if (length >= WHOLE_RANGE && this.#patches === undefined) {
       this.#pushOwn();
       this.#pushPiece(range.subarray(start, start + length));
       return;
     }
     this.#grow(this.#length + length);
-    range.copy(this.#buffer as Buffer, this.#length, start, start + length);
-    this.#length += length;
+    const at = this.#length;
+    range.copy(this.#buffer as Buffer, at, start, start + length);
+    this.#length = at + length;
+    this.#patch(at - start);
+  }
+
+  /** Puts this peer's packet ids into the range just copied, which moved by `shift`. */
+  #patch(shift: number): void {
+    const patches = this.#patches;
+    if (patches === undefined) return;
+    const buffer = this.#buffer as Buffer;
+    for (let i = 0; i < patches.length; i += 2) {
+      const at = (patches[i] as number) + shift;
+      const packetId = patches[i + 1] as number;
+      buffer[at] = packetId >> 8;
+      buffer[at + 1] = packetId & 0xff;
+    }
+    this.#patches = undefined;
   }
 
   /** Before a write the last range need not be copied when it is all there is. */
   #spillForWrite(): void {
     const range = this.#range;
-    if (range !== undefined && this.#length === 0 && 4 * (this.#rangeEnd - this.#rangeStart) >= range.length) {
+    if (
+      range !== undefined &&
+      this.#patches === undefined &&
+      this.#length === 0 &&
+      4 * (this.#rangeEnd - this.#rangeStart) >= range.length
+    ) {
       this.#range = undefined;
       this.#pushPiece(range.subarray(this.#rangeStart, this.#rangeEnd));
       this.#rangeStart = 0;

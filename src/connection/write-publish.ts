@@ -71,12 +71,7 @@ function appendFrame(connection: Connection, message: Message, qos: Qos, packetI
     outbox.append(frameBytes, frameStart, frameEnd);
     return true;
   }
-  const at = outbox.reserve(length);
-  const out = outbox.buffer;
-  frameBytes.copy(out, at, frameStart, frameEnd);
-  const idAt = at + message.framePacketIdAt - frameStart;
-  out[idAt] = packetId >> 8;
-  out[idAt + 1] = packetId & 0xff;
+  outbox.appendPatched(frameBytes, frameStart, frameEnd, message.framePacketIdAt, packetId);
   return true;
 }
 

@@ -8,6 +8,9 @@ const NO_BYTES: Buffer = Buffer.alloc(0);
 export interface MessageFields {
   topicName: string;
   payload: Uint8Array;
+  /** Where in `payload` the payload begins and ends; all of it unless given. */
+  payloadStart?: number;
+  payloadEnd?: number;
   qos: Qos;
   retain?: boolean;
   /** Property bytes as PUBLISH carries them, see `Message.properties`. */
@@ -52,6 +55,8 @@ export class Message {
   frameKey = -1;
   /** Whether several takers get it now, so that one encoded frame serves them all. */
   isShared = false;
+  /** Bytes it counts with towards limits: topic name (in characters), properties and payload. */
+  readonly size: number;
   /** Key of the stored copy shared by several queues; 0 while there is none. Owned by the store. */
   storeId = 0;
 
@@ -63,8 +68,9 @@ export class Message {
     this.properties = fields.properties ?? NO_BYTES;
     this.expiresAt = fields.expiresAt ?? Number.POSITIVE_INFINITY;
     this.bytes = fields.payload;
-    this.payloadStart = 0;
-    this.payloadEnd = fields.payload.length;
+    this.payloadStart = fields.payloadStart ?? 0;
+    this.payloadEnd = fields.payloadEnd ?? fields.payload.length;
+    this.size = this.topicName.length + this.properties.length + this.payloadEnd - this.payloadStart;
   }
 
   /** The payload, as a view. */
@@ -93,11 +99,6 @@ export class Message {
     this.bytes = own;
     this.payloadStart = 0;
     this.payloadEnd = length;
-  }
-
-  /** Bytes it counts with towards limits: topic name, properties and payload. */
-  get size(): number {
-    return this.topicName.length + this.properties.length + this.payloadEnd - this.payloadStart;
   }
 }
 

@@ -152,14 +152,14 @@ export function messageOf(
   const message = new Message({
     topicName,
     payload: frame.buffer,
+    payloadStart: frame.payloadStart,
+    payloadEnd: frame.payloadEnd,
     qos: frame.qos,
     retain: frame.retain,
     properties: frame.propertiesStart === frame.propertiesEnd ? NO_BYTES : propertyBytesOf(frame, plain),
     expiresAt: expiry === -1 ? Number.POSITIVE_INFINITY : now + expiry * 1000,
     publisherId,
   });
-  message.payloadStart = frame.payloadStart;
-  message.payloadEnd = frame.payloadEnd;
   if (plain && !frame.dup && !frame.retain) {
     message.frameBytes = frame.buffer;
     message.frameStart = frame.frameStart;

@@ -77,5 +77,5 @@ export class InFlight {
 }
 
 function emptyPlaces(count: number): (QueueEntry | undefined)[] {
-  return new Array<QueueEntry | undefined>(count).fill(undefined);
+  return Array.from({ length: count }, () => undefined);
 }

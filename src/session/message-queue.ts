@@ -82,7 +82,7 @@ export class MessageQueue {
   /** Adds an entry behind all others. Where the queue is full its policy gives up this one or older ones (booked). */
   push(entry: QueueEntry): void {
     if (this.isFullFor(entry.message.size) && !this.#makeRoom(entry)) return;
-    this.#context.keep(entry.message);
+    this.#context.keep(entry);
     this.admit(entry);
     // What comes behind entries on disk has to be there too, also where the owner ceased to be durable.
     if (this.#owner.durable || this.#onDisk > 0) {
@@ -100,7 +100,7 @@ export class MessageQueue {
 
   /** Puts an entry in front of all others; it is counted anew. The last one put in front is the first to leave. */
   pushFront(entry: QueueEntry): void {
-    this.#context.keep(entry.message);
+    this.#context.keep(entry);
     this.#frontSequence -= 1;
     entry.queueId = this.queueId;
     entry.sequence = this.#frontSequence;

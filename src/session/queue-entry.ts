@@ -53,6 +53,11 @@ export class QueueEntry implements QueueRecord {
     this.acceptedIn = Math.max(other.acceptedIn, 1);
   }
 
+  /** At the end of a turn: what still waits must not keep the chunk alive that it came in. */
+  detach(): void {
+    if (this.place === 'window' || this.place === 'disk') this.message.detach();
+  }
+
   /** Rebuilds an entry from the store. What was sent before the restart goes out again with DUP. */
   static restored(record: QueueRecord): QueueEntry {
     const entry = new QueueEntry(

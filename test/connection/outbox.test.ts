@@ -113,4 +113,43 @@ describe('an outbox', () => {
     expect(trial.stream.writes).toEqual([]);
     expect(trial.outbox.pendingBytes).toBe(0);
   });
+
+  test('gives each peer its own packet ids in ranges of one buffer, which stays as it is', async () => {
+    const chunk = Buffer.from('a..bc..de..f');
+    const [one, other] = [new Trial(0), new Trial(0)];
+    for (const [start, at] of [
+      [0, 1],
+      [4, 5],
+      [8, 9],
+    ] as const) {
+      one.outbox.appendPatched(chunk, start, start + 4, at, 0x3131 + start);
+      other.outbox.appendPatched(chunk, start, start + 4, at, 0x4141 + start);
+    }
+    other.outbox.append(chunk, 0, 4);
+    await one.clock.settle();
+    await other.clock.settle();
+    expect(one.stream.writes).toEqual(['a11bc15de19f']);
+    expect(other.stream.writes).toEqual(['aAAbcAEdeAIfa..b']);
+    expect(chunk.toString()).toBe('a..bc..de..f');
+  });
+
+  test('uses a buffer again only when the stream is done with it', async () => {
+    const { outbox, stream, clock } = new Trial(0);
+    const fill = async (text: string): Promise<Buffer> => {
+      const at = outbox.reserve(text.length);
+      const { buffer } = outbox;
+      buffer.write(text, at);
+      await clock.settle();
+      return buffer;
+    };
+    const first = await fill('first');
+    stream.isTaking = false;
+    const second = await fill('second');
+    expect(second).toBe(first);
+    stream.isTaking = true;
+    outbox.onDrain();
+    expect(await fill('third')).not.toBe(second);
+    expect(second.toString('utf8', 0, 6)).toBe('second');
+    expect(stream.writes).toEqual(['first', 'second', 'third']);
+  });
 });

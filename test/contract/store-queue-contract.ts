@@ -24,14 +24,14 @@ export function describeQueues(differences: Differences, store: () => Store): vo
     const message = new Message({
       topicName: 'töpic/😀',
       payload: bytes,
+      payloadStart: 4,
+      payloadEnd: 11,
       qos: 2,
       retain: true,
       properties: Buffer.from([1, 1, 38, 0, 1, 97, 0, 1, 98]),
       expiresAt: 1_893_456_000_123,
       publisherId: 'publisher-ü',
     });
-    message.payloadStart = 4;
-    message.payloadEnd = 11;
     const identifiers = [1, 128, 268_435_455];
     expect(
       await differences([
