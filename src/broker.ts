@@ -132,7 +132,9 @@ export class Broker implements EventSink {
       random: parts.random ?? Math.random,
     };
     this.#registry = new SessionRegistry(this.#session, {
-      onSessionCreated: (session) => this.emit('sessionCreated', session.clientId),
+      onSessionCreated: (session) => {
+        if (this.hears('sessionCreated')) this.emit('sessionCreated', session.clientId);
+      },
       onSessionEnded: (session, reason) => this.#onSessionEnded(session, reason),
     });
     this.#retained = new RetainedMessages(this.#session);
@@ -387,7 +389,7 @@ export class Broker implements EventSink {
   #onSessionEnded(session: Session, reason: string): void {
     if (reason === 'expired') this.#expiredSessions += 1;
     this.#wills.sessionEnded(session.clientId);
-    this.emit('sessionEnded', session.clientId, reason);
+    if (this.hears('sessionEnded')) this.emit('sessionEnded', session.clientId, reason);
   }
 
   #publishWill(clientId: string, will: Will, username: string): void {

@@ -5,8 +5,8 @@
 export interface Cluster {
   /** This node's name, for logs. */
   readonly nodeId: string;
-  /** Makes this node the owner of the client id; resolves with the new epoch once no other node is. */
-  claim(clientId: string): Promise<number>;
+  /** Makes this node the owner of the client id. @returns the new epoch, as soon as no other node is. */
+  claim(clientId: string): number | Promise<number>;
   /** Gives everything up. */
   close(): Promise<void>;
 }

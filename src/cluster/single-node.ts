@@ -10,9 +10,9 @@ export class SingleNode implements Cluster {
     this.#epoch = lastEpoch;
   }
 
-  claim(_clientId: string): Promise<number> {
+  claim(_clientId: string): number {
     this.#epoch += 1;
-    return Promise.resolve(this.#epoch);
+    return this.#epoch;
   }
 
   close(): Promise<void> {

@@ -1,5 +1,6 @@
 import type { ClientInfo } from '../hooks/hooks.ts';
 import type { Deadline } from '../lib/deadline-heap.ts';
+import { logsInfo } from '../lib/logger.ts';
 import { writeAck } from '../protocol/codec.ts';
 import { isDisconnectCode } from '../protocol/disconnect.ts';
 import { ProtocolError, protocolError } from '../protocol/errors.ts';
@@ -480,15 +481,23 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
       const lives = context.registry.disconnect(session);
       if (!clean) context.wills.connectionLost(client.clientId, lives ? session : undefined); // [MQTT-3.1.2-8]
     }
-    const fields = { client: client?.clientId, remote: this.stream.remoteAddress, reason };
-    if (wasConnected && client !== undefined) {
-      context.logger.info(`connection ended: ${why}`, fields);
-      context.events.emit('clientDisconnected', client, why);
-    } else {
-      context.logger.info(`connection refused: ${why}`, fields);
-      context.events.emit('connectionRefused', this.stream.remoteAddress, `${why}: ${reason}`);
-    }
+    this.#tellEnd(why, reason, wasConnected);
     context.scheduler.schedule(this.outbox);
+  }
+
+  #tellEnd(why: DisconnectReason, reason: string, wasConnected: boolean): void {
+    const { client } = this;
+    const { logger, events } = this.context;
+    const ended = wasConnected && client !== undefined;
+    if (logsInfo(logger)) {
+      const fields = { client: client?.clientId, remote: this.stream.remoteAddress, reason };
+      logger.info(`connection ${ended ? 'ended' : 'refused'}: ${why}`, fields);
+    }
+    if (ended) {
+      if (events.hears('clientDisconnected')) events.emit('clientDisconnected', client, why);
+    } else if (events.hears('connectionRefused')) {
+      events.emit('connectionRefused', this.stream.remoteAddress, `${why}: ${reason}`);
+    }
   }
 
   /** Sends what is left, closes our side, and drains the peer for a moment so that it can read the reason [MQTT-4.13.1-1]. */

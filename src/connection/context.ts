@@ -1,4 +1,4 @@
-import type { BrokerEvents, Hooks } from '../hooks/hooks.ts';
+import type { Awaitable, BrokerEvents, Hooks } from '../hooks/hooks.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { DeadlineHeap } from '../lib/deadline-heap.ts';
 import type { Logger } from '../lib/logger.ts';
@@ -38,8 +38,8 @@ export interface ConnectionContext {
   readonly events: EventSink;
   readonly logger: Logger;
   readonly scheduler: OutboxScheduler;
-  /** Makes this node the owner of the client id; resolves with the owner epoch. */
-  readonly claim: (clientId: string) => Promise<number>;
+  /** Makes this node the owner of the client id. @returns the owner epoch. */
+  readonly claim: (clientId: string) => Awaitable<number>;
   /** A client id for a client that brought none. */
   readonly assignClientId: () => string;
   readonly traffic: Traffic;

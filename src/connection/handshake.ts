@@ -1,4 +1,5 @@
-import type { AuthenticateResult, AuthExchange, ClientInfo, Refusal } from '../hooks/hooks.ts';
+import type { AuthenticateResult, AuthExchange, Awaitable, ClientInfo, Refusal } from '../hooks/hooks.ts';
+import { logsInfo } from '../lib/logger.ts';
 import { encodePacket } from '../protocol/codec.ts';
 import { isConnackReasonCode } from '../protocol/connack.ts';
 import {
@@ -11,7 +12,7 @@ import {
 import { ConnectReturnCode, ReasonCode } from '../protocol/reason-codes.ts';
 import { isValidTopicName } from '../protocol/topic.ts';
 import { LOCAL_PREFIX } from '../session/registry.ts';
-import { NEVER_EXPIRES } from '../session/session.ts';
+import { NEVER_EXPIRES, type Session } from '../session/session.ts';
 import type { Connection } from './connection.ts';
 import { sendAuth } from './on-auth.ts';
 import { OutgoingAliases } from './outgoing-aliases.ts';
@@ -28,10 +29,11 @@ interface Handshake {
   /** Authentication Data of the last step, for CONNACK. */
   authenticationData: Uint8Array | undefined;
   userProperties: UserProperty[];
+  sessionPresent: boolean;
 }
 
 /** One named step; a refusal ends the handshake. */
-type Step = (handshake: Handshake) => Promise<Refusal | undefined> | Refusal | undefined;
+type Step = (handshake: Handshake) => Awaitable<Refusal | undefined>;
 
 const STEPS: readonly Step[] = [
   takeTerms,
@@ -41,17 +43,23 @@ const STEPS: readonly Step[] = [
   checkWill,
   authorizeWill,
   checkRoom,
+  claimClientId,
+  readSession,
   openSession,
+  sendConnack,
 ];
 
-/** CONNECT to CONNACK, section 3.1.4: the steps in order, none of which the packets behind CONNECT can overtake. */
-export async function onConnect(connection: Connection, packet: ConnectPacket): Promise<void> {
+/**
+ * CONNECT to CONNACK, section 3.1.4: the steps in order, none of which the packets behind CONNECT can overtake.
+ * @returns undefined where no step had to wait, so that most handshakes cost no promise.
+ */
+export function onConnect(connection: Connection, packet: ConnectPacket): Promise<void> | undefined {
   connection.state = 'handshaking';
   connection.version = packet.protocolVersion;
   const { clientId, username, protocolVersion } = packet;
   const { remoteAddress, transport } = connection.stream;
   const client = { clientId, username: username ?? '', protocolVersion, remoteAddress, transport };
-  const state: Handshake = {
+  const handshake: Handshake = {
     connection,
     packet,
     client,
@@ -59,14 +67,32 @@ export async function onConnect(connection: Connection, packet: ConnectPacket): 
     sessionExpiryInterval: 0,
     authenticationData: undefined,
     userProperties: [],
+    sessionPresent: false,
   };
-  for (const step of STEPS) {
-    const refusal = await step(state);
-    if (isOver(connection)) return;
-    if (refusal === undefined) continue;
-    connection.close(refusal.reasonCode, refusal.reasonString ?? `refused at ${step.name}`, refusal.serverReference);
-    return;
+  return takeSteps(handshake, 0);
+}
+
+/** Takes the steps from number `first` on. */
+function takeSteps(handshake: Handshake, first: number): Promise<void> | undefined {
+  for (let at = first; at < STEPS.length; at++) {
+    const step = STEPS[at] as Step;
+    const refusal = step(handshake);
+    if (refusal instanceof Promise) return takeRest(handshake, at, refusal);
+    if (!goesOn(handshake, step, refusal)) return undefined;
   }
+  return undefined;
+}
+
+/** Waits for what step number `at` says, then takes the others. */
+async function takeRest(handshake: Handshake, at: number, pending: Promise<Refusal | undefined>): Promise<void> {
+  if (goesOn(handshake, STEPS[at] as Step, await pending)) await takeSteps(handshake, at + 1);
+}
+
+function goesOn({ connection }: Handshake, step: Step, refusal: Refusal | undefined): boolean {
+  if (isOver(connection)) return false;
+  if (refusal === undefined) return true;
+  connection.close(refusal.reasonCode, refusal.reasonString ?? `refused at ${step.name}`, refusal.serverReference);
+  return false;
 }
 
 function isOver(connection: Connection): boolean {
@@ -129,20 +155,40 @@ function grantedKeepAlive({ packet, connection }: Handshake): number {
   return keepAlive === 0 ? serverKeepAlive : Math.min(keepAlive, serverKeepAlive);
 }
 
-async function authenticate(handshake: Handshake): Promise<Refusal | undefined> {
+function authenticate(handshake: Handshake): Awaitable<Refusal | undefined> {
   const { connection, packet } = handshake;
-  const { hooks, logger } = connection.context;
+  const { hooks } = connection.context;
+  if (connection.authenticationMethod !== '') return authenticateLater(handshake, exchangeAuth(handshake));
+  if (hooks.authenticate === undefined) return undefined;
   try {
-    if (connection.authenticationMethod !== '') return await exchangeAuth(handshake);
-    if (hooks.authenticate === undefined) return undefined;
-    const result = await hooks.authenticate(handshake.client, packet);
+    const result = hooks.authenticate(handshake.client, packet);
+    if (result instanceof Promise) return authenticateLater(handshake, takeLater(handshake, result));
     return takeResult(handshake, result);
   } catch (error) {
-    logger.error('the authenticate hook failed: refused', {
-      error: error instanceof Error ? (error.stack ?? error.message) : String(error),
-    });
-    return { reasonCode: ReasonCode.implementationSpecificError, reasonString: 'authentication failed' };
+    return authenticationFailed(handshake, error);
   }
+}
+
+async function authenticateLater(
+  handshake: Handshake,
+  pending: Promise<Refusal | undefined>,
+): Promise<Refusal | undefined> {
+  try {
+    return await pending;
+  } catch (error) {
+    return authenticationFailed(handshake, error);
+  }
+}
+
+function authenticationFailed({ connection }: Handshake, error: unknown): Refusal {
+  connection.context.logger.error('the authenticate hook failed: refused', {
+    error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+  });
+  return { reasonCode: ReasonCode.implementationSpecificError, reasonString: 'authentication failed' };
+}
+
+async function takeLater(handshake: Handshake, result: Promise<AuthenticateResult>): Promise<Refusal | undefined> {
+  return takeResult(handshake, await result);
 }
 
 function takeResult(handshake: Handshake, result: AuthenticateResult): Refusal | undefined {
@@ -202,7 +248,7 @@ function checkWill({ packet, connection }: Handshake): Refusal | undefined {
   return undefined;
 }
 
-async function authorizeWill({ packet, connection, client }: Handshake): Promise<Refusal | undefined> {
+function authorizeWill({ packet, connection, client }: Handshake): Awaitable<Refusal | undefined> {
   const { will } = packet;
   if (will === undefined) return undefined;
   return authorize(connection.context, client, {
@@ -223,13 +269,11 @@ function checkRoom(handshake: Handshake): Refusal | undefined {
   return { reasonCode: ReasonCode.packetTooLarge, reasonString: 'no room for CONNACK in the Maximum Packet Size' };
 }
 
-/** Takes the client id over from whoever has it, finds its session, and sends CONNACK once that is durable. */
-async function openSession(handshake: Handshake): Promise<Refusal | undefined> {
-  const { connection, packet, client } = handshake;
+/** Makes this node the one that has the client id, where the client may have it. */
+function claimClientId(handshake: Handshake): Awaitable<Refusal | undefined> {
+  const { connection, client } = handshake;
   const { context } = connection;
-  const { registry, connections, writePath } = context;
-  const { clientId, username } = client;
-  if (writePath.full && needsRoom(handshake)) {
+  if (context.writePath.full && needsRoom(handshake)) {
     return { reasonCode: ReasonCode.quotaExceeded, reasonString: 'the store has no room for a session or a will' };
   }
   if (belongsToAnother(handshake)) {
@@ -238,18 +282,39 @@ async function openSession(handshake: Handshake): Promise<Refusal | undefined> {
       reasonString: 'the session of this client id belongs to another user',
     };
   }
-  const epoch = await context.claim(clientId);
+  const epoch = context.claim(client.clientId);
+  if (epoch instanceof Promise) return takeEpoch(connection, epoch);
   connection.epoch = epoch;
-  // What a restart left of the session is read before anyone owns it.
-  if (!packet.cleanStart) await registry.get(clientId)?.read();
-  if (isOver(connection)) return undefined;
+  return undefined;
+}
+
+async function takeEpoch(connection: Connection, epoch: Promise<number>): Promise<undefined> {
+  connection.epoch = await epoch;
+}
+
+/** What a restart left of the session is read before anyone owns it. */
+function readSession({ connection, packet, client }: Handshake): Promise<undefined> | undefined {
+  if (packet.cleanStart) return undefined;
+  const session = connection.context.registry.get(client.clientId);
+  return session?.unread === true ? session.read().then(() => undefined) : undefined;
+}
+
+/** Takes the client id over from whoever has it, and finds its session. */
+function openSession(handshake: Handshake): Awaitable<Refusal | undefined> {
+  const { connection, packet, client } = handshake;
+  const { context, epoch } = connection;
+  const { registry, connections, writePath } = context;
+  const { clientId, username } = client;
   const refusal = checkLimits(handshake);
   if (refusal !== undefined) return refusal;
-  // A CONNECT that came later may have been faster.
-  if ((connections.owner(clientId)?.epoch ?? 0) > epoch)
-    return { reasonCode: ReasonCode.sessionTakenOver, reasonString: 'another connection uses this client id' };
-  // [MQTT-3.1.4-3] the old owner lets go, its will included, before the new one begins
-  connections.owner(clientId)?.close(ReasonCode.sessionTakenOver, 'another connection uses this client id');
+  const owner = connections.owner(clientId);
+  if (owner !== undefined) {
+    // A CONNECT that came later may have been faster.
+    if (owner.epoch > epoch)
+      return { reasonCode: ReasonCode.sessionTakenOver, reasonString: 'another connection uses this client id' };
+    // [MQTT-3.1.4-3] the old owner lets go, its will included, before the new one begins
+    owner.close(ReasonCode.sessionTakenOver, 'another connection uses this client id');
+  }
   writePath.failpoint?.reach('taken-over');
   const before = writePath.added;
   const { sessionExpiryInterval } = handshake;
@@ -262,29 +327,37 @@ async function openSession(handshake: Handshake): Promise<Refusal | undefined> {
   });
   connection.client = client;
   connection.session = session;
+  handshake.sessionPresent = sessionPresent;
   connections.own(clientId, connection);
   context.wills.arm(clientId, packet.will, username);
   let ticket = writePath.added === before ? 0 : writePath.ticket;
   // What the client repeats must find what came of the first time.
   if (ticket === 0 && sessionPresent && session.durable) ticket = writePath.barrier;
-  await new Promise<void>((resolve) => connection.onceDurable(ticket, resolve));
-  if (isOver(connection)) return undefined;
-  writePath.failpoint?.reach('connack');
+  if (ticket === 0) return undefined;
+  return new Promise((resolve) => connection.onceDurable(ticket, () => resolve(undefined)));
+}
+
+/** The session is durable: CONNACK, and whatever waits for the client behind it. */
+function sendConnack(handshake: Handshake): undefined {
+  const { connection, client, sessionPresent } = handshake;
+  const { context } = connection;
+  context.writePath.failpoint?.reach('connack');
   connection.send({
     type: PacketType.connack,
     sessionPresent,
     reasonCode: ReasonCode.success,
     properties: connackProperties(handshake),
   });
-  connection.establish(session);
-  context.logger.info('client connected', {
-    client: clientId,
-    remote: client.remoteAddress,
-    version: client.protocolVersion,
-    sessionPresent,
-  });
-  context.events.emit('clientConnected', client, sessionPresent);
-  return undefined;
+  connection.establish(connection.session as Session);
+  if (logsInfo(context.logger)) {
+    context.logger.info('client connected', {
+      client: client.clientId,
+      remote: client.remoteAddress,
+      version: client.protocolVersion,
+      sessionPresent,
+    });
+  }
+  if (context.events.hears('clientConnected')) context.events.emit('clientConnected', client, sessionPresent);
 }
 
 /** A client id belongs to the identity that opened its session, as far as identities are proven at all. */

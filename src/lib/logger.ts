@@ -19,6 +19,11 @@ export interface Logger {
   debug(message: string, fields?: LogFields): void;
 }
 
+/** Whether lines of level info are written: spares their fields where they are not. */
+export function logsInfo(logger: Logger): boolean {
+  return logger.level === 'info' || logger.level === 'debug';
+}
+
 /** What a logger is made of. */
 export interface LoggerOptions {
   level: LogLevel;

@@ -4,12 +4,12 @@ import type { Clock, Timer } from './clock.ts';
 /** The longest delay Node takes; a longer one would run at once. */
 const MAX_DELAY_MS = 2_147_483_647;
 
-/** When the process began; `timeOrigin` itself is a getter, and the global `performance` one as well. */
-const ORIGIN = performance.timeOrigin;
+/** When the process began, ms since the Unix epoch; a getter, as the global `performance` is one. */
+const START_MS: number = performance.timeOrigin;
 
 /** Milliseconds since the Unix epoch, read from the monotonic clock: a changed wall clock does not move it. */
 function monotonicNow(): number {
-  return ORIGIN + performance.now();
+  return START_MS + performance.now();
 }
 
 /** One pending callback. Node may wake it early (by rounding) or must (by `MAX_DELAY_MS`); then it waits for the rest. */

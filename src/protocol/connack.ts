@@ -64,9 +64,17 @@ export function isConnackReasonCode(reasonCode: number): boolean {
  * @throws RangeError for values the wire has no room for.
  */
 export function encodeConnack(packet: ConnackPacket, version: ProtocolVersion): Buffer {
+  if (version < 5) {
+    const bytes = Buffer.allocUnsafe(4);
+    bytes[0] = PacketType.connack << 4;
+    bytes[1] = 2;
+    bytes[2] = packet.sessionPresent && version !== 3 ? 1 : 0;
+    bytes.writeUInt8(packet.reasonCode, 3);
+    return bytes;
+  }
   const writer = new PacketWriter();
-  writer.writeByte(packet.sessionPresent && version !== 3 ? 1 : 0);
+  writer.writeByte(packet.sessionPresent ? 1 : 0);
   writer.writeByte(packet.reasonCode);
-  if (version === 5) encodeProperties(writer, packet.properties, PacketType.connack);
+  encodeProperties(writer, packet.properties, PacketType.connack);
   return writer.packet(PacketType.connack, 0);
 }
