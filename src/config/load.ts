@@ -1,15 +1,6 @@
 import { readFileSync } from 'node:fs';
-import {
-  isAlias,
-  isMap,
-  isScalar,
-  isSeq,
-  LineCounter,
-  parseDocument,
-  type Document,
-  type YAMLError,
-  type YAMLMap,
-} from 'yaml';
+import { createRequire } from 'node:module';
+import type { Document, YAMLError, YAMLMap } from 'yaml';
 import { buildConfig, ConfigError, type Config } from '../config.ts';
 import { checkTogether, exposedListeners, exposureSentence } from './check.ts';
 import { nearest } from './nearest.ts';
@@ -67,6 +58,21 @@ export function environmentName(key: string): string {
   return `TRELLIS_${key.toUpperCase().replaceAll('.', '__')}`;
 }
 
+type Yaml = typeof import('yaml');
+
+/** The YAML parser, loaded when there is a file to read: without one a broker starts a tenth sooner. */
+function loadYaml(): Yaml {
+  return createRequire(import.meta.url)('yaml') as Yaml;
+}
+
+/** A file being read. */
+interface YamlSource {
+  readonly yaml: Yaml;
+  readonly document: Document.Parsed;
+  /** Where an offset is, for people. */
+  readonly place: (offset: number) => string;
+}
+
 class Loading {
   readonly #values = new Map<string, unknown>();
   readonly #origins = new Map<string, string>();
@@ -75,10 +81,11 @@ class Loading {
   readFile(file: string): void {
     const text = this.#readText(file);
     if (text === undefined) return;
-    const lines = new LineCounter();
+    const yaml = loadYaml();
+    const lines = new yaml.LineCounter();
     let document: Document.Parsed;
     try {
-      document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' });
+      document = yaml.parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' });
     } catch (error) {
       // Such as nesting deeper than the stack.
       this.#problems.push(`${file}: cannot be parsed: ${(error as Error).message}.`);
@@ -92,12 +99,13 @@ class Loading {
     }
     if (faults.length > 0) return;
     const root: unknown = document.contents;
-    if (root === null || (isScalar(root) && root.value === null)) return;
-    if (!isMap(root)) {
-      this.#problems.push(`${file}:1: must be sections such as "listeners:", not ${nodeKind(root)}.`);
+    if (root === null || (yaml.isScalar(root) && root.value === null)) return;
+    if (!yaml.isMap(root)) {
+      this.#problems.push(`${file}:1: must be sections such as "listeners:", not ${nodeKind(yaml, root)}.`);
       return;
     }
-    this.#readSection(document, root, '', (offset) => `${file}:${lines.linePos(offset).line}`);
+    const place = (offset: number): string => `${file}:${lines.linePos(offset).line}`;
+    this.#readSection({ yaml, document, place }, root, '');
   }
 
   #readText(file: string): string | undefined {
@@ -110,7 +118,9 @@ class Loading {
   }
 
   /** Depth is that of the table: an unknown key is not descended into. */
-  #readSection(document: Document.Parsed, section: YAMLMap, prefix: string, place: (offset: number) => string): void {
+  #readSection(source: YamlSource, section: YAMLMap, prefix: string): void {
+    const { yaml, document, place } = source;
+    const { isAlias, isMap, isScalar } = yaml;
     for (const { key: keyNode, value: valueNode } of section.items) {
       const name = isScalar(keyNode) ? String(keyNode.value) : '?';
       const at = place(isScalar(keyNode) ? (keyNode.range?.[0] ?? 0) : (section.range?.[0] ?? 0));
@@ -119,12 +129,12 @@ class Loading {
       if (isAlias(valueNode) && value === undefined) {
         this.#problems.push(`${at}: ${key} refers to *${valueNode.source}, which is not defined before.`);
       } else if (isOption(key)) {
-        this.#set(key, checkValue(options[key], nodeValue(value)), nodeValue(value), at, `${at}: ${key}`);
+        this.#set(key, checkValue(options[key], nodeValue(yaml, value)), nodeValue(yaml, value), at, `${at}: ${key}`);
       } else if (sections.has(key)) {
-        if (isMap(value)) this.#readSection(document, value, `${key}.`, place);
+        if (isMap(value)) this.#readSection(source, value, `${key}.`);
         // A section whose lines are all commented out is empty.
-        else if (nodeValue(value) !== null) {
-          this.#problems.push(`${at}: ${key} is a section with options below it, not ${nodeKind(value)}.`);
+        else if (nodeValue(yaml, value) !== null) {
+          this.#problems.push(`${at}: ${key} is a section with options below it, not ${nodeKind(yaml, value)}.`);
         }
       } else this.#problems.push(`${at}: ${unknownKey(key)}`);
     }
@@ -200,14 +210,14 @@ function unknownKey(key: string): string {
   return `there is no option ${key}; the sections are ${topSections.join(', ')}.`;
 }
 
-function nodeValue(node: unknown): unknown {
+function nodeValue({ isScalar, isSeq }: Yaml, node: unknown): unknown {
   if (node === null || node === undefined) return null;
   if (isScalar(node)) return node.value;
   if (isSeq(node)) return node.items.map((item) => (isScalar(item) ? item.value : {}));
   return {};
 }
 
-function nodeKind(node: unknown): string {
+function nodeKind({ isScalar, isSeq }: Yaml, node: unknown): string {
   if (isSeq(node)) return 'a list';
   return isScalar(node) ? JSON.stringify(node.value) : 'a section';
 }

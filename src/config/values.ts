@@ -137,7 +137,7 @@ function describe(value: unknown): string {
   return typeof value === 'number' || typeof value === 'boolean' ? String(value) : `a ${typeof value}`;
 }
 
-/** An integer with commas. */
+/** An integer with commas. (`toLocaleString` takes 20 ms when it is called first.) */
 export function thousands(value: number): string {
-  return value.toLocaleString('en-US');
+  return String(value).replace(/\B(?=(\d{3})+$)/g, ',');
 }
