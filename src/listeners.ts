@@ -2,7 +2,6 @@ import type { Config } from './config.ts';
 import type { Listener, OnStream } from './transport/byte-stream.ts';
 import { listenTcp } from './transport/tcp.ts';
 import { listenUnix } from './transport/unix.ts';
-import { listenWebSocket } from './transport/websocket.ts';
 
 /**
  * Opens every listener that the configuration turns on; when one fails those already open are closed again.
@@ -20,6 +19,8 @@ export async function openListeners(
     if (websocket.port !== 'off') {
       const { host, port, path, origins } = websocket;
       const maxFrameBytes = config.limits.maximumPacketSize;
+      // Loaded when it is asked for, and while TCP accepts already.
+      const { listenWebSocket } = await import('./transport/websocket.ts');
       listeners.push(await listenWebSocket({ host, port, path, origins, maxFrameBytes }, onStream, onError));
     }
     if (unix.path !== '') listeners.push(await listenUnix({ path: unix.path }, onStream, onError));
