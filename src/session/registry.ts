@@ -33,7 +33,8 @@ export class SessionRegistry {
   readonly #owner: RegistryOwner;
   readonly #sessions: Map<string, Session> = new Map();
   readonly #groups: Map<string, ShareGroup> = new Map();
-  /** Sessions by the queue they own, for entries that come back from the store's path. */
+  readonly #onExpired = (session: Session): void => this.end(session, 'expired');
+  /** Sessions that the store knows and groups by the queue they own, for entries that come back from the store's path. */
   readonly #queues: Map<number, Session | ShareGroup> = new Map();
   readonly subscriptions: TopicTrie<Session>;
   readonly groupSubscriptions: TopicTrie<ShareGroup>;
@@ -116,12 +117,12 @@ export class SessionRegistry {
   }
 
   #add(session: Session): void {
-    session.onExpired = (expired) => this.end(expired, 'expired');
+    session.onExpired = this.#onExpired;
     this.#sessions.set(session.clientId, session);
-    this.#queues.set(session.queue.queueId, session);
   }
 
   #put(session: Session): void {
+    this.#queues.set(session.queueId, session);
     this.#context.writePath.add({ kind: 'session-put', record: session.record });
   }
 
@@ -154,13 +155,12 @@ export class SessionRegistry {
     for (const topicFilter of [...session.subscriptions.keys()]) this.#removeSubscription(session, topicFilter);
     // What came from groups it had left goes to those who are still in them.
     for (const shareKey of session.groupsInFlight()) this.#groups.get(shareKey)?.inherit(session);
-    session.queue.close();
+    session.closeQueue();
     this.#sessions.delete(session.clientId);
-    this.#queues.delete(session.queue.queueId);
+    this.#queues.delete(session.queueId);
     // Also where it is not durable now: it may have been in the past.
-    const { clientId, epoch, queue } = session;
-    if (session.stored)
-      this.#context.writePath.add({ kind: 'session-delete', clientId, epoch, queueId: queue.queueId });
+    const { clientId, epoch, queueId } = session;
+    if (session.stored) this.#context.writePath.add({ kind: 'session-delete', clientId, epoch, queueId });
     this.#owner.onSessionEnded(session, reason);
   }
 
@@ -244,6 +244,7 @@ export class SessionRegistry {
       const session = new Session(this.#context, record);
       session.unread = true;
       this.#add(session);
+      this.#queues.set(session.queueId, session);
       this.#nextQueueId = Math.max(this.#nextQueueId, record.queueId + 1);
     }
     for (const { clientId, record } of state.subscriptions) {

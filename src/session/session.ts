@@ -49,7 +49,9 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   /** Whether the in-flight entries of a restored session are still to be read from the store. */
   unread = false;
   ended = false;
-  readonly queue: MessageQueue;
+  readonly queueId: number;
+  /** Made with the first message that has to be kept: most devices only publish. */
+  #queue: MessageQueue | undefined = undefined;
   /** Sent and not acknowledged; made with the first. */
   #inFlight: InFlight | undefined = undefined;
   /** Serial of the connection, counted up by each attach. */
@@ -75,7 +77,22 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
     this.sessionExpiryInterval = record.sessionExpiryInterval;
     this.username = record.username;
     this.expiresAt = record.expiresAt;
-    this.queue = new MessageQueue(context, this, record.queueId);
+    this.queueId = record.queueId;
+  }
+
+  /** Its messages, in flight and waiting. */
+  get queue(): MessageQueue {
+    this.#queue ??= new MessageQueue(this.#context, this, this.queueId);
+    return this.#queue;
+  }
+
+  #waiting(): number {
+    return this.#queue === undefined ? 0 : this.#queue.waiting;
+  }
+
+  /** As `MessageQueue.close`. */
+  closeQueue(): void {
+    this.#queue?.close();
   }
 
   /** Whether the store keeps it: it outlives its connection. */
@@ -122,8 +139,8 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
 
   /** What the store keeps of it. */
   get record(): SessionRecord {
-    const { clientId, epoch, sessionExpiryInterval, expiresAt, username } = this;
-    return { clientId, epoch, queueId: this.queue.queueId, sessionExpiryInterval, expiresAt, username };
+    const { clientId, epoch, queueId, sessionExpiryInterval, expiresAt, username } = this;
+    return { clientId, epoch, queueId, sessionExpiryInterval, expiresAt, username };
   }
 
   /** Whether a QoS 1 or 2 message would go out at once. */
@@ -133,7 +150,7 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
       link !== undefined &&
       link.writable &&
       this.#outstanding < link.receiveMaximum && // [MQTT-3.3.4-9]
-      this.queue.waiting === 0 &&
+      this.#waiting() === 0 &&
       this.#resendAt === this.#resend.length
     );
   }
@@ -161,7 +178,7 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   #deliverQos0(message: Message, retain: boolean, identifiers: readonly number[]): void {
     const { link } = this;
     const { books, settings } = this.#context;
-    if (settings.queueQos0 && this.durable && this.queue.waiting > 0) {
+    if (settings.queueQos0 && this.durable && this.#waiting() > 0) {
       // Others of its kind wait there [MQTT-4.6.0-6].
       this.queue.push(new QueueEntry(message, 0, retain, identifiers, ''));
     } else if (link === undefined) {
@@ -334,8 +351,8 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
     this.#pumping = true;
     if (this.#resend.length > 0) this.#pumpResend();
     if (this.#resendAt === this.#resend.length) {
-      if (this.queue.waiting > 0) this.#pumpQueue();
-      if (this.queue.waiting === 0) {
+      if (this.#waiting() > 0) this.#pumpQueue();
+      if (this.#waiting() === 0) {
         if (this.groups !== undefined) for (const group of this.groups) group.pump();
         if (this.replays !== undefined) this.#pumpReplays();
       }
@@ -368,6 +385,7 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   }
 
   #pumpQueue(): void {
+    if (this.#waiting() === 0) return;
     const link = this.link as Link;
     const now = this.#context.clock.now();
     while (this.#hasQuota(link)) {
