@@ -72,7 +72,9 @@ function topicNameOf(connection: Connection, frame: PublishFrame): string {
   topicName = connection.topics.recall(buffer, topicStart, topicEnd);
   if (topicName === undefined) {
     topicName = decodeTopicName(buffer, topicStart, topicEnd);
-    if (topicLevels(topicName) > connection.context.session.settings.topicLevelsMax) {
+    const { topicLevelsMax } = connection.context.session.settings;
+    // Levels are only counted where there could be too many.
+    if (topicName.length >= topicLevelsMax && topicLevels(topicName) > topicLevelsMax) {
       throw new ProtocolError(ReasonCode.topicNameInvalid, 'the topic name has more levels than limits.topicLevelsMax');
     }
     connection.topics.remember(buffer, topicStart, topicEnd, topicName);
