@@ -1,7 +1,7 @@
 /** The longest topic name that is kept, in characters; with the number of entries it bounds the memory of names. */
 const MAX_NAME_LENGTH = 512;
 
-/** Results may refer to this many takers per entry on average. */
+/** Results may list this many takers per entry on average. */
 const TAKERS_PER_ENTRY = 8;
 
 /**
@@ -11,7 +11,7 @@ const TAKERS_PER_ENTRY = 8;
  * maximum it becomes the old one, and what the former old one still held was not used for long and goes. Results that
  * list very many takers fill it earlier, so that it cannot grow by them.
  */
-export class MatchCache<R extends { readonly takers: readonly unknown[] }> {
+export class MatchCache<R extends readonly unknown[]> {
   readonly #half: number;
   #young = new Map<string, R>();
   #old = new Map<string, R>();
@@ -47,7 +47,7 @@ export class MatchCache<R extends { readonly takers: readonly unknown[] }> {
       this.#youngTakers = 0;
     }
     this.#young.set(topicName, result);
-    this.#youngTakers += result.takers.length;
+    this.#youngTakers += result.length;
   }
 
   /** Forgets one topic name. */

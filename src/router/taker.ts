@@ -29,7 +29,7 @@ export interface Taker<S> {
 
 const NO_IDENTIFIERS: readonly number[] = [];
 
-/** The only implementation of `Taker`: one is kept per subscription, so that a match of one subscription makes none. */
+/** The only implementation of `Taker`: one is kept per subscription, so that a match of one subscription makes none and is it. */
 export class SubscriptionTaker<S> implements Taker<S> {
   readonly subscriber: S;
   readonly qos: Qos;
@@ -58,6 +58,14 @@ export class SubscriptionTaker<S> implements Taker<S> {
       (this.subscriptionIdentifiers[0] ?? 0) === subscription.subscriptionIdentifier
     );
   }
+}
+
+/** Who gets a message: the one taker alone, where there is one, or a list, which is never changed. */
+export type Takers<S> = SubscriptionTaker<S> | readonly SubscriptionTaker<S>[];
+
+/** The takers as a list. */
+export function takerList<S>(takers: Takers<S>): readonly SubscriptionTaker<S>[] {
+  return takers instanceof SubscriptionTaker ? [takers] : takers;
 }
 
 /** The takers of one topic filter: a single one as it is, several by subscriber. */

@@ -6,13 +6,14 @@ import {
   slotWith,
   slotWithout,
   takerOf,
-  type Taker,
+  type SubscriptionTaker,
   type TakerSlot,
+  type Takers,
   type TrieSubscription,
 } from './taker.ts';
 import { WildcardTrie } from './wildcard-trie.ts';
 
-export type { Taker, TrieSubscription } from './taker.ts';
+export type { Taker, Takers, TrieSubscription } from './taker.ts';
 
 /** How a `TopicTrie` works. */
 export interface TopicTrieOptions {
@@ -22,17 +23,10 @@ export interface TopicTrieOptions {
   cacheMax: number;
 }
 
-/** Who gets a message on one topic name. It is never changed, so that it may be walked while subscriptions change. */
-export class MatchResult<S> {
-  readonly takers: readonly Taker<S>[];
-  /** Stale, when not that of the trie: ask it again. The trie moves it on while the result still holds. */
-  generation: number;
+const NO_TAKERS: readonly never[] = [];
 
-  constructor(takers: readonly Taker<S>[], generation: number) {
-    this.takers = takers;
-    this.generation = generation;
-  }
-}
+/** A walk through the trie that looks at more nodes than this is worth keeping its result. */
+const CHEAP_VISITS = 16;
 
 /**
  * The subscriptions of all subscribers, and who takes a message on a topic name, section 4.7.
@@ -41,27 +35,26 @@ export class MatchResult<S> {
  * look-up in the map and a walk through the trie, both independent of subscriptions that have nothing to do with it.
  * Takers are made with the subscription, so that a match only lists them, unless subscriptions overlap.
  *
- * Matches are cached. A filter without wildcards, when it changes, drops the one match it concerns; a filter with them
- * drops all, which costs no more than it cost to fill the cache.
+ * Lists of takers are cached, and so is what took long to find. Where one subscription alone matches, its taker is the
+ * result and only the last is remembered: looking it up again costs less than a cache that any number of topics run
+ * through. A filter without wildcards, when it changes, drops the one match it concerns; a filter with them drops all,
+ * which costs no more than it cost to fill the cache.
  */
 export class TopicTrie<S extends object> {
   readonly #mergesOverlaps: boolean;
   readonly #exact = new Map<string, TakerSlot<S>>();
   readonly #wildcards = new WildcardTrie<TakerSlot<S>>();
-  readonly #cache: MatchCache<MatchResult<S>>;
+  readonly #cache: MatchCache<readonly SubscriptionTaker<S>[]>;
   /** Slots found by the match under way; empty between calls. */
   readonly #found: TakerSlot<S>[] = [];
-  #generation = 0;
   #size = 0;
+  /** The last match and its topic name; undefined after a change. */
+  #last: Takers<S> | undefined = undefined;
+  #lastName = '';
 
   constructor(options: TopicTrieOptions) {
     this.#mergesOverlaps = options.overlap === 'once';
     this.#cache = new MatchCache(options.cacheMax);
-  }
-
-  /** Moves on whenever a subscription changes; a `MatchResult` of another generation is stale. */
-  get generation(): number {
-    return this.#generation;
   }
 
   /** Subscriptions held. */
@@ -99,32 +92,36 @@ export class TopicTrie<S extends object> {
     return true;
   }
 
-  /** Lists who gets a message on a topic name. */
-  match(topicName: string): MatchResult<S> {
-    const cached = this.#cache.get(topicName);
-    if (cached !== undefined) {
-      cached.generation = this.#generation;
-      return cached;
-    }
-    const result = new MatchResult<S>(this.#takersOf(topicName), this.#generation);
-    this.#cache.set(topicName, result);
-    return result;
+  /** Finds who gets a message on a topic name. */
+  match(topicName: string): Takers<S> {
+    if (this.#last !== undefined && this.#lastName === topicName) return this.#last;
+    const takers = (this.#cache.size > 0 ? this.#cache.get(topicName) : undefined) ?? this.#find(topicName);
+    this.#last = takers;
+    this.#lastName = topicName;
+    return takers;
   }
 
-  #takersOf(topicName: string): Taker<S>[] {
+  #find(topicName: string): Takers<S> {
     const found = this.#found;
     const exact = this.#exact.get(topicName);
     if (exact !== undefined) found.push(exact);
-    this.#wildcards.collect(topicName, found);
+    const visited = this.#wildcards.collect(topicName, found);
+    const [only] = found;
+    if (found.length === 1 && !(only instanceof Map) && visited <= CHEAP_VISITS) {
+      found.length = 0;
+      return only as SubscriptionTaker<S>;
+    }
+    if (found.length === 0 && visited <= CHEAP_VISITS) return NO_TAKERS;
     const takers = found.length > 1 && this.#mergesOverlaps ? mergeSlots(found) : listTakers(found);
     found.length = 0;
+    this.#cache.set(topicName, takers);
     return takers;
   }
 
   #changed(topicFilter: string): void {
-    this.#generation++;
+    this.#last = undefined;
     if (hasWildcard(topicFilter)) this.#cache.clear();
-    else this.#cache.delete(topicFilter);
+    else if (this.#cache.size > 0) this.#cache.delete(topicFilter);
   }
 }
 

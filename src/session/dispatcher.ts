@@ -1,8 +1,10 @@
 import type { Message } from '../protocol/message.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
+import { SubscriptionTaker, takerList } from '../router/taker.ts';
 import type { SessionContext } from './context.ts';
 import type { SessionRegistry } from './registry.ts';
 import type { RetainedMessages } from './retained-messages.ts';
+import type { Session } from './session.ts';
 
 /** Brings a message to everyone who should get it, sections 3.3.4 and 4.8. */
 export class Dispatcher {
@@ -46,23 +48,17 @@ export class Dispatcher {
 
   #deliver(message: Message): number {
     const registry = this.#registry;
-    const { takers } = registry.subscriptions.match(message.topicName);
-    const { publisherId } = message;
-    let count = takers.length;
-    message.isShared = count > 1;
-    for (let i = 0; i < takers.length; i++) {
-      let taker = takers[i] as (typeof takers)[number];
-      if (taker.forPublisher !== taker && taker.subscriber.clientId === publisherId) {
-        if (taker.forPublisher === undefined) {
-          count -= 1; // [MQTT-3.8.3-3] No Local
-          continue;
-        }
-        taker = taker.forPublisher;
-      }
-      taker.subscriber.deliver(message, taker, message.retain && taker.retainAsPublished); // [MQTT-3.3.1-12], [MQTT-3.3.1-13]
+    const takers = registry.subscriptions.match(message.topicName);
+    let count = 0;
+    if (takers instanceof SubscriptionTaker) {
+      message.isShared = false;
+      count = deliverTo(takers, message);
+    } else {
+      message.isShared = takers.length > 1;
+      for (let i = 0; i < takers.length; i++) count += deliverTo(takers[i]!, message);
     }
     if (registry.groupCount > 0) {
-      const groups = registry.groupSubscriptions.match(message.topicName).takers;
+      const groups = takerList(registry.groupSubscriptions.match(message.topicName));
       for (const { subscriber } of groups) subscriber.deliver(message); // section 4.8.2: one of each group
       count += groups.length;
     }
@@ -76,15 +72,26 @@ export class Dispatcher {
     const refusesFull = settings.queuePolicy === 'refuse';
     if (!writePath.full && !refusesFull) return false;
     const { size } = message;
-    for (const { subscriber, qos } of this.#registry.subscriptions.match(message.topicName).takers) {
+    for (const { subscriber, qos } of takerList(this.#registry.subscriptions.match(message.topicName))) {
       if (qos === 0) continue;
       if (writePath.full && subscriber.durable) return true;
       if (refusesFull && !subscriber.canSend && subscriber.queue.isFullFor(size)) return true;
     }
-    for (const { subscriber } of this.#registry.groupSubscriptions.match(message.topicName).takers) {
+    for (const { subscriber } of takerList(this.#registry.groupSubscriptions.match(message.topicName))) {
       if (writePath.full && subscriber.durable) return true;
       if (refusesFull && subscriber.queue.isFullFor(size)) return true;
     }
     return false;
   }
+}
+
+/** Delivers to one taker. @returns 1, or 0 where it is the publisher and wants none of its own. */
+function deliverTo(taker: SubscriptionTaker<Session>, message: Message): number {
+  let own = taker;
+  if (taker.forPublisher !== taker && taker.subscriber.clientId === message.publisherId) {
+    if (taker.forPublisher === undefined) return 0; // [MQTT-3.8.3-3] No Local
+    own = taker.forPublisher;
+  }
+  own.subscriber.deliver(message, own, message.retain && own.retainAsPublished); // [MQTT-3.3.1-12], [MQTT-3.3.1-13]
+  return 1;
 }

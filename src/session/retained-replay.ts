@@ -1,6 +1,7 @@
 import type { Message } from '../protocol/message.ts';
 import { topicMatches } from '../protocol/topic.ts';
 import type { RetainedCursor, RetainedTrie } from '../router/retained-trie.ts';
+import { takerList } from '../router/taker.ts';
 import type { Taker, TopicTrie } from '../router/topic-trie.ts';
 import type { SubscriptionRecord } from '../store/store.ts';
 import type { SessionContext } from './context.ts';
@@ -111,7 +112,7 @@ export class RetainedReplay {
   #takerOf(session: Session, topicName: string): Taker<Session> | undefined {
     const { subscriptions } = session;
     if (subscriptions.size > 1) {
-      return this.#source.subscriptions.match(topicName).takers.find((taker) => taker.subscriber === session);
+      return takerList(this.#source.subscriptions.match(topicName)).find((taker) => taker.subscriber === session);
     }
     for (const { topicFilter } of subscriptions.values()) {
       return topicMatches(topicFilter, topicName) ? takerOf(session, topicFilter) : undefined;
