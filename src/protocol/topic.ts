@@ -3,6 +3,10 @@ import { ReasonCode } from './reason-codes.ts';
 
 /** Prefix of a shared subscription's topic filter, section 4.8.2. */
 const SHARE_PREFIX = '$share/';
+const SLASH = 0x2f;
+const PLUS = 0x2b;
+const HASH = 0x23;
+const DOLLAR = 0x24;
 
 /** What a SUBSCRIBE asks for: a topic filter, and the share name where the subscription is a shared one. */
 export interface ParsedTopicFilter {
@@ -66,16 +70,22 @@ export function topicLevels(topic: string): number {
 
 /** Whether a valid topic filter (without `$share/name/`) matches a topic name, section 4.7; O(length), for single questions. */
 export function topicMatches(topicFilter: string, topicName: string): boolean {
-  const filterLevels = topicFilter.split('/');
-  const nameLevels = topicName.split('/');
-  // [MQTT-4.7.2-1]
-  if (topicName.startsWith('$') && (filterLevels[0] === '#' || filterLevels[0] === '+')) return false;
-  for (const [index, level] of filterLevels.entries()) {
-    if (level === '#') return true; // The parent level as well: `a/#` matches `a`.
-    if (index === nameLevels.length) return false;
-    if (level !== '+' && level !== nameLevels[index]) return false;
+  const first = topicFilter.charCodeAt(0);
+  if (topicName.charCodeAt(0) === DOLLAR && (first === HASH || first === PLUS)) return false; // [MQTT-4.7.2-1]
+  let at = 0;
+  for (let i = 0; i < topicFilter.length; i++) {
+    const code = topicFilter.charCodeAt(i);
+    if (code === HASH) return true;
+    if (code === PLUS) {
+      while (at < topicName.length && topicName.charCodeAt(at) !== SLASH) at++;
+    } else if (at < topicName.length && topicName.charCodeAt(at) === code) {
+      at++;
+    } else {
+      // The parent level as well: `a/#` matches `a`.
+      return at === topicName.length && code === SLASH && topicFilter.charCodeAt(i + 1) === HASH;
+    }
   }
-  return filterLevels.length === nameLevels.length;
+  return at === topicName.length;
 }
 
 /** [MQTT-4.7.3-1] [MQTT-4.7.3-2] [MQTT-4.7.3-3], and no surrogate without its half [MQTT-1.5.4-1]. */

@@ -7,6 +7,7 @@ import {
   topicMatches,
   validateTopicName,
 } from '../../src/protocol/topic.ts';
+import { KNOWN_PAIRS, naiveMatch, topicFilters, topicNames } from '../router/naive-match.ts';
 
 describe('isValidTopicName', () => {
   test.each(['a', '/', 'a/b', '//', ' ', '$SYS/x', '\u00E9', 'x'.repeat(65_535)])('accepts %j', (name) => {
@@ -106,6 +107,16 @@ test('topicLevels counts empty levels', () => {
 });
 
 describe('topicMatches', () => {
+  test('says what the naive matcher says', () => {
+    for (const [filter, name, matches] of KNOWN_PAIRS) expect(topicMatches(filter, name)).toBe(matches);
+    fc.assert(
+      fc.property(topicFilters, topicNames, (filter, name) => {
+        expect(topicMatches(filter, name)).toBe(naiveMatch(filter, name));
+      }),
+      { numRuns: 3000 },
+    );
+  });
+
   test.each([
     ['a', 'a'],
     ['#', 'a'],
