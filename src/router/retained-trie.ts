@@ -19,6 +19,9 @@ export class RetainedTrie {
   readonly #messages = new Map<string, Message>();
   readonly #index = new TopicIndex();
   #bytes = 0;
+  /** The message looked up last: whoever keeps one asks first what it replaces. */
+  #last: Message | undefined = undefined;
+  #lastName = '';
 
   /** Messages held. */
   get count(): number {
@@ -32,12 +35,17 @@ export class RetainedTrie {
 
   /** Returns the message of a topic name. */
   get(topicName: string): Message | undefined {
-    return this.#messages.get(topicName);
+    if (this.#lastName !== topicName) {
+      this.#last = this.#messages.get(topicName);
+      this.#lastName = topicName;
+    }
+    return this.#last;
   }
 
   /** Keeps a message in place of the one of the same topic name [MQTT-3.3.1-5]. @returns the one it replaces. */
   set(message: Message): Message | undefined {
-    const replaced = this.#messages.get(message.topicName);
+    const replaced = this.get(message.topicName);
+    this.#last = message;
     if (replaced === undefined) this.#index.add(message.topicName);
     else this.#bytes -= replaced.size;
     this.#messages.set(message.topicName, message);
@@ -47,8 +55,9 @@ export class RetainedTrie {
 
   /** Removes the message of a topic name. @returns the one removed. */
   delete(topicName: string): Message | undefined {
-    const removed = this.#messages.get(topicName);
+    const removed = this.get(topicName);
     if (removed === undefined) return undefined;
+    this.#last = undefined;
     this.#messages.delete(topicName);
     this.#index.delete(topicName);
     this.#bytes -= removed.size;
@@ -79,6 +88,7 @@ export class RetainedCursor {
   /** Whether `#from` itself is still to be looked at. */
   #inclusive = true;
   #done = false;
+  #visited = 0;
 
   constructor(messages: ReadonlyMap<string, Message>, index: TopicIndex, topicFilter: string) {
     this.#messages = messages;
@@ -92,11 +102,16 @@ export class RetainedCursor {
     return this.#done;
   }
 
+  /** Names looked at so far; a name of several KiB counts for several. */
+  get visited(): number {
+    return this.#visited;
+  }
+
   /**
    * Takes the next page.
    * @param limit messages at most, 1 or more.
-   * @param maxVisits names to look at, at most, 1 or more; a name of several KiB counts for several. A page may be empty
-   *   though the walk is not over.
+   * @param maxVisits names to look at, at most, 1 or more, as `visited` counts them. A page may be empty though the walk
+   *   is not over.
    */
   next(limit: number, maxVisits: number): Message[] {
     const page: Message[] = [];
@@ -107,15 +122,15 @@ export class RetainedCursor {
       if (message !== undefined) page.push(message);
       return page;
     }
-    let visits = 0;
+    const end = this.#visited + maxVisits;
     this.#index.seek(this.#place, this.#from, this.#inclusive);
-    while (page.length < limit && visits < maxVisits) {
+    while (page.length < limit && this.#visited < end) {
       const topicName = this.#index.take(this.#place);
       if (topicName === undefined) {
         this.#done = true;
         break;
       }
-      visits += 1 + (topicName.length >> 10);
+      this.#visited += 1 + (topicName.length >> 10);
       if (this.#judge(topicName)) page.push(this.#messages.get(topicName)!);
       if (this.#done) break;
       if (this.#inclusive) this.#index.skip(this.#place, this.#from);

@@ -1,19 +1,21 @@
 import type { Message } from '../protocol/message.ts';
 import { topicMatches } from '../protocol/topic.ts';
 import type { RetainedCursor, RetainedTrie } from '../router/retained-trie.ts';
-import { takerList } from '../router/taker.ts';
+import { takerList, takerOf } from '../router/taker.ts';
 import type { Taker, TopicTrie } from '../router/topic-trie.ts';
 import type { SubscriptionRecord } from '../store/store.ts';
 import type { SessionContext } from './context.ts';
-import { NO_IDENTIFIERS } from './queue-entry.ts';
 import type { Session } from './session.ts';
 
 /** Retained messages looked up at a time. */
-const PAGE_MESSAGES = 64;
+const PAGE_MESSAGES = 96;
 /** Trie nodes visited at a time. */
 const PAGE_VISITS = 512;
-/** Pages sent before other connections get their turn. */
-const PAGES_PER_TURN = 4;
+/** Work done before other connections get their turn, in names visited: some two milliseconds. */
+const TURN_WORK = 2048;
+/** What starting a page and sending a message are worth in names visited. */
+const PAGE_WORK = 16;
+const MESSAGE_WORK = 4;
 
 /** Where replays find retained messages and overlapping subscriptions. */
 export interface ReplaySource {
@@ -33,6 +35,11 @@ export class RetainedReplay {
   #cursor: RetainedCursor | undefined = undefined;
   #page: Message[] = [];
   #pageAt = 0;
+  /** Index of the filter that the page is of. */
+  #current = 0;
+  /** The taker of `#record` alone, the subscription it was made for last. */
+  #taker: Taker<Session> | undefined = undefined;
+  #record: SubscriptionRecord | undefined = undefined;
   #yielded = false;
   /** Whether the page had to wait, so that its messages may have been replaced since. */
   #held = false;
@@ -48,7 +55,9 @@ export class RetainedReplay {
    * @returns true once all is sent; where it is not, the session's next `pump` goes on.
    */
   run(session: Session): boolean {
-    let pages = 0;
+    if (this.#yielded) return false;
+    const now = this.#context.clock.now();
+    let work = 0;
     for (;;) {
       while (this.#pageAt < this.#page.length) {
         if (!session.canSend || session.link?.congested !== false) {
@@ -57,32 +66,35 @@ export class RetainedReplay {
         }
         const message = this.#page[this.#pageAt] as Message;
         this.#pageAt += 1;
-        this.#send(session, message);
+        this.#send(session, message, now);
       }
       if (this.#filterIndex === this.#filters.length) return true;
-      if (pages === PAGES_PER_TURN) {
+      if (work >= TURN_WORK) {
         this.#yield(session);
         return false;
       }
-      pages += 1;
-      this.#nextPage();
+      work += this.#nextPage();
     }
   }
 
-  #nextPage(): void {
+  /** @returns the work it is, sending included. */
+  #nextPage(): number {
     const filter = (this.#filters[this.#filterIndex] as SubscriptionRecord).topicFilter;
     this.#cursor ??= this.#source.retained.cursor(filter);
+    const { visited } = this.#cursor;
     this.#page = this.#cursor.next(PAGE_MESSAGES, PAGE_VISITS);
+    const work = PAGE_WORK + this.#cursor.visited - visited + MESSAGE_WORK * this.#page.length;
     this.#pageAt = 0;
+    this.#current = this.#filterIndex;
     this.#held = false;
     if (this.#cursor.done) {
       this.#cursor = undefined;
       this.#filterIndex += 1;
     }
+    return work;
   }
 
   #yield(session: Session): void {
-    if (this.#yielded) return;
     this.#yielded = true;
     this.#context.clock.setImmediate(() => {
       this.#yielded = false;
@@ -90,49 +102,35 @@ export class RetainedReplay {
     });
   }
 
-  #send(session: Session, message: Message): void {
-    if (message.expiresAt <= this.#context.clock.now()) return;
+  #send(session: Session, message: Message, now: number): void {
+    if (message.expiresAt <= now) return;
     // A newer value went out as a live message meanwhile.
     if (this.#held && this.#source.retained.get(message.topicName) !== message) return;
-    // The page's filter is the one before filterIndex when the cursor is done, else the one at it.
-    const current = this.#cursor === undefined ? this.#filterIndex - 1 : this.#filterIndex;
-    const { topicFilter } = this.#filters[current] as SubscriptionRecord;
+    const { topicFilter } = this.#filters[this.#current] as SubscriptionRecord;
     const isMerged = this.#context.settings.overlap === 'once';
     // One copy for overlapping filters; the same filter twice is a subscription replaced, and sends again [MQTT-3.8.4-5].
-    const covering = isMerged ? current : 0;
+    const covering = isMerged ? this.#current : 0;
     for (let i = 0; i < covering; i++) {
       const earlier = (this.#filters[i] as SubscriptionRecord).topicFilter;
       if (earlier !== topicFilter && topicMatches(earlier, message.topicName)) return;
     }
-    const taker = isMerged ? this.#takerOf(session, message.topicName) : takerOf(session, topicFilter);
+    const isAlone = !isMerged || (session.subscriptions.size === 1 && session.subscriptions.has(topicFilter));
+    const taker = isAlone ? this.#takerAlone(session, topicFilter) : this.#takerOf(session, message.topicName);
     if (taker !== undefined) session.deliver(message, taker, true); // [MQTT-3.3.1-8] RETAIN is 1
   }
 
   /** The merge of the session's matching subscriptions [MQTT-3.3.4-2..-4]; undefined once it has unsubscribed. */
   #takerOf(session: Session, topicName: string): Taker<Session> | undefined {
-    const { subscriptions } = session;
-    if (subscriptions.size > 1) {
-      return takerList(this.#source.subscriptions.match(topicName)).find((taker) => taker.subscriber === session);
-    }
-    for (const { topicFilter } of subscriptions.values()) {
-      return topicMatches(topicFilter, topicName) ? takerOf(session, topicFilter) : undefined;
-    }
-    return undefined;
+    return takerList(this.#source.subscriptions.match(topicName)).find((taker) => taker.subscriber === session);
   }
-}
 
-/** The taker of one subscription alone [MQTT-3.3.4-5]; undefined once it is gone. */
-function takerOf(session: Session, topicFilter: string): Taker<Session> | undefined {
-  const record = session.subscriptions.get(topicFilter);
-  if (record === undefined) return undefined;
-  const { qos, retainAsPublished, subscriptionIdentifier } = record;
-  const identifiers = subscriptionIdentifier === 0 ? NO_IDENTIFIERS : [subscriptionIdentifier];
-  return {
-    subscriber: session,
-    qos,
-    retainAsPublished,
-    subscriptionIdentifiers: identifiers,
-    noLocal: false,
-    forPublisher: undefined,
-  };
+  /** The taker of one subscription alone [MQTT-3.3.4-5]; undefined once it is gone. */
+  #takerAlone(session: Session, topicFilter: string): Taker<Session> | undefined {
+    const record = session.subscriptions.get(topicFilter);
+    if (record !== this.#record) {
+      this.#record = record;
+      this.#taker = record === undefined ? undefined : takerOf(session, record);
+    }
+    return this.#taker;
+  }
 }

@@ -77,6 +77,24 @@ describe('a replay of retained messages', () => {
     expect(trial.link.payloads).toEqual(topics);
   });
 
+  test('does no more in a turn for a client that acknowledges fast', async () => {
+    const topics = names(1500);
+    const trial = await Trial.start(topics);
+    trial.subscribe(subscriptionOf('t/#', 1));
+    const inFirstTurn = trial.link.sent.length;
+    for (const { packetId } of trial.link.sent) trial.session.onPuback(packetId);
+    expect(trial.link.sent.length).toBe(inFirstTurn);
+    await trial.bench.clock.settle();
+    expect(trial.link.payloads).toEqual(topics);
+  });
+
+  test('of many filters that match nothing is over in one turn', async () => {
+    const trial = await Trial.start(names(1500));
+    trial.subscribe(...Array.from({ length: 50 }, (_, i) => subscriptionOf(`u/${i}${i % 2 === 0 ? '' : '/+'}`)));
+    expect(trial.session.replays).toBeUndefined();
+    expect(trial.link.sent).toEqual([]);
+  });
+
   test('waits for a client that has its Receive Maximum, and for an outbox that is long', async () => {
     const topics = names(10);
     const trial = await Trial.start(topics);
