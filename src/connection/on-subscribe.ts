@@ -1,4 +1,4 @@
-import type { ClientInfo, Refusal } from '../hooks/hooks.ts';
+import type { Awaitable, ClientInfo, Refusal } from '../hooks/hooks.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import {
   PacketType,
@@ -10,7 +10,7 @@ import {
 } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { isSubscribeRefusal } from '../protocol/suback.ts';
-import { parseTopicFilter, topicLevels } from '../protocol/topic.ts';
+import { type ParsedTopicFilter, parseTopicFilter, topicLevels } from '../protocol/topic.ts';
 import { RetainedReplay } from '../session/retained-replay.ts';
 import type { Session } from '../session/session.ts';
 import type { SubscriptionRecord } from '../store/store.ts';
@@ -34,7 +34,8 @@ export async function onSubscribe(connection: Connection, packet: SubscribePacke
   let ticket = 0;
   for (const request of packet.subscriptions) {
     // [MQTT-3.8.4-6] as if each filter came in a packet of its own
-    const outcome = await subscribeOne(connection, request, identifier, replayed);
+    const pending = subscribeOne(connection, request, identifier, replayed);
+    const outcome = pending instanceof Promise ? await pending : pending;
     const reasonCode = typeof outcome === 'number' ? outcome : outcome.reasonCode;
     if (typeof outcome !== 'number') reasons.push(explain(connection, request, outcome));
     if (writePath.added !== before) ticket = writePath.ticket;
@@ -52,14 +53,13 @@ export async function onSubscribe(connection: Connection, packet: SubscribePacke
 }
 
 /** @returns the QoS granted, or why there is none. */
-async function subscribeOne(
+function subscribeOne(
   connection: Connection,
   request: SubscriptionRequest,
   identifier: number,
   replayed: SubscriptionRecord[],
-): Promise<Qos | Refusal> {
+): Awaitable<Qos | Refusal> {
   const { context } = connection;
-  const session = connection.session as Session;
   const parsed = parseTopicFilter(request.topicFilter);
   if (parsed === undefined) {
     return { reasonCode: ReasonCode.topicFilterInvalid, reasonString: 'not a valid topic filter' };
@@ -72,19 +72,34 @@ async function subscribeOne(
   if (unavailable !== undefined) return unavailable;
   const qos = Math.min(request.qos, context.settings.maximumQos) as Qos; // [MQTT-3.8.4-7]
   const client = connection.client as ClientInfo;
-  const refusal = await authorize(context, client, { action: 'subscribe', topic: parsed.filter, qos, retain: false });
+  const { topicFilter, noLocal, retainAsPublished, retainHandling } = request;
+  const record = { topicFilter, qos, noLocal, retainAsPublished, retainHandling, subscriptionIdentifier: identifier };
+  const verdict = authorize(context, client, { action: 'subscribe', topic: parsed.filter, qos, retain: false });
+  if (verdict instanceof Promise)
+    return verdict.then((late) => afterRights(connection, record, parsed, late, replayed));
+  return afterRights(connection, record, parsed, verdict, replayed);
+}
+
+/** Adds the subscription unless it was refused. (Five arguments: what stays while a hook is asked.) */
+function afterRights(
+  connection: Connection,
+  record: SubscriptionRecord,
+  parsed: ParsedTopicFilter,
+  refusal: Refusal | undefined,
+  replayed: SubscriptionRecord[],
+): Qos | Refusal {
+  const { context } = connection;
   if (refusal !== undefined) {
     // A hook may name a code SUBACK does not have [MQTT-3.9.3-2].
     const isKnown = isSubscribeRefusal(refusal.reasonCode);
     return { ...refusal, reasonCode: isKnown ? refusal.reasonCode : ReasonCode.implementationSpecificError };
   }
   if (connection.state !== 'connected') return { reasonCode: ReasonCode.unspecifiedError };
-  const { topicFilter, noLocal, retainAsPublished, retainHandling } = request;
-  const record = { topicFilter, qos, noLocal, retainAsPublished, retainHandling, subscriptionIdentifier: identifier };
-  const isNew = context.registry.subscribe(session, record);
-  context.events.emit('subscribed', client, topicFilter, qos);
+  const { topicFilter, qos, retainHandling } = record;
+  const isNew = context.registry.subscribe(connection.session as Session, record, parsed);
+  context.events.emit('subscribed', connection.client as ClientInfo, topicFilter, qos);
   // [MQTT-3.3.1-9..-11] by Retain Handling; never for shared subscriptions
-  if (!shared && (retainHandling === 0 || (retainHandling === 1 && isNew))) replayed.push(record);
+  if (parsed.shareName === '' && (retainHandling === 0 || (retainHandling === 1 && isNew))) replayed.push(record);
   return qos;
 }
 
@@ -106,14 +121,15 @@ function unavailableFor(
     return { reasonCode: ReasonCode.wildcardSubscriptionsNotSupported, reasonString: 'wildcards are turned off' };
   }
   const { subscriptions, durable } = connection.session as Session;
-  const isNew = !subscriptions.has(request.topicFilter);
-  if (isNew && durable && writePath.full) {
+  // Whether it is a new one is looked up only where it matters.
+  if (durable && writePath.full && !subscriptions.has(request.topicFilter)) {
     return { reasonCode: ReasonCode.quotaExceeded, reasonString: 'the store has no room' };
   }
-  if (isNew && subscriptions.size >= session.settings.subscriptionsPerSessionMax) {
+  const { subscriptionsPerSessionMax, topicLevelsMax } = session.settings;
+  if (subscriptions.size >= subscriptionsPerSessionMax && !subscriptions.has(request.topicFilter)) {
     return { reasonCode: ReasonCode.quotaExceeded, reasonString: 'limits.subscriptionsPerSessionMax is reached' };
   }
-  if (topicLevels(filter) > session.settings.topicLevelsMax) {
+  if (filter.length >= topicLevelsMax && topicLevels(filter) > topicLevelsMax) {
     return { reasonCode: ReasonCode.topicFilterInvalid, reasonString: 'it has more levels than limits.topicLevelsMax' };
   }
   return undefined;

@@ -1,4 +1,4 @@
-import { parseTopicFilter } from '../protocol/topic.ts';
+import { type ParsedTopicFilter, parseTopicFilter } from '../protocol/topic.ts';
 import { TopicTrie } from '../router/topic-trie.ts';
 import type { StoredState, SubscriptionRecord } from '../store/store.ts';
 import type { SessionContext } from './context.ts';
@@ -164,18 +164,21 @@ export class SessionRegistry {
     this.#owner.onSessionEnded(session, reason);
   }
 
-  /** Adds or replaces a subscription [MQTT-3.8.4-3]. @returns whether it is new. */
-  subscribe(session: Session, record: SubscriptionRecord): boolean {
+  /**
+   * Adds or replaces a subscription [MQTT-3.8.4-3].
+   * @param parsed its topic filter taken apart, where the caller has that.
+   * @returns whether it is new.
+   */
+  subscribe(session: Session, record: SubscriptionRecord, parsed?: ParsedTopicFilter): boolean {
     const isNew = session.addSubscription(record);
-    this.#route(session, record);
+    this.#route(session, record, parsed ?? parseTopicFilter(record.topicFilter));
     if (session.durable) {
       this.#context.writePath.add({ kind: 'subscription-put', clientId: session.clientId, record });
     }
     return isNew;
   }
 
-  #route(session: Session, record: SubscriptionRecord): void {
-    const parsed = parseTopicFilter(record.topicFilter);
+  #route(session: Session, record: SubscriptionRecord, parsed: ParsedTopicFilter | undefined): void {
     if (parsed === undefined) throw new Error(`invalid topic filter ${JSON.stringify(record.topicFilter)}`);
     if (parsed.shareName === '') this.subscriptions.add(parsed.filter, session, record);
     else this.#group(`${parsed.shareName}/${parsed.filter}`, session.durable).join(session, record);
@@ -251,7 +254,7 @@ export class SessionRegistry {
       const session = this.#sessions.get(clientId);
       if (session === undefined) continue;
       session.addSubscription(record);
-      this.#route(session, record);
+      this.#route(session, record, parseTopicFilter(record.topicFilter));
     }
     for (const { clientId, packetId } of state.inbound) {
       const session = this.#sessions.get(clientId);
