@@ -56,7 +56,6 @@ export class RetainedReplay {
    */
   run(session: Session): boolean {
     if (this.#yielded) return false;
-    const now = this.#context.clock.now();
     let work = 0;
     for (;;) {
       while (this.#pageAt < this.#page.length) {
@@ -66,7 +65,7 @@ export class RetainedReplay {
         }
         const message = this.#page[this.#pageAt] as Message;
         this.#pageAt += 1;
-        this.#send(session, message, now);
+        this.#send(session, message);
       }
       if (this.#filterIndex === this.#filters.length) return true;
       if (work >= TURN_WORK) {
@@ -102,8 +101,8 @@ export class RetainedReplay {
     });
   }
 
-  #send(session: Session, message: Message, now: number): void {
-    if (message.expiresAt <= now) return;
+  #send(session: Session, message: Message): void {
+    if (message.expiresAt !== Number.POSITIVE_INFINITY && message.expiresAt <= this.#context.clock.now()) return;
     // A newer value went out as a live message meanwhile.
     if (this.#held && this.#source.retained.get(message.topicName) !== message) return;
     const { topicFilter } = this.#filters[this.#current] as SubscriptionRecord;
