@@ -119,6 +119,7 @@ export class Broker implements EventSink {
     });
     this.#tick.writePath = this.#writePath;
     this.#writePath.failpoint = parts.failpoint;
+    this.#writePath.mayHold = this.#store.durability !== 'memory';
     this.#session = {
       settings: sessionSettings(config),
       clock: this.#clock,

@@ -29,7 +29,7 @@ export class Tick implements OutboxScheduler {
     }
     if (this.#waiting.length > 0) this.#flushLater();
     this.writePath?.failpoint?.reach('outboxes-written');
-    this.writePath?.submit();
+    this.writePath?.endTurn();
     const kept = this.#kept;
     this.#kept = [];
     for (const one of kept) one.detach();

@@ -26,6 +26,13 @@ export interface WritePathOwner {
 }
 
 const FULL_PROBE_MS = 1000;
+/** How long a batch that is waited for may be held while its takers are about to acknowledge what is in it. */
+const HOLD_FOR_ACKS_MS = 4;
+/** Batches that are not held after one that was held in vain. */
+const HOLDS_SKIPPED = 15;
+/** How long changes that nobody waits for are gathered, and how many. */
+const GATHER_MS = 10;
+const GATHER_CHANGES = 4_000;
 
 /**
  * The one ordered way into the store. Changes of a tick gather in the open batch; one batch is with the store at a
@@ -34,6 +41,10 @@ const FULL_PROBE_MS = 1000;
  *
  *     add ... add | submit -> commit --flushed--> waiters told, next batch submitted
  *     ticket n    | n+1 is open now
+ *
+ * A flush takes longer than an acknowledgement from a subscriber that listens. So where `mayHold` is set, the open batch
+ * is held for a moment while messages in it are on their way, and changes that nobody waits for are gathered: less is
+ * written, and publishers are often acknowledged without any flush.
  */
 export class WritePath {
   readonly #store: Store;
@@ -43,6 +54,13 @@ export class WritePath {
   #open: (Mutation | undefined)[] = [];
   #openCount = 0;
   #openBytes = 0;
+  /** When the open batch was held first; 0 for not yet. */
+  #heldAt = 0;
+  /** Entries in the open batch that their taker has been sent with QoS 1, and those that it has acknowledged. */
+  #awaited = 0;
+  #cancelled = 0;
+  #holdsToSkip = 0;
+  #holdTimer: Timer | undefined;
   #waiters: FlushWaiter[] = [];
   /** `held`: the last commit found the store full, the next waits for the probe. */
   #state: 'idle' | 'committing' | 'held' | 'broken' = 'idle';
@@ -59,6 +77,8 @@ export class WritePath {
   commits = 0;
   /** A crash that a test asked for; set by who makes this, before the first turn. Never looked at per message. */
   failpoint: Failpoint | undefined = undefined;
+  /** Whether `endTurn` may hold the open batch for a moment; set by who makes this, where commits are dear. */
+  mayHold = false;
 
   constructor(store: Store, clock: Clock, minFreeBytes: number, owner: WritePathOwner) {
     this.#store = store;
@@ -102,12 +122,16 @@ export class WritePath {
     if (entry.acceptedIn === 0) entry.acceptedIn = this.ticket;
     entry.putIndex = this.#open.length;
     this.#openBytes += entry.message.size;
+    if (entry.state === 'sent' && entry.qos === 1) this.#awaited += 1;
     this.add({ kind: 'queue-put', record: entry });
   }
 
   /** Records packetId and state of a stored entry; free of charge while its put is still in the open batch. */
   changeEntry(entry: QueueEntry): void {
-    if (entry.ticket === this.ticket && entry.putIndex >= 0) return;
+    if (entry.ticket === this.ticket && entry.putIndex >= 0) {
+      if (entry.qos === 1) this.#awaited += 1;
+      return;
+    }
     entry.ticket = this.ticket;
     entry.putIndex = -1;
     const { queueId, sequence, packetId, state } = entry;
@@ -120,6 +144,8 @@ export class WritePath {
     if (entry.ticket === this.ticket && entry.putIndex >= 0) {
       this.#open[entry.putIndex] = undefined;
       this.#openCount -= 1;
+      this.#openBytes -= entry.message.size;
+      if (entry.state === 'sent' && entry.qos === 1) this.#noteCancelled();
     } else {
       this.add({ kind: 'queue-delete', queueId: entry.queueId, sequence: entry.sequence });
     }
@@ -133,6 +159,20 @@ export class WritePath {
     if (this.#waiters.length === 0) this.#owner.onWork();
     waiter.waitingFor = this.ticket;
     this.#waiters.push(waiter);
+  }
+
+  /** Hands the open batch on at the end of a turn, unless it is held for a moment to become smaller. */
+  endTurn(): void {
+    if (this.#state !== 'idle') return;
+    const holdMs = this.mayHold ? this.#holdMs() : 0;
+    if (holdMs <= 0) {
+      this.submit();
+      return;
+    }
+    this.#holdTimer ??= this.#clock.setTimeout(() => {
+      this.#holdTimer = undefined;
+      this.endTurn();
+    }, holdMs);
   }
 
   /** Hands the open batch to the store, unless one is on its way: then it follows by itself. */
@@ -151,6 +191,7 @@ export class WritePath {
     this.#open = [];
     this.#openCount = 0;
     this.#openBytes = 0;
+    this.#endHold();
     this.#waiters = [];
     if (batch.length === 0) {
       this.#settle(ticket, waiters);
@@ -166,7 +207,7 @@ export class WritePath {
         this.failpoint?.reach('flushed');
         this.#settle(ticket, waiters);
         this.failpoint?.reach('acks-appended');
-        this.submit();
+        this.endTurn();
       },
       (error: unknown) => {
         if (error instanceof StoreFullError) this.#onFull(ticket, batch, waiters);
@@ -188,6 +229,36 @@ export class WritePath {
   close(): void {
     this.#probe?.cancel();
     this.#probe = undefined;
+    this.#holdTimer?.cancel();
+    this.#holdTimer = undefined;
+  }
+
+  /** How long the open batch may still be held. */
+  #holdMs(): number {
+    let limit = 0;
+    if (this.#drains.length > 0 || this.#openCount === 0) limit = 0;
+    else if (this.#waiters.length === 0) limit = this.#openCount < GATHER_CHANGES ? GATHER_MS : 0;
+    else if (this.#awaited > 0 && this.#holdsToSkip === 0) limit = HOLD_FOR_ACKS_MS;
+    if (limit === 0) return 0;
+    const now = this.#clock.now();
+    if (this.#heldAt === 0) this.#heldAt = now;
+    return this.#heldAt + limit - now;
+  }
+
+  #noteCancelled(): void {
+    this.#awaited -= 1;
+    this.#cancelled += 1;
+    // Nothing is left to hold the batch for.
+    if (this.#awaited === 0 && this.#heldAt > 0) this.#owner.onWork();
+  }
+
+  /** Takers that do not acknowledge in time are not waited for again at once. */
+  #endHold(): void {
+    if (this.#holdsToSkip > 0) this.#holdsToSkip -= 1;
+    else if (this.#heldAt > 0 && this.#cancelled < this.#awaited) this.#holdsToSkip = HOLDS_SKIPPED;
+    this.#heldAt = 0;
+    this.#awaited = 0;
+    this.#cancelled = 0;
   }
 
   #settle(ticket: number, waiters: readonly FlushWaiter[]): void {

@@ -17,7 +17,7 @@ class Trial {
 
   constructor(minFreeBytes = 0) {
     this.path = new WritePath(this.store, this.clock, minFreeBytes, {
-      onWork: () => this.clock.setImmediate(() => this.path.submit()),
+      onWork: () => this.clock.setImmediate(() => this.path.endTurn()),
       onFatal: (error) => this.fatal.push(error),
       onEntryLost: (entry) => this.lost.push(entry),
       onInboundLost: () => {},
@@ -345,5 +345,78 @@ describe('the write path', () => {
       }),
       { numRuns: 300 },
     );
+  });
+});
+
+describe('the write path that may hold a batch', () => {
+  class HoldingTrial extends Trial {
+    override async start(): Promise<this> {
+      await super.start();
+      this.path.mayHold = true;
+      return this;
+    }
+
+    /** An entry that was sent to its taker at once. */
+    send(sequence: number): QueueEntry {
+      const entry = entryOf(sequence);
+      entry.state = 'sent';
+      this.path.putEntry(entry);
+      return entry;
+    }
+  }
+
+  test('needs no commit for messages that their takers acknowledge within the hold', async () => {
+    const trial = await new HoldingTrial().start();
+    const { path, store, clock } = trial;
+    const waiter = new Waiter();
+    const entries = [trial.send(1), trial.send(2)];
+    path.wait(waiter);
+    await clock.settle();
+    expect({ waiting: store.waiting, told: waiter.told }).toEqual({ waiting: 0, told: [] });
+    for (const entry of entries) path.deleteEntry(entry);
+    await clock.settle();
+    expect({ commits: path.commits, told: waiter.told }).toEqual({ commits: 0, told: ['flushed 2'] });
+  });
+
+  test('stores what its takers do not acknowledge in time, and does not wait for them again at once', async () => {
+    const trial = await new HoldingTrial().start();
+    const { path, store, clock } = trial;
+    trial.send(1);
+    path.wait(new Waiter());
+    await clock.settle();
+    expect(store.waiting).toBe(0);
+    await clock.pass(4);
+    expect(store.waiting).toBe(1);
+    store.release();
+    await clock.settle();
+    trial.send(2);
+    path.wait(new Waiter());
+    await clock.settle();
+    expect(store.waiting).toBe(1);
+  });
+
+  test('does not hold what is waited for and nobody is about to acknowledge', async () => {
+    const { path, store, clock } = await new HoldingTrial().start();
+    path.putEntry(entryOf(1));
+    path.wait(new Waiter());
+    await clock.settle();
+    expect(store.waiting).toBe(1);
+  });
+
+  test('gathers changes that nobody waits for, until somebody does', async () => {
+    const { path, store, clock } = await new HoldingTrial().start();
+    path.add(WILL_GONE);
+    await clock.settle();
+    await clock.pass(9);
+    expect(store.waiting).toBe(0);
+    path.wait(new Waiter());
+    await clock.settle();
+    expect(store.waiting).toBe(1);
+    store.release();
+    await clock.settle();
+    path.add(WILL_GONE);
+    await clock.settle();
+    await clock.pass(10);
+    expect(store.waiting).toBe(1);
   });
 });
