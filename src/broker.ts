@@ -128,7 +128,7 @@ export class Broker implements EventSink {
       writePath: this.#writePath,
       books: this.#books,
       onFatal: (error) => this.#fail(error),
-      keep: (one) => this.#tick.keep(one),
+      keep: (keeper) => this.#tick.keep(keeper),
       noteInFlight: () => this.#sweepLater(),
       random: parts.random ?? Math.random,
     };

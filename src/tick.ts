@@ -2,7 +2,8 @@ import type { Traffic } from './connection/context.ts';
 import type { Outbox, OutboxScheduler } from './connection/outbox.ts';
 import { BufferPool } from './lib/buffer-pool.ts';
 import type { Clock } from './lib/clock.ts';
-import type { Detachable } from './session/context.ts';
+import { detachTogether, type Message } from './protocol/message.ts';
+import type { Keeper } from './session/context.ts';
 import type { WritePath } from './session/write-path.ts';
 
 /** The end of each turn of the loop: one write per socket that got something, one batch for the store. */
@@ -13,7 +14,7 @@ export class Tick implements OutboxScheduler {
   #outboxes: Outbox[] = [];
   #waiting: Outbox[] = [];
   #isWaiting = false;
-  #kept: Detachable[] = [];
+  #kept: Keeper[] = [];
   #scheduled = false;
   /** Both are set by who makes them, before the first turn. */
   writePath: WritePath | undefined = undefined;
@@ -32,7 +33,7 @@ export class Tick implements OutboxScheduler {
     this.writePath?.endTurn();
     const kept = this.#kept;
     this.#kept = [];
-    for (const one of kept) one.detach();
+    if (kept.length > 0) this.#detach(kept);
   };
 
   /** @param writeDelayMs see `limits.writeDelayMs`. */
@@ -59,10 +60,19 @@ export class Tick implements OutboxScheduler {
     this.wake();
   }
 
-  /** Has what may outlive this turn let go of foreign memory at its end. */
-  keep(one: Detachable): void {
-    this.#kept.push(one);
+  /** Has the message that somebody may keep beyond this turn given bytes of its own at its end. */
+  keep(keeper: Keeper): void {
+    this.#kept.push(keeper);
     this.wake();
+  }
+
+  #detach(keepers: readonly Keeper[]): void {
+    const messages: Message[] = [];
+    for (const keeper of keepers) {
+      const message = keeper.kept();
+      if (message !== undefined) messages.push(message);
+    }
+    detachTogether(messages);
   }
 
   bytesSent(count: number): void {

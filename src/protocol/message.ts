@@ -1,7 +1,10 @@
 import type { Qos } from './packets.ts';
+import { writeBytes } from './raw-bytes.ts';
 
 /** Bytes of memory a kept message may pin beyond twice its own. */
 const DETACH_SLACK = 512;
+/** Largest buffer that messages detached together share, bytes: what one of them that stays longest may pin. */
+const SHARED_BYTES_MAX = 2048;
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
 /** What a message is made of; see the fields of `Message`. */
@@ -78,27 +81,65 @@ export class Message {
     return this.bytes.subarray(this.payloadStart, this.payloadEnd);
   }
 
+  /** Who keeps a message itself keeps it in any case. */
+  kept(): Message {
+    return this;
+  }
+
   /**
    * Gives the message bytes of its own, so that keeping it does not keep a whole read chunk alive. Without effect where
    * that would save little.
    */
   detach(): void {
+    const length = this.forgetFrame();
+    if (length > 0) this.moveTo(Buffer.allocUnsafeSlow(length), 0);
+  }
+
+  /** Forgets an encoded frame that would keep a chunk alive. @returns the bytes that detaching has to copy, 0 for none. */
+  forgetFrame(): number {
     this.isShared = false;
     if (pins(this.frameBytes, this.frameEnd - this.frameStart)) {
       this.frameBytes = NO_BYTES;
       this.frameKey = -1;
     }
     const length = this.payloadEnd - this.payloadStart;
-    if (!pins(this.bytes, length)) return;
-    const own = Buffer.allocUnsafeSlow(length + this.properties.length);
-    own.set(this.bytes.subarray(this.payloadStart, this.payloadEnd));
+    return pins(this.bytes, length) ? length + this.properties.length : 0;
+  }
+
+  /** Copies payload and properties to `target` and uses that from now on. */
+  moveTo(target: Buffer, at: number): void {
+    const end = at + this.payloadEnd - this.payloadStart;
+    writeBytes(target, at, this.bytes, this.payloadStart, this.payloadEnd);
     if (this.properties.length > 0) {
-      own.set(this.properties, length);
-      this.properties = own.subarray(length);
+      const propertiesEnd = end + this.properties.length;
+      writeBytes(target, end, this.properties, 0, this.properties.length);
+      this.properties = target.subarray(end, propertiesEnd);
     }
-    this.bytes = own;
-    this.payloadStart = 0;
-    this.payloadEnd = length;
+    this.bytes = target;
+    this.payloadStart = at;
+    this.payloadEnd = end;
+  }
+}
+
+/** As `Message.detach` for messages that came together and stay about as long: small ones share a buffer. */
+export function detachTogether(messages: readonly Message[]): void {
+  let left = 0;
+  for (const message of messages) left += message.forgetFrame();
+  let shared = NO_BYTES;
+  let at = 0;
+  let last: Message | undefined;
+  for (const message of messages) {
+    const length = message.forgetFrame();
+    // One that several queues keep comes several times in a row.
+    if (length === 0 || message === last) continue;
+    last = message;
+    if (at + length > shared.length) {
+      shared = Buffer.allocUnsafeSlow(Math.max(length, Math.min(left, SHARED_BYTES_MAX)));
+      at = 0;
+    }
+    message.moveTo(shared, at);
+    at += length;
+    left -= length;
   }
 }
 

@@ -1,13 +1,15 @@
 import type { Clock } from '../lib/clock.ts';
 import type { DeadlineHeap } from '../lib/deadline-heap.ts';
+import type { Message } from '../protocol/message.ts';
 import type { Store } from '../store/store.ts';
 import type { Books } from './books.ts';
 import type { SessionSettings } from './settings.ts';
 import type { WritePath } from './write-path.ts';
 
-/** Something that can be given bytes of its own in place of a read chunk's. */
-export interface Detachable {
-  detach(): void;
+/** Who may keep a message beyond the turn it came in. */
+export interface Keeper {
+  /** The message, if it is kept. */
+  kept(): Message | undefined;
 }
 
 /** What all sessions of a broker share; made once by the composition root. */
@@ -20,8 +22,8 @@ export interface SessionContext {
   readonly books: Books;
   /** The store failed where nothing can be lost: the broker has to end. */
   readonly onFatal: (error: unknown) => void;
-  /** Notes what may outlive this tick: at its end, when all takers have the message, it lets go of the bytes it came in. */
-  readonly keep: (one: Detachable) => void;
+  /** Notes who may keep a message: at the end of this turn, when all takers have it, it is given bytes of its own. */
+  readonly keep: (keeper: Keeper) => void;
   /** Notes that a session has messages in flight: those that stay so for long are given bytes of their own. */
   readonly noteInFlight: () => void;
   /** Random number in [0, 1). */

@@ -53,9 +53,9 @@ export class QueueEntry implements QueueRecord {
     this.acceptedIn = Math.max(other.acceptedIn, 1);
   }
 
-  /** At the end of a turn: what still waits must not keep the chunk alive that it came in. */
-  detach(): void {
-    if (this.place === 'window' || this.place === 'disk') this.message.detach();
+  /** The message while it waits; one that was sent already will be acknowledged soon (see `noteInFlight`). */
+  kept(): Message | undefined {
+    return this.place === 'window' || this.place === 'disk' ? this.message : undefined;
   }
 
   /** Rebuilds an entry from the store. What was sent before the restart goes out again with DUP. */
