@@ -119,8 +119,9 @@ export class Broker implements EventSink {
     });
     this.#tick.writePath = this.#writePath;
     this.#writePath.failpoint = parts.failpoint;
-    this.#writePath.mayHold = this.#store.durability !== 'memory';
+    if (this.#store.durability !== 'memory') this.#writePath.holdMs = config.store.holdMs;
     this.#session = {
+      waitingMemory: { bytes: 0 },
       settings: sessionSettings(config),
       clock: this.#clock,
       deadlines: this.#deadlines,

@@ -35,6 +35,7 @@ export interface Config {
     readonly queueQos0: boolean;
     readonly queueWindowMessages: number;
     readonly queueWindowBytes: number;
+    readonly queueMemoryBytes: number;
     readonly inFlightMessagesMax: number;
     readonly overlap: SessionSettings['overlap'];
     readonly sharePolicy: SharePolicy;
@@ -47,6 +48,8 @@ export interface Config {
     readonly durability: Durability;
     /** Below it durable publishes are refused. */
     readonly minFreeBytes: number;
+    /** How long a batch may be held to become smaller, ms; 0 is not at all. */
+    readonly holdMs: number;
   };
   readonly auth: {
     /** Where clients without a user name are let in: on loopback (127.0.0.1, ::1, localhost, Unix sockets), or on every listener. */
@@ -140,6 +143,7 @@ export function sessionSettings(config: Config): SessionSettings {
     queueQos0: session.queueQos0,
     queueWindowMessages: session.queueWindowMessages,
     queueWindowBytes: session.queueWindowBytes,
+    queueMemoryBytes: session.queueMemoryBytes,
     inFlightMessagesMax: session.inFlightMessagesMax,
     subscriptionsPerSessionMax: limits.subscriptionsPerSessionMax,
     topicLevelsMax: limits.topicLevelsMax,

@@ -26,7 +26,13 @@ test('without anything set it listens on loopback, keeps state durably in ./data
     websocket: { host: '127.0.0.1', port: 8083, path: '/mqtt', origins: [] },
     unix: { path: '' },
   });
-  expect(config.store).toEqual({ type: 'embedded', data: './data', durability: 'durable', minFreeBytes: 67_108_864 });
+  expect(config.store).toEqual({
+    type: 'embedded',
+    data: './data',
+    durability: 'durable',
+    minFreeBytes: 67_108_864,
+    holdMs: 4,
+  });
   expect(config.auth).toEqual({ allowAnonymous: 'loopback' });
   expect(config.session).toEqual({
     queueMessagesMax: 100_000,
@@ -35,6 +41,7 @@ test('without anything set it listens on loopback, keeps state durably in ./data
     queueQos0: false,
     queueWindowMessages: 1_000,
     queueWindowBytes: 4_194_304,
+    queueMemoryBytes: 67_108_864,
     inFlightMessagesMax: 1_024,
     overlap: 'once',
     sharePolicy: 'round-robin',

@@ -186,6 +186,11 @@ export const options: { readonly [Key in OptionKey]: Option<ValueAt<Config, Key>
     4 * MiB,
     'Bytes of one stored queue kept in memory.',
   ),
+  'session.queueMemoryBytes': option(
+    integer(0, 1_099_511_627_776, 'bytes'),
+    64 * MiB,
+    'Memory up to which queues keep more than that, so that it need not be read again; for all queues together.',
+  ),
   'session.inFlightMessagesMax': option(
     integer(1, 65_535, 'messages'),
     1_024,
@@ -232,6 +237,11 @@ export const options: { readonly [Key in OptionKey]: Option<ValueAt<Config, Key>
     integer(0, 1_099_511_627_776, 'bytes'),
     64 * MiB,
     'Free disk space below which publishes that would have to be stored are refused.',
+  ),
+  'store.holdMs': option(
+    integer(0, 1_000, 'ms'),
+    4,
+    'How long a batch may be held while clients are about to acknowledge messages in it, which then need not be stored; twice that for removals that nobody waits for. 0 stores at once.',
   ),
 
   'auth.allowAnonymous': option(

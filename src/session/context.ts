@@ -14,6 +14,8 @@ export interface Keeper {
 
 /** What all sessions of a broker share; made once by the composition root. */
 export interface SessionContext {
+  /** What the messages that wait in memory take, all queues together; a little more than the truth. */
+  readonly waitingMemory: { bytes: number };
   readonly settings: SessionSettings;
   readonly clock: Clock;
   readonly deadlines: DeadlineHeap;

@@ -6,6 +6,9 @@ import { QueueEntry } from './queue-entry.ts';
 /** First sequence of a queue: high enough that entries can also be put in front. */
 const FIRST_SEQUENCE = 2 ** 40;
 
+/** Memory that an entry and its message take beside the bytes they count with. */
+const ENTRY_MEMORY_BYTES = 600;
+
 /** Whose queue it is. */
 export interface QueueOwner {
   /** For drop events: the client id, or the share key of a group. */
@@ -38,6 +41,8 @@ export class MessageQueue {
   #frontSequence = FIRST_SEQUENCE;
   /** Everything on disk only has a higher sequence. */
   #diskAfter = 0;
+  /** Ticket of the last entry that came to be on disk only. */
+  #diskTicket = 0;
   /** Entries, in flight included. */
   count = 0;
   /** Bytes of all entries. */
@@ -87,11 +92,11 @@ export class MessageQueue {
     // What comes behind entries on disk has to be there too, also where the owner ceased to be durable.
     if (this.#owner.durable || this.#onDisk > 0) {
       this.#context.writePath.putEntry(entry);
-      const { queueWindowMessages, queueWindowBytes } = this.#context.settings;
-      if (this.#onDisk > 0 || this.#window.length >= queueWindowMessages || this.#windowBytes >= queueWindowBytes) {
+      if (this.#onDisk > 0 || !this.#windowTakesMore()) {
         if (this.#onDisk === 0) this.#diskAfter = entry.sequence - 1;
         entry.place = 'disk';
         this.#onDisk += 1;
+        this.#diskTicket = entry.ticket;
         return;
       }
     }
@@ -108,7 +113,7 @@ export class MessageQueue {
     this.#account(entry, 1);
     if (this.#owner.durable) this.#context.writePath.putEntry(entry);
     this.#window.unshift(entry);
-    this.#windowBytes += entry.message.size;
+    this.#countWindow(entry, 1);
   }
 
   /** The next waiting entry that has not expired. Undefined for none, or none in memory yet: `onQueueReady` follows then. */
@@ -133,7 +138,7 @@ export class MessageQueue {
     if (entry.place === 'window') {
       for (let left = this.#window.length; left > 0; left--) {
         const other = this.#window.shift() as QueueEntry;
-        if (other === entry) this.#windowBytes -= entry.message.size;
+        if (other === entry) this.#countWindow(entry, -1);
         else this.#window.push(other);
       }
     }
@@ -154,6 +159,8 @@ export class MessageQueue {
     this.count = 0;
     this.bytes = 0;
     this.#onDisk = 0;
+    this.#context.waitingMemory.bytes -= this.#windowBytes + this.#window.length * ENTRY_MEMORY_BYTES;
+    this.#windowBytes = 0;
     this.#window.clear();
   }
 
@@ -163,17 +170,30 @@ export class MessageQueue {
     this.#context.books.queued += by;
   }
 
+  /** Whether another entry may wait in memory: its window is always the queue's own, more only while there is memory. */
+  #windowTakesMore(): boolean {
+    const { waitingMemory, settings } = this.#context;
+    if (waitingMemory.bytes < settings.queueMemoryBytes) return true;
+    return this.#window.length < settings.queueWindowMessages && this.#windowBytes < settings.queueWindowBytes;
+  }
+
+  #countWindow(entry: QueueEntry, by: 1 | -1): void {
+    const size = by * entry.message.size;
+    this.#windowBytes += size;
+    this.#context.waitingMemory.bytes += size + by * ENTRY_MEMORY_BYTES;
+  }
+
   #toWindow(entry: QueueEntry): void {
     entry.place = 'window';
     this.#window.push(entry);
-    this.#windowBytes += entry.message.size;
+    this.#countWindow(entry, 1);
   }
 
   #takeHead(): QueueEntry | undefined {
     const entry = this.#window.shift();
     if (this.#onDisk > 0 && this.#window.length <= this.#context.settings.queueWindowMessages >> 2) void this.#load();
     if (entry === undefined) return undefined;
-    this.#windowBytes -= entry.message.size;
+    this.#countWindow(entry, -1);
     entry.place = 'flight';
     return entry;
   }
@@ -206,7 +226,7 @@ export class MessageQueue {
         // Only expired entries had to go: the one that was taken out stays the oldest.
         oldest.place = 'window';
         this.#window.unshift(oldest);
-        this.#windowBytes += oldest.message.size;
+        this.#countWindow(oldest, 1);
         return;
       }
       this.remove(oldest);
@@ -233,7 +253,7 @@ export class MessageQueue {
     // What is on disk only may still be in the open batch. That is submitted when whoever asked is done with it: a
     // message, its other takers and its packet id go in one batch.
     await Promise.resolve();
-    await writePath.drained();
+    if (this.#diskTicket > writePath.flushed || writePath.full) await writePath.drained();
     if (this.#closed || this.#onDisk === 0) return;
     writePath.failpoint?.reach('queue-read');
     const records = await store.readQueue(

@@ -21,6 +21,8 @@ export interface SessionSettings {
   queueWindowMessages: number;
   /** Bytes of a stored queue kept in memory at most. */
   queueWindowBytes: number;
+  /** Memory up to which all queues together keep more than their windows, bytes. */
+  queueMemoryBytes: number;
   /** Unacknowledged QoS 1 and 2 messages sent to a client that announced no Receive Maximum (3.x; 5.0 means 65,535). */
   inFlightMessagesMax: number;
   /** Subscriptions a session may hold. */

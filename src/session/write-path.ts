@@ -26,12 +26,9 @@ export interface WritePathOwner {
 }
 
 const FULL_PROBE_MS = 1000;
-/** How long a batch that is waited for may be held while its takers are about to acknowledge what is in it. */
-const HOLD_FOR_ACKS_MS = 4;
 /** Batches that are not held after one that was held in vain. */
 const HOLDS_SKIPPED = 15;
-/** How long changes that nobody waits for are gathered, and how many. */
-const GATHER_MS = 10;
+/** How many entries that are done with, or changed, are gathered while nobody waits for that. */
 const GATHER_CHANGES = 4_000;
 
 /**
@@ -42,8 +39,8 @@ const GATHER_CHANGES = 4_000;
  *     add ... add | submit -> commit --flushed--> waiters told, next batch submitted
  *     ticket n    | n+1 is open now
  *
- * A flush takes longer than an acknowledgement from a subscriber that listens. So where `mayHold` is set, the open batch
- * is held for a moment while messages in it are on their way, and changes that nobody waits for are gathered: less is
+ * A flush takes longer than an acknowledgement from a subscriber that listens. So where `holdMs` is set, the open batch
+ * is held for a moment while messages in it are on their way, and removals that nobody waits for are gathered: less is
  * written, and publishers are often acknowledged without any flush.
  */
 export class WritePath {
@@ -58,6 +55,8 @@ export class WritePath {
   #heldAt = 0;
   /** Entries in the open batch that their taker has been sent with QoS 1, and those that it has acknowledged. */
   #awaited = 0;
+  /** Changes in the open batch that say no more than that entries went out or are done with. */
+  #afterthoughts = 0;
   #cancelled = 0;
   #holdsToSkip = 0;
   #holdTimer: Timer | undefined;
@@ -77,8 +76,8 @@ export class WritePath {
   commits = 0;
   /** A crash that a test asked for; set by who makes this, before the first turn. Never looked at per message. */
   failpoint: Failpoint | undefined = undefined;
-  /** Whether `endTurn` may hold the open batch for a moment; set by who makes this, where commits are dear. */
-  mayHold = false;
+  /** How long `endTurn` may hold the open batch, ms; set by who makes this, where commits are dear. */
+  holdMs = 0;
 
   constructor(store: Store, clock: Clock, minFreeBytes: number, owner: WritePathOwner) {
     this.#store = store;
@@ -135,6 +134,7 @@ export class WritePath {
     entry.ticket = this.ticket;
     entry.putIndex = -1;
     const { queueId, sequence, packetId, state } = entry;
+    this.#afterthoughts += 1;
     this.add({ kind: 'queue-state', queueId, sequence, packetId, state });
   }
 
@@ -147,6 +147,7 @@ export class WritePath {
       this.#openBytes -= entry.message.size;
       if (entry.state === 'sent' && entry.qos === 1) this.#noteCancelled();
     } else {
+      this.#afterthoughts += 1;
       this.add({ kind: 'queue-delete', queueId: entry.queueId, sequence: entry.sequence });
     }
     entry.ticket = 0;
@@ -164,7 +165,7 @@ export class WritePath {
   /** Hands the open batch on at the end of a turn, unless it is held for a moment to become smaller. */
   endTurn(): void {
     if (this.#state !== 'idle') return;
-    const holdMs = this.mayHold ? this.#holdMs() : 0;
+    const holdMs = this.holdMs > 0 ? this.#holdLeft() : 0;
     if (holdMs <= 0) {
       this.submit();
       return;
@@ -234,11 +235,12 @@ export class WritePath {
   }
 
   /** How long the open batch may still be held. */
-  #holdMs(): number {
+  #holdLeft(): number {
     let limit = 0;
     if (this.#drains.length > 0 || this.#openCount === 0) limit = 0;
-    else if (this.#waiters.length === 0) limit = this.#openCount < GATHER_CHANGES ? GATHER_MS : 0;
-    else if (this.#awaited > 0 && this.#holdsToSkip === 0) limit = HOLD_FOR_ACKS_MS;
+    else if (this.#waiters.length === 0)
+      limit = this.#openCount === this.#afterthoughts && this.#openCount < GATHER_CHANGES ? 2 * this.holdMs : 0;
+    else if (this.#awaited > 0 && this.#holdsToSkip === 0) limit = this.holdMs;
     if (limit === 0) return 0;
     const now = this.#clock.now();
     if (this.#heldAt === 0) this.#heldAt = now;
@@ -259,6 +261,7 @@ export class WritePath {
     this.#heldAt = 0;
     this.#awaited = 0;
     this.#cancelled = 0;
+    this.#afterthoughts = 0;
   }
 
   #settle(ticket: number, waiters: readonly FlushWaiter[]): void {

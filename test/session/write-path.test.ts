@@ -352,7 +352,7 @@ describe('the write path that may hold a batch', () => {
   class HoldingTrial extends Trial {
     override async start(): Promise<this> {
       await super.start();
-      this.path.mayHold = true;
+      this.path.holdMs = 4;
       return this;
     }
 
@@ -403,20 +403,36 @@ describe('the write path that may hold a batch', () => {
     expect(store.waiting).toBe(1);
   });
 
-  test('gathers changes that nobody waits for, until somebody does', async () => {
-    const { path, store, clock } = await new HoldingTrial().start();
-    path.add(WILL_GONE);
+  test('gathers removals that nobody waits for, until somebody does', async () => {
+    const trial = await new HoldingTrial().start();
+    const { path, store, clock } = trial;
+    const entries = [1, 2, 3].map(entryOf);
+    for (const entry of entries) path.putEntry(entry);
     await clock.settle();
-    await clock.pass(9);
+    store.release();
+    await clock.settle();
+    path.deleteEntry(entries[0] as QueueEntry);
+    await clock.settle();
+    await clock.pass(7);
+    path.deleteEntry(entries[1] as QueueEntry);
+    await clock.settle();
+    expect(store.waiting).toBe(0);
+    await clock.pass(1);
+    expect(store.waiting).toBe(1);
+    store.release();
+    await clock.settle();
+    path.deleteEntry(entries[2] as QueueEntry);
+    await clock.settle();
     expect(store.waiting).toBe(0);
     path.wait(new Waiter());
     await clock.settle();
     expect(store.waiting).toBe(1);
-    store.release();
-    await clock.settle();
+  });
+
+  test('does not gather anything else', async () => {
+    const { path, store, clock } = await new HoldingTrial().start();
     path.add(WILL_GONE);
     await clock.settle();
-    await clock.pass(10);
     expect(store.waiting).toBe(1);
   });
 });

@@ -38,10 +38,11 @@ export function planOf(random: Random): Plan {
       queuePolicy: pick<QueuePolicy>(['drop-oldest', 'drop-newest', 'refuse']),
       queueQos0: random.chance(0.3),
       queueWindowMessages: pick([1, 3, 1000]),
+      queueMemoryBytes: pick([0, 3000, 1_000_000]),
       inFlightMessagesMax: pick([1, 4, 100]),
       sharePolicy: pick<SharePolicy>(['round-robin', 'random', 'sticky', 'least-in-flight']),
     },
-    store: { type: 'memory', minFreeBytes: 1000 },
+    store: { type: 'memory', minFreeBytes: 1000, holdMs: pick([0, 0, 4]) },
     admin: { sysIntervalSeconds: 0, drainTimeoutMs: 2000 },
   });
   return {

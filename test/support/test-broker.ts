@@ -114,9 +114,9 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
   const config = createConfig({
     ...overrides,
     listeners: { tcp: { host: HOST, port: 0 }, websocket: { host: HOST, port: 0 }, ...overrides.listeners },
-    // A clock that stands still would hold such bytes back for good.
+    // A clock that stands still would hold such bytes, and such batches, back for good.
     limits: { ...(clock === undefined ? {} : { writeDelayMs: 0 }), ...overrides.limits },
-    store: { type: 'memory', ...overrides.store },
+    store: { type: 'memory', ...(clock === undefined ? {} : { holdMs: 0 }), ...overrides.store },
     admin: { sysIntervalSeconds: 0, ...overrides.admin },
   });
   const logger = createLogger({ level: 'error', format: 'json', write: () => undefined, clock: systemClock });
