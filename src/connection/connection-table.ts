@@ -75,3 +75,9 @@ export class ConnectionTable {
     this.ended.set(reason, (this.ended.get(reason) ?? 0) + 1);
   }
 }
+
+/** A remote address without its port, as limits count it. */
+export function addressOf(remoteAddress: string): string {
+  const colon = remoteAddress.lastIndexOf(':');
+  return colon === -1 ? remoteAddress : remoteAddress.slice(0, colon);
+}

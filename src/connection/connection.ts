@@ -21,6 +21,7 @@ import type { Session } from '../session/session.ts';
 import type { FlushWaiter } from '../session/write-path.ts';
 import type { ByteStream, ByteStreamHandler } from '../transport/byte-stream.ts';
 import { AckQueue, type AckSender } from './ack-queue.ts';
+import { addressOf } from './connection-table.ts';
 import type { ConnectionContext } from './context.ts';
 import { DeferredSteps } from './deferred-steps.ts';
 import { type DisconnectReason, disconnectReasonOf } from './disconnect-reasons.ts';
@@ -511,10 +512,4 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
     this.stream.end();
     this.context.deadlines.schedule(this, this.context.clock.now() + this.context.settings.lingerMs);
   }
-}
-
-/** The address without its port. */
-function addressOf(remoteAddress: string): string {
-  const colon = remoteAddress.lastIndexOf(':');
-  return colon === -1 ? remoteAddress : remoteAddress.slice(0, colon);
 }

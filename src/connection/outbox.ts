@@ -129,12 +129,12 @@ export class Outbox {
   flush(): void {
     this.#scheduled = false;
     if (this.#blocked || this.#closed) return;
-    if (this.#backlog === undefined && this.#range === undefined) {
+    this.#spillForWrite();
+    if (this.#backlog === undefined) {
       this.#writeOwn();
       return;
     }
-    this.#spillForWrite();
-    if (this.#backlog === undefined) return;
+    this.#pushOwn();
     const pieces = this.#backlog;
     this.#backlog = undefined;
     this.#backlogBytes = 0;
@@ -256,7 +256,6 @@ export class Outbox {
       return;
     }
     this.#spill();
-    this.#pushOwn();
   }
 
   #pushOwn(): void {
