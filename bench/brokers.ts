@@ -2,14 +2,22 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { ProtocolVersion } from './load/packets.ts';
+import type { Scenario } from './plan.ts';
+
+/** The command that runs a broker in the foreground on this port of the loopback, with this empty folder for its files. */
+type Command = (port: number, directory: string) => readonly string[];
 
 /** A broker that can be measured. */
 export interface Broker {
   readonly name: string;
   /** What is measured, with its version. */
   readonly version: string;
-  /** The command that runs it in the foreground on this port of the loopback, with this empty folder for its files. */
-  readonly command: (port: number, directory: string) => readonly string[];
+  readonly command: Command;
+  /** What its users run, where that is not `command`; the time to start is measured of this. */
+  readonly ownCommand?: Command;
+  /** Why it cannot do a scenario; undefined when it can. */
+  readonly cannot: (scenario: Scenario, version: ProtocolVersion) => string | undefined;
 }
 
 /** A broker that is not here, and why. */
@@ -18,10 +26,11 @@ export interface Missing {
   readonly reason: string;
 }
 
-/** What this package measures itself against, and itself first. */
-export const BROKER_NAMES: readonly string[] = ['trellis', 'mosquitto', 'aedes'];
+/** What is compared unless brokers are named: this package, and what apt and npm have. */
+export const DEFAULT_BROKERS: readonly string[] = ['trellis', 'mosquitto', 'nats', 'aedes'];
 
-const AEDES_PROGRAM = fileURLToPath(new URL('./brokers/aedes.ts', import.meta.url));
+/** The others that can be named: Trellis without some of its parts, to see what these cost. */
+export const MORE_BROKERS: readonly string[] = ['trellis-open', 'trellis-bare'];
 
 function pathOf(file: string): string {
   return fileURLToPath(new URL(file, import.meta.url));
@@ -32,16 +41,27 @@ function packageVersion(file: string): string {
   return version;
 }
 
-/** Trellis as it is by default, with its durable store. */
-function trellis(): Broker {
-  const main = pathOf('../src/main.ts');
+/** What a program of this machine says about itself; undefined when it is not installed. */
+function askProgram(name: string, flag: string): { program: string; output: string } | undefined {
+  // Debian puts daemons where only the administrator's PATH leads.
+  const program = existsSync(`/usr/sbin/${name}`) ? `/usr/sbin/${name}` : name;
+  const { stdout, error } = spawnSync(program, [flag], { encoding: 'utf8' });
+  return error ? undefined : { program, output: stdout };
+}
+
+const CANNOT_NOTHING = (): undefined => undefined;
+
+/** Trellis with these parts; its limits are the defaults. */
+function trellis(name: string, parts: string): Broker {
   return {
-    name: 'trellis',
+    name,
     version: `${packageVersion('../package.json')} on Node ${process.version}`,
-    command: (port, directory) => {
+    command: (port, directory) => [process.execPath, pathOf('./brokers/trellis.ts'), String(port), directory, parts],
+    ownCommand: (port, directory) => {
       const flags = ['--port', String(port), '--ws-port', 'off', '--data', join(directory, 'data')];
-      return [process.execPath, main, 'start', ...flags];
+      return [process.execPath, pathOf('../src/main.ts'), 'start', ...flags];
     },
+    cannot: CANNOT_NOTHING,
   };
 }
 
@@ -49,7 +69,8 @@ function aedes(): Broker {
   return {
     name: 'aedes',
     version: `${packageVersion('../node_modules/aedes/package.json')} on Node ${process.version}`,
-    command: (port) => [process.execPath, AEDES_PROGRAM, String(port)],
+    command: (port) => [process.execPath, pathOf('./brokers/aedes.ts'), String(port)],
+    cannot: (_, version) => (version === 5 ? 'it has no MQTT 5' : undefined),
   };
 }
 
@@ -60,6 +81,7 @@ function mosquittoConfiguration(port: number): string {
     'allow_anonymous true',
     'log_dest none',
     'max_queued_messages 0',
+    'max_queued_bytes 0',
     'max_inflight_messages 0',
     'persistence false',
     '',
@@ -68,17 +90,48 @@ function mosquittoConfiguration(port: number): string {
 
 function mosquitto(): Broker | Missing {
   const name = 'mosquitto';
-  // Debian puts it where only the administrator's PATH leads.
-  const program = existsSync('/usr/sbin/mosquitto') ? '/usr/sbin/mosquitto' : name;
-  const { stdout, error } = spawnSync(program, ['-h'], { encoding: 'utf8' });
-  if (error) return { name, reason: 'it is not installed (try: apt install mosquitto)' };
+  const found = askProgram(name, '-h');
+  if (found === undefined) return { name, reason: 'it is not installed (try: apt install mosquitto)' };
   return {
     name,
-    version: /version (\S+)/.exec(stdout)?.[1] ?? 'of unknown version',
+    version: /version (\S+)/.exec(found.output)?.[1] ?? 'of unknown version',
     command: (port, directory) => {
       const file = join(directory, 'mosquitto.conf');
       writeFileSync(file, mosquittoConfiguration(port));
-      return [program, '-c', file];
+      return [found.program, '-c', file];
+    },
+    cannot: CANNOT_NOTHING,
+  };
+}
+
+/** NATS needs its JetStream for MQTT, which keeps sessions, QoS 1 and retained messages in files; no log. */
+function natsConfiguration(port: number, directory: string): string {
+  return [
+    'server_name: bench',
+    'host: 127.0.0.1',
+    'port: -1',
+    'logfile: /dev/null',
+    `jetstream { store_dir: "${join(directory, 'jetstream')}" }`,
+    `mqtt { host: 127.0.0.1, port: ${port}, max_ack_pending: 65535 }`,
+    '',
+  ].join('\n');
+}
+
+function nats(): Broker | Missing {
+  const name = 'nats';
+  const found = askProgram('nats-server', '--version');
+  if (found === undefined) return { name, reason: 'it is not installed (try: apt install nats-server)' };
+  return {
+    name,
+    version: /v(\d\S*)/.exec(found.output)?.[1] ?? 'of unknown version',
+    command: (port, directory) => {
+      const file = join(directory, 'nats.conf');
+      writeFileSync(file, natsConfiguration(port, directory));
+      return [found.program, '-c', file];
+    },
+    cannot: (scenario, version) => {
+      if (version === 5) return 'it has no MQTT 5';
+      return scenario.loadFlags.includes('--qos 2') ? 'it has no QoS 2' : undefined;
     },
   };
 }
@@ -87,12 +140,21 @@ function mosquitto(): Broker | Missing {
 export function findBroker(name: string): Broker | Missing {
   switch (name) {
     case 'trellis':
-      return trellis();
+      return trellis(name, 'store,hook,sys');
+    case 'trellis-open':
+      return trellis(name, 'store');
+    case 'trellis-bare':
+      return trellis(name, '');
     case 'mosquitto':
       return mosquitto();
+    case 'nats':
+      return nats();
     case 'aedes':
       return aedes();
     default:
-      return { name, reason: `there is no such broker here; there are ${BROKER_NAMES.join(', ')}` };
+      return {
+        name,
+        reason: `there is no such broker here; there are ${[...DEFAULT_BROKERS, ...MORE_BROKERS].join(', ')}`,
+      };
   }
 }

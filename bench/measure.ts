@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Broker } from './brokers.ts';
+import type { EventLoopReport } from './brokers/event-loop.ts';
+import { DISCONNECT, encodeConnect, PacketType } from './load/packets.ts';
 import type { Report } from './load/run.ts';
 import { PinnedProcess } from './pinned-process.ts';
 
@@ -14,11 +16,13 @@ export interface Pins {
   readonly generator: number | undefined;
 }
 
-/** How long a broker may take to accept connections, in milliseconds. */
+/** How long a broker may take to accept a client, in milliseconds. */
 const START_MS = 20_000;
 /** How long it then gets to finish starting, in milliseconds. */
 const SETTLE_MS = 300;
-const POLL_MS = 20;
+const POLL_MS = 4;
+/** A broker that took the connection has so long to answer, in milliseconds; it may not have been ready for MQTT. */
+const ANSWER_MS = 2_000;
 
 const GENERATOR = fileURLToPath(new URL('./load.ts', import.meta.url));
 
@@ -34,24 +38,36 @@ async function freePort(): Promise<number> {
   return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
+/** Whether a client that connects gets a CONNACK that accepts it. */
 function accepts(port: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1', () => {
-      socket.destroy();
-      resolve(true);
+    const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+    socket.setTimeout(ANSWER_MS, () => socket.destroy());
+    socket.once('connect', () => socket.write(encodeConnect(4, 'bench-probe', true)));
+    socket.once('data', (bytes) => {
+      resolve(bytes[0] === PacketType.connack && bytes[3] === 0);
+      socket.end(DISCONNECT);
     });
-    socket.on('error', () => resolve(false));
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => resolve(false));
   });
 }
 
+/** Waits until the broker takes clients. */
 async function waitUntilReady(broker: PinnedProcess, port: number): Promise<void> {
   const giveUpMs = performance.now() + START_MS;
   while (!(await accepts(port))) {
     if (broker.hasEnded) throw new Error(`It did not start: ${broker.lastError}`);
-    if (performance.now() > giveUpMs) throw new Error(`It did not accept connections within ${START_MS} ms.`);
+    if (performance.now() > giveUpMs) throw new Error(`It did not accept a client within ${START_MS} ms.`);
     await sleep(POLL_MS);
   }
-  await sleep(SETTLE_MS);
+}
+
+/** What a broker on Node said about its event loop when it ended; nothing of others. */
+function eventLoopOf(stdout: string): Partial<EventLoopReport> {
+  const line = stdout.trim().split('\n').at(-1) ?? '';
+  if (!line.startsWith('{"eventLoopP99Ms"')) return {};
+  return JSON.parse(line);
 }
 
 /** Runs processes, one broker and one generator at a time, and leaves nothing behind. */
@@ -69,25 +85,51 @@ export class Measurement {
    * @throws when either fails, with the reason.
    */
   async run(broker: Broker, loadFlags: readonly string[]): Promise<Report> {
-    const directory = mkdtempSync(join(tmpdir(), 'trellis-bench-'));
-    this.#directories.add(directory);
-    const port = await freePort();
-    const process = this.#start(broker.command(port, directory), this.#pins.broker);
-    try {
+    const { result, stdout } = await this.#withBroker(broker.command, async (port, process) => {
       await waitUntilReady(process, port);
-      return await this.#load(loadFlags, port, process);
-    } finally {
-      await process.stop();
-      this.#running.delete(process);
-      this.#directories.delete(directory);
-      rmSync(directory, { recursive: true });
-    }
+      await sleep(SETTLE_MS);
+      return this.#load(loadFlags, port, process);
+    });
+    return { ...result, ...eventLoopOf(stdout) };
+  }
+
+  /**
+   * Starts the broker as its users do; returns the milliseconds from the start of its process to its first CONNACK.
+   * @throws when it does not start.
+   */
+  async start(broker: Broker): Promise<number> {
+    const { result } = await this.#withBroker(broker.ownCommand ?? broker.command, async (port, process) => {
+      await waitUntilReady(process, port);
+      return performance.now() - process.startedMs;
+    });
+    return result;
   }
 
   /** Ends whatever runs, at once, and removes its files. */
   kill(): void {
     for (const running of this.#running) running.kill();
     for (const directory of this.#directories) rmSync(directory, { recursive: true, force: true });
+  }
+
+  /** Starts it in an empty folder, and ends it when all is done. */
+  async #withBroker<Result>(
+    command: Broker['command'],
+    use: (port: number, broker: PinnedProcess) => Promise<Result>,
+  ): Promise<{ result: Result; stdout: string }> {
+    const directory = mkdtempSync(join(tmpdir(), 'trellis-bench-'));
+    this.#directories.add(directory);
+    const port = await freePort();
+    const broker = this.#start(command(port, directory), this.#pins.broker);
+    try {
+      const result = await use(port, broker);
+      await broker.stop();
+      return { result, stdout: broker.stdout };
+    } finally {
+      await broker.stop();
+      this.#running.delete(broker);
+      this.#directories.delete(directory);
+      rmSync(directory, { recursive: true });
+    }
   }
 
   async #load(loadFlags: readonly string[], port: number, broker: PinnedProcess): Promise<Report> {

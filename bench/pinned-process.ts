@@ -8,6 +8,8 @@ const STOP_MS = 5_000;
 
 /** A process of a benchmark, on a core of its own if there is a choice. */
 export class PinnedProcess {
+  /** When it was started, by `performance.now()`. */
+  readonly startedMs: number = performance.now();
   readonly #child: ChildProcess;
   #stdout = '';
   #stderr = '';
@@ -29,6 +31,11 @@ export class PinnedProcess {
     return this.#child.exitCode !== null || this.#child.signalCode !== null;
   }
 
+  /** What it wrote to stdout so far; all of it once it was stopped. */
+  get stdout(): string {
+    return this.#stdout;
+  }
+
   /** The last line it wrote to stderr. */
   get lastError(): string {
     return this.#stderr.trim().split('\n').at(-1) ?? '';
@@ -44,7 +51,7 @@ export class PinnedProcess {
   /** Ends it, by force if need be. */
   async stop(): Promise<void> {
     if (this.hasEnded) return;
-    const ended = once(this.#child, 'exit');
+    const ended = once(this.#child, 'close');
     const force = setTimeout(() => this.kill(), STOP_MS);
     this.#child.kill('SIGTERM');
     await ended;

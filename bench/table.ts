@@ -1,74 +1,70 @@
+import { format, formatSpread, layOut } from './layout.ts';
+import type { ProtocolVersion } from './load/packets.ts';
 import type { Report } from './load/run.ts';
+import { PLAN } from './plan.ts';
+import { measured, median, multiples, type Outcome, REFERENCE, runsOf, versionName } from './results.ts';
 
-/** One run of a scenario against a broker, and how it went. */
-export interface Outcome {
-  readonly scenario: string;
-  readonly broker: string;
-  readonly round: number;
-  readonly report?: Report;
-  readonly error?: string;
-}
-
-/** What the others are measured by. */
-const REFERENCE = 'mosquitto';
+/** The broker that the goals are set for. */
+export const SUBJECT = 'trellis';
 /** A generator that uses more of its core than this, while the broker does not, may be what holds the rate down. */
 const GENERATOR_LIMIT = 0.9;
 /** Cores used by others above which a run counts as disturbed. */
 const DISTURBANCE_LIMIT = 0.25;
 
-/** The middle of some numbers, undefined when there are none. */
-export function median(numbers: readonly number[]): number | undefined {
-  const sorted = numbers.toSorted((left, right) => left - right);
-  const middle = sorted.length >> 1;
-  const upper = sorted[middle];
-  const lower = sorted[sorted.length % 2 === 0 ? middle - 1 : middle];
-  return upper === undefined || lower === undefined ? undefined : (lower + upper) / 2;
-}
+const COUNTS = ['reordered', 'invalid', 'skipped', 'stalls'] as const;
 
-function format(value: number | undefined): string {
-  if (value === undefined || !Number.isFinite(value)) return '-';
-  if (value >= 100) return value.toFixed(0);
-  return value.toFixed(value >= 10 ? 1 : 2);
-}
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0);
 
-type Measure = (report: Report) => number | undefined;
-
-function values(reports: readonly Report[], measure: Measure): number[] {
-  return reports.map(measure).filter((value) => value !== undefined);
-}
-
-function withSpread(reports: readonly Report[], measure: Measure): string {
-  const all = values(reports, measure);
-  const middle = format(median(all));
-  return all.length > 1 ? `${middle} [${format(Math.min(...all))}..${format(Math.max(...all))}]` : middle;
-}
-
-/** Deliveries per CPU second as a multiple of the reference's in the same round; the median over the rounds. */
-function multiple(own: readonly Outcome[], reference: readonly Outcome[]): string {
-  const ratios = own.flatMap(({ round, report }) => {
-    const other = reference.find((outcome) => outcome.round === round)?.report;
-    return report && other ? [other.brokerCpuPerMillion / report.brokerCpuPerMillion] : [];
-  });
-  return format(median(ratios));
-}
-
-function notes(outcomes: readonly Outcome[], reports: readonly Report[]): string {
+/** What some scenarios measure besides. */
+function extras(runs: readonly Outcome[]): string[] {
   const found: string[] = [];
-  const residentKb = median(values(reports, (report) => report.residentKbPerConnection));
-  const idleShare = median(values(reports, (report) => report.idleCpuShare));
-  if (residentKb !== undefined) found.push(`${format(residentKb)} KB per connection`);
-  if (idleShare !== undefined) found.push(`${format(idleShare * 100)} % CPU when idle`);
-  for (const count of ['reordered', 'invalid', 'skipped', 'stalls'] as const) {
-    const total = reports.reduce((sum, report) => sum + report[count], 0);
+  const add = (measure: (report: Report) => number | undefined, text: (value: string) => string): void => {
+    const value = median(measured(runs, measure));
+    if (value !== undefined) found.push(text(format(value)));
+  };
+  add(
+    ({ residentKbPerConnection }) => residentKbPerConnection,
+    (value) => `${value} KB per connection`,
+  );
+  add(
+    ({ idleCpuShare }) => idleCpuShare && idleCpuShare * 100,
+    (value) => `${value} % CPU when idle`,
+  );
+  add(
+    ({ residentBytesPerSubscription }) => residentBytesPerSubscription,
+    (value) => `${value} bytes per subscription`,
+  );
+  add(
+    ({ latencyP99BeforeMs }) => latencyP99BeforeMs,
+    (value) => `p99 ${value} ms before some stopped`,
+  );
+  return found;
+}
+
+function notes(runs: readonly Outcome[]): string {
+  const found = extras(runs);
+  for (const count of COUNTS) {
+    const total = sum(measured(runs, (report) => report[count]));
     if (total > 0) found.push(`${count} ${total}`);
   }
-  if (reports.some((report) => report.generatorCpuShare > GENERATOR_LIMIT && report.brokerCpuShare < GENERATOR_LIMIT)) {
-    found.push('GENERATOR-BOUND');
-  }
-  const disturbed = reports.filter((report) => report.otherCpuShare > DISTURBANCE_LIMIT).length;
-  if (disturbed > 0) found.push(`${disturbed} of ${reports.length} disturbed`);
-  const errors = new Set(outcomes.flatMap(({ error }) => (error === undefined ? [] : [error])));
-  return [...found, ...[...errors].map((error) => `FAILED: ${error}`)].join('; ');
+  const isGeneratorBound = ({ generatorCpuShare, brokerCpuShare }: Report): boolean =>
+    generatorCpuShare > GENERATOR_LIMIT && brokerCpuShare < GENERATOR_LIMIT;
+  if (runs.some(({ report }) => report && isGeneratorBound(report))) found.push('GENERATOR-BOUND');
+  const others = measured(runs, ({ otherCpuShare }) => otherCpuShare);
+  const disturbed = others.filter((share) => share > DISTURBANCE_LIMIT).length;
+  if (disturbed > 0) found.push(`${disturbed} of ${others.length} disturbed`);
+  found.push(...new Set(runs.flatMap(({ leftOut }) => (leftOut === undefined ? [] : [`left out: ${leftOut}`]))));
+  found.push(...new Set(runs.flatMap(({ error }) => (error === undefined ? [] : [`FAILED: ${error}`]))));
+  return found.join('; ');
+}
+
+/** The goal and whether the median reaches it; empty where there is none. */
+function goalOf(broker: string, scenario: string, found: readonly number[]): string {
+  const goal = PLAN.get(scenario)?.goal;
+  if (broker !== SUBJECT || goal === undefined) return '';
+  const middle = median(found);
+  if (middle === undefined) return String(goal);
+  return `${goal} ${middle >= goal ? 'reached' : 'not reached'}`;
 }
 
 const HEADINGS: readonly string[] = [
@@ -76,9 +72,11 @@ const HEADINGS: readonly string[] = [
   'per second',
   'CPU s per million',
   `x ${REFERENCE} per CPU s`,
+  'goal',
   'broker cores',
   'generator cores',
   'peak MB',
+  'loop p99 ms',
   'p50 ms',
   'p99 ms',
   'lost',
@@ -86,43 +84,75 @@ const HEADINGS: readonly string[] = [
   'notes',
 ];
 
-function row(broker: string, outcomes: readonly Outcome[], reference: readonly Outcome[]): string[] {
-  const reports = outcomes.flatMap(({ report }) => (report ? [report] : []));
-  const middle = (measure: Measure): string => format(median(values(reports, measure)));
-  const total = (measure: (report: Report) => number): string =>
-    String(reports.reduce((sum, report) => sum + measure(report), 0));
+function row(broker: string, runs: readonly Outcome[], reference: readonly Outcome[]): string[] {
+  const middle = (measure: (report: Report) => number | undefined): string => format(median(measured(runs, measure)));
+  const found = multiples(runs, reference);
   return [
     broker,
-    withSpread(reports, (report) => report.perSecond),
-    withSpread(reports, (report) => report.brokerCpuPerMillion),
-    multiple(outcomes, reference),
-    middle((report) => report.brokerCpuShare),
-    middle((report) => report.generatorCpuShare),
-    middle((report) => report.peakResidentMb),
-    middle((report) => report.latencyP50Ms),
-    middle((report) => report.latencyP99Ms),
-    total((report) => report.lost),
-    total((report) => report.duplicates),
-    notes(outcomes, reports),
+    formatSpread(measured(runs, ({ perSecond }) => perSecond)),
+    formatSpread(measured(runs, ({ brokerCpuPerMillion }) => brokerCpuPerMillion)),
+    formatSpread(found),
+    goalOf(broker, runs[0]!.scenario, found),
+    middle(({ brokerCpuShare }) => brokerCpuShare),
+    middle(({ generatorCpuShare }) => generatorCpuShare),
+    middle(({ peakResidentMb }) => peakResidentMb),
+    middle(({ eventLoopP99Ms }) => eventLoopP99Ms),
+    middle(({ latencyP50Ms }) => latencyP50Ms),
+    middle(({ latencyP99Ms }) => latencyP99Ms),
+    String(sum(measured(runs, ({ lost }) => lost))),
+    String(sum(measured(runs, ({ duplicates }) => duplicates))),
+    notes(runs),
   ];
 }
 
-function layOut(rows: readonly (readonly string[])[]): string {
-  const widths = HEADINGS.map((_, column) => Math.max(...rows.map((cells) => cells[column]!.length)));
-  const line = (cells: readonly string[]): string =>
-    `| ${cells.map((cell, column) => cell.padEnd(widths[column]!)).join(' | ')} |`;
-  const [head, ...body] = rows.map(line);
-  return [head, `|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|`, ...body].join('\n');
+function startRow(broker: string, runs: readonly Outcome[]): string[] {
+  const times = runs.flatMap(({ startMs }) => (startMs === undefined ? [] : [startMs]));
+  return [broker, formatSpread(times), notes(runs)];
 }
 
-/** All outcomes as a table for each scenario, in the order in which they came. */
+/** All outcomes as a table for each scenario and version, in the order in which they came. */
 export function tables(outcomes: readonly Outcome[]): string {
-  const byScenario = Map.groupBy(outcomes, ({ scenario }) => scenario);
-  const parts = [...byScenario].map(([scenario, runs]) => {
+  const byScenario = Map.groupBy(outcomes, ({ scenario, version }) => `${scenario} (${versionName(version)})`);
+  const parts = [...byScenario].map(([title, runs]) => {
     const byBroker = Map.groupBy(runs, ({ broker }) => broker);
     const reference = byBroker.get(REFERENCE) ?? [];
-    const rows = [...byBroker].map(([broker, own]) => row(broker, own, reference));
-    return `\n${scenario}\n\n${layOut([HEADINGS, ...rows])}`;
+    const isStart = PLAN.get(runs[0]!.scenario)?.loadFlags === '';
+    const table = isStart
+      ? layOut(
+          ['broker', 'ms', 'notes'],
+          [...byBroker].map(([broker, own]) => startRow(broker, own)),
+        )
+      : layOut(
+          HEADINGS,
+          [...byBroker].map(([broker, own]) => row(broker, own, reference)),
+        );
+    return `\n${title}\n\n${table}`;
   });
   return parts.join('\n');
+}
+
+/** Every broker's deliveries per CPU second as multiples of the reference's, with the goals: a row for each scenario. */
+export function summary(outcomes: readonly Outcome[]): string {
+  const others = [...new Set(outcomes.map(({ broker }) => broker))].filter((broker) => broker !== REFERENCE);
+  const versions = [...new Set(outcomes.map(({ version }) => version))];
+  const rows = [...PLAN].flatMap(([scenario, { title }]) =>
+    versions.flatMap((version) => {
+      const cells = summaryCells(outcomes, scenario, version, others);
+      return cells === undefined ? [] : [[`${title}, ${versionName(version)}`, ...cells]];
+    }),
+  );
+  return layOut(['scenario', 'goal', ...others], rows);
+}
+
+function summaryCells(
+  outcomes: readonly Outcome[],
+  scenario: string,
+  version: ProtocolVersion,
+  brokers: readonly string[],
+): string[] | undefined {
+  const reference = runsOf(outcomes, REFERENCE, scenario, version);
+  if (reference.every(({ report }) => report === undefined)) return undefined;
+  const found = brokers.map((broker) => multiples(runsOf(outcomes, broker, scenario, version), reference));
+  const own = found[brokers.indexOf(SUBJECT)] ?? [];
+  return [goalOf(SUBJECT, scenario, own), ...found.map(formatSpread)];
 }

@@ -31,7 +31,7 @@ export async function runOffline(run: Run): Promise<Report> {
   };
   const publisher = new Publisher(target, ledger, publisherOptions, 'publisher');
   const check = new DeliveryCheck(1);
-  const subscriberOptions = { topicFilter: 'offline/+', shape, isPersistent: true, check, publishers: [publisher] };
+  const subscriberOptions = { topicFilters: ['offline/+'], shape, isPersistent: true, check, publishers: [publisher] };
   const subscriber = new Subscriber(target, ledger, subscriberOptions, 'subscriber');
   await subscriber.open();
   await subscriber.subscribe();
@@ -94,7 +94,7 @@ export async function runRetained(run: Run): Promise<Report> {
   await publisher.close();
 
   const check = new DeliveryCheck(1);
-  const subscriberOptions = { topicFilter: 'retained/#', shape: run.shape, check, publishers: [publisher] };
+  const subscriberOptions = { topicFilters: ['#'], shape: run.shape, check, publishers: [publisher] };
   const subscriber = new Subscriber(target, ledger, subscriberOptions, 'subscriber');
   await subscriber.open();
   const from = run.sample();

@@ -38,7 +38,7 @@ export abstract class Client {
   sessionPresent = false;
   readonly #connectPacket: Buffer;
   #socket: Socket | undefined;
-  #state: 'open' | 'closed' = 'closed';
+  #state: 'open' | 'stopped' | 'closed' = 'closed';
   #isDirty = false;
   #onUp: () => void = () => {};
   #out: Buffer = Buffer.alloc(0);
@@ -81,6 +81,12 @@ export abstract class Client {
     return new Promise((resolve) => {
       this.#onUp = resolve;
     });
+  }
+
+  /** Reads no more, as a client that hangs: what the broker sends stays in the kernel. It may close the connection then. */
+  stopReading(): void {
+    this.#state = 'stopped';
+    this.#socket?.pause();
   }
 
   /** Sends what was gathered and DISCONNECT, then closes. */
@@ -143,7 +149,7 @@ export abstract class Client {
   }
 
   #onLost(socket: Socket, reason: string): void {
-    if (socket === this.#socket && this.#state !== 'closed') this.target.fail(reason);
+    if (socket === this.#socket && this.#state === 'open') this.target.fail(reason);
   }
 
   #onRead(count: number): boolean {

@@ -3,13 +3,31 @@ import { Client } from './client.ts';
 import { cpuSeconds, residentKb } from './process-stats.ts';
 import type { Report, Run } from './run.ts';
 
-/** How long the broker gets to come to rest after the connections are open, in milliseconds. */
-const SETTLE_MS = 1_000;
+/** The memory of the broker is at rest when it has not shrunk by 1 % for so long, in milliseconds. */
+const SETTLE_MS = 2_000;
+/** It gets so long to come to rest at most. */
+const SETTLE_MAX_MS = 10_000;
+
+const POLL_MS = 200;
 
 /** A connection that does nothing. */
 class IdleClient extends Client {
   override onPacket(firstByte: number): void {
     this.target.fail(`The broker sent an idle client a packet that begins with 0x${firstByte.toString(16)}.`);
+  }
+}
+
+/** Waits until the broker has given back what memory it will. */
+async function settle(pid: number): Promise<void> {
+  let lowest = residentKb(pid);
+  let sinceMs = performance.now();
+  const giveUpMs = sinceMs + SETTLE_MAX_MS;
+  while (performance.now() < Math.min(giveUpMs, sinceMs + SETTLE_MS)) {
+    await sleep(POLL_MS);
+    const now = residentKb(pid);
+    if (now >= lowest * 0.99) continue;
+    lowest = now;
+    sinceMs = performance.now();
   }
 }
 
@@ -21,7 +39,7 @@ export async function runConnections(run: Run): Promise<Report> {
   const from = run.sample();
   await run.openAll(clients);
   const to = run.sample();
-  await sleep(SETTLE_MS);
+  await settle(brokerPid);
   const residentKbPerConnection = (residentKb(brokerPid) - residentBefore) / count;
   const cpuBefore = cpuSeconds(brokerPid);
   await sleep(durationMs);

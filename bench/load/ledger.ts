@@ -20,6 +20,6 @@ export class Ledger {
   /** How often nothing had moved for a second and what was outstanding was written off. */
   stalls = 0;
   /** Time from stamp to delivery in microseconds, of deliveries while `isTimed`. */
-  readonly latency: Histogram = new Histogram();
+  latency: Histogram = new Histogram();
   isTimed = false;
 }

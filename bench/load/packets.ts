@@ -58,10 +58,10 @@ export function encodeConnect(version: ProtocolVersion, clientId: string, isClea
   return encodePacket(0x10, encodeString('MQTT'), head, encodeString(clientId));
 }
 
-/** SUBSCRIBE to one filter, with packet id 1. */
-export function encodeSubscribe(version: ProtocolVersion, topicFilter: string, qos: Qos): Buffer {
+/** SUBSCRIBE to these filters, with packet id 1. */
+export function encodeSubscribe(version: ProtocolVersion, topicFilters: readonly string[], qos: Qos): Buffer {
   const head = Buffer.from(version === 5 ? [0, 1, 0] : [0, 1]);
-  return encodePacket(0x82, head, encodeString(topicFilter), Buffer.from([qos]));
+  return encodePacket(0x82, head, ...topicFilters.flatMap((filter) => [encodeString(filter), Buffer.from([qos])]));
 }
 
 /** What tells the messages of a run from each other; everything else in a PUBLISH is the same. */

@@ -1,27 +1,58 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 /** The length of a clock tick of /proc in seconds; fixed on Linux. */
 const TICK_S = 0.01;
 
-function statusKb(pid: number, key: string): number {
-  const line = new RegExp(`^${key}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  return Number(line?.[1]);
+/** What stands in a file of /proc; empty when its process or thread has ended. */
+function readProc(path: string): string {
+  try {
+    return readFileSync(`/proc/${path}`, 'latin1');
+  } catch {
+    return '';
+  }
 }
 
-/** The CPU seconds a process has used so far, all its threads together, in steps of 0.01. */
-export function cpuSeconds(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-  // The name in parentheses may hold anything; utime and stime are the 12th and 13th field after it.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * TICK_S;
+function threadsOf(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`);
+  } catch {
+    return [];
+  }
 }
 
-/** The memory a process has resident now, in KiB. */
+function childrenOf(pid: number): number[] {
+  const lists = threadsOf(pid).map((thread) => readProc(`${pid}/task/${thread}/children`));
+  return lists.flatMap((list) => list.split(' ').flatMap((child) => (child === '' ? [] : [Number(child)])));
+}
+
+/** A process and all that descend from it. */
+function processTree(root: number): number[] {
+  const tree = [root];
+  for (let index = 0; index < tree.length; index++) tree.push(...childrenOf(tree[index]!));
+  return tree;
+}
+
+function statusKb(root: number, key: string): number {
+  const pattern = new RegExp(`^${key}:\\s+(\\d+) kB`, 'm');
+  return processTree(root).reduce((sum, pid) => sum + Number(pattern.exec(readProc(`${pid}/status`))?.[1] ?? 0), 0);
+}
+
+/** The CPU seconds a process and its children have used so far, all their threads together, in steps of 0.01. */
+export function cpuSeconds(root: number): number {
+  return processTree(root).reduce((sum, pid) => {
+    const stat = readProc(`${pid}/stat`);
+    // The name in parentheses may hold anything; utime and stime are the 12th and 13th field after it.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return sum + (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) * TICK_S;
+  }, 0);
+}
+
+/** The memory a process and its children have resident now, in KiB. */
 export function residentKb(pid: number): number {
   return statusKb(pid, 'VmRSS');
 }
 
-/** The most memory a process ever had resident, in KiB. */
+/** The most memory a process and its children ever had resident, in KiB. */
 export function peakResidentKb(pid: number): number {
   return statusKb(pid, 'VmHWM');
 }
@@ -34,8 +65,6 @@ export function ownCpuSeconds(): number {
 
 /** The CPU seconds used so far by everything on this machine. */
 export function machineCpuSeconds(): number {
-  const [, user, nice, system, , , irq, softirq, steal] = readFileSync('/proc/stat', 'latin1')
-    .split(/\s+/, 9)
-    .map(Number);
+  const [, user, nice, system, , , irq, softirq, steal] = readProc('stat').split(/\s+/, 9).map(Number);
   return [user, nice, system, irq, softirq, steal].reduce<number>((sum, ticks) => sum + (ticks ?? 0), 0) * TICK_S;
 }

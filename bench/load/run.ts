@@ -17,7 +17,7 @@ export interface LoadOptions {
   readonly payloadBytes: number;
   readonly pubs: number;
   readonly subs: number;
-  /** Connections, queued or retained messages. */
+  /** Connections, queued or retained messages, subscriptions, readers that stop. */
   readonly count: number;
   /** Publishes per device and second. */
   readonly rate: number;
@@ -49,8 +49,14 @@ export interface Report {
   readonly stalls: number;
   readonly latencyP50Ms?: number;
   readonly latencyP99Ms?: number;
+  /** The same before some readers stopped. */
+  readonly latencyP99BeforeMs?: number;
   readonly residentKbPerConnection?: number;
+  readonly residentBytesPerSubscription?: number;
   readonly idleCpuShare?: number;
+  /** Of a broker on Node: how late its event loop came, from its start to its end. */
+  readonly eventLoopP99Ms?: number;
+  readonly eventLoopMaxMs?: number;
 }
 
 /** How many connections are opened at a time. */

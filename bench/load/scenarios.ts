@@ -1,6 +1,8 @@
 import { runOffline, runRetained } from './backlog.ts';
 import { runConnections } from './connections.ts';
 import type { LoadOptions, Report, Run } from './run.ts';
+import { runStopped } from './stopped.ts';
+import { runSubscriptions } from './subscriptions.ts';
 import { type Layout, runTraffic } from './traffic.ts';
 
 /** Filters of different shapes, each of which matches what every device publishes. */
@@ -47,4 +49,6 @@ export const SCENARIOS: ReadonlyMap<string, (run: Run) => Promise<Report>> = new
   ['connections', runConnections],
   ['offline', runOffline],
   ['retained', runRetained],
+  ['subscriptions', runSubscriptions],
+  ['stopped', runStopped],
 ]);

@@ -11,16 +11,19 @@ interface Origin {
   noteDelivery(): void;
 }
 
+/** How many filters one SUBSCRIBE holds at most. */
+const FILTERS_PER_PACKET = 20;
+
 /** Of so many deliveries, the latency of one is taken; reading the clock for each would cost too much. */
 const LATENCY_SAMPLE = 16;
 
 /** What a subscriber subscribes to and expects. */
 export interface SubscriberOptions {
-  readonly topicFilter: string;
+  readonly topicFilters: readonly string[];
   /** What is published; it subscribes with the same QoS. */
   readonly shape: PublishShape;
-  /** The only publisher it may hear of, if there is but one. */
-  readonly onlyPublisher?: number;
+  /** Whether it may hear of this publisher; of all unless given. */
+  readonly isOwn?: (publisher: number) => boolean;
   /** Whether its session outlives its connection. */
   readonly isPersistent?: boolean;
   readonly check: DeliveryCheck;
@@ -34,6 +37,7 @@ export class Subscriber extends Client {
   readonly #options: SubscriberOptions;
   readonly #ledger: Ledger;
   #onSubscribed: () => void = () => {};
+  #filtersAsked = 0;
 
   constructor(target: Target, ledger: Ledger, options: SubscriberOptions, clientId: string) {
     super(target, clientId, !options.isPersistent);
@@ -42,25 +46,31 @@ export class Subscriber extends Client {
     this.#ledger = ledger;
   }
 
-  /** Resolves once the broker has granted the subscription. */
-  subscribe(): Promise<void> {
-    const { topicFilter, shape } = this.#options;
-    this.send(encodeSubscribe(this.target.version, topicFilter, shape.qos));
-    return new Promise((resolve) => {
-      this.#onSubscribed = resolve;
-    });
+  /** Resolves once the broker has granted all subscriptions. */
+  async subscribe(): Promise<void> {
+    const { topicFilters, shape } = this.#options;
+    for (let first = 0; first < topicFilters.length; first += FILTERS_PER_PACKET) {
+      const asked = topicFilters.slice(first, first + FILTERS_PER_PACKET);
+      this.#filtersAsked = asked.length;
+      this.send(encodeSubscribe(this.target.version, asked, shape.qos));
+      await new Promise<void>((resolve) => {
+        this.#onSubscribed = resolve;
+      });
+    }
   }
 
   override onPacket(firstByte: number, bytes: Buffer, from: number, to: number): void {
     if ((firstByte & 0xf0) === 0x30) this.#onPublish((firstByte >> 1) & 3, bytes, from, to);
     else if (firstByte === PacketType.pubrel) this.sendAck(PacketType.pubcomp, bytes, from);
-    else if (firstByte === PacketType.suback) this.#onSuback(bytes[to - 1]!);
+    else if (firstByte === PacketType.suback) this.#onSuback(bytes, to);
     else this.target.fail(`The broker sent a subscriber a packet that begins with 0x${firstByte.toString(16)}.`);
   }
 
-  #onSuback(reasonCode: number): void {
-    if (reasonCode === this.#options.shape.qos) this.#onSubscribed();
-    else this.target.fail(`The broker answered a subscription with reason code ${reasonCode}.`);
+  #onSuback(bytes: Buffer, to: number): void {
+    const reasonCodes = bytes.subarray(to - this.#filtersAsked, to);
+    const refused = reasonCodes.find((reasonCode) => reasonCode !== this.#options.shape.qos);
+    if (refused === undefined) this.#onSubscribed();
+    else this.target.fail(`The broker answered a subscription with reason code ${refused}.`);
   }
 
   #onPublish(qos: number, bytes: Buffer, from: number, to: number): void {
@@ -77,8 +87,8 @@ export class Subscriber extends Client {
     const index = bytes.readUInt32LE(payloadAt);
     const sequence = bytes.readUInt32LE(payloadAt + 4);
     const publisher = this.#options.publishers[index];
-    const { onlyPublisher = index } = this.#options;
-    if (publisher === undefined || sequence >= publisher.sent || index !== onlyPublisher) {
+    const { isOwn } = this.#options;
+    if (publisher === undefined || sequence >= publisher.sent || (isOwn !== undefined && !isOwn(index))) {
       this.#ledger.invalid++;
       return;
     }

@@ -1,0 +1,69 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import { type Broker, findBroker } from '../../bench/brokers.ts';
+import { Measurement } from '../../bench/measure.ts';
+import { PLAN } from '../../bench/plan.ts';
+
+const measurement = new Measurement({ broker: undefined, generator: undefined });
+afterEach(() => measurement.kill());
+
+function trellis(name = 'trellis'): Broker {
+  const found = findBroker(name);
+  if ('reason' in found) throw new Error(found.reason);
+  return found;
+}
+
+/** The scenarios of the generator, small. */
+const SMALL: readonly string[] = [
+  'fanin --pubs 3 --qos 2',
+  'fanin --pubs 3 --qos 1 --persistent',
+  'fanout --subs 3 --pubs 1 --qos 1',
+  'pairs --pubs 3 --qos 1',
+  'iot --pubs 20 --subs 5 --rate 20',
+  'connections --count 20',
+  'offline --count 200 --qos 1',
+  'retained --count 200 --qos 1',
+  'subscriptions --count 205 --subs 10 --pubs 2',
+  'stopped --subs 10 --pubs 1 --count 2 --rate 100',
+];
+
+const TIMES = ['--warmup', '0.1', '--duration', '0.3'];
+
+describe('every scenario runs against a fresh broker and nothing is lost', () => {
+  test.each([4, 5].flatMap((version) => SMALL.map((flags) => [flags, version] as const)))(
+    '%s, protocol level %i',
+    async (flags, version) => {
+      const loadFlags = ['--version', String(version), ...TIMES, '--scenario', ...flags.split(' ')];
+      const report = await measurement.run(trellis(), loadFlags);
+      expect(report.perSecond).toBeGreaterThan(0);
+      const { lost, duplicates, reordered, invalid } = report;
+      expect({ lost, duplicates, reordered, invalid }).toEqual({ lost: 0, duplicates: 0, reordered: 0, invalid: 0 });
+      expect(report.eventLoopP99Ms).toBeGreaterThanOrEqual(0);
+      expect(report.peakResidentMb).toBeGreaterThan(10);
+      expect(report.residentKbPerConnection !== undefined).toBe(flags.startsWith('connections'));
+      expect(report.residentBytesPerSubscription !== undefined).toBe(flags.startsWith('subscriptions'));
+      expect(report.latencyP99BeforeMs !== undefined).toBe(flags.startsWith('stopped'));
+    },
+  );
+});
+
+test('a broker is started as its users do until its first CONNACK', async () => {
+  expect(await measurement.start(trellis())).toBeGreaterThan(0);
+});
+
+test.each(['trellis-open', 'trellis-bare', 'aedes'])('%s runs', async (name) => {
+  const report = await measurement.run(trellis(name), [...TIMES, '--scenario', 'fanin', '--pubs', '2']);
+  expect(report.lost).toBe(0);
+});
+
+test('a broker that does not start says why', async () => {
+  const broken: Broker = { ...trellis(), command: () => ['sh', '-c', 'echo no such thing >&2; exit 1'] };
+  await expect(measurement.run(broken, [])).rejects.toThrow('It did not start: no such thing');
+});
+
+test('scenarios that a broker cannot do are left out with a reason', () => {
+  const nats = findBroker('nats');
+  if ('reason' in nats) return;
+  expect(nats.cannot(PLAN.get('fanin-q2')!, 4)).toBe('it has no QoS 2');
+  expect(nats.cannot(PLAN.get('fanin-q1')!, 4)).toBeUndefined();
+  expect(nats.cannot(PLAN.get('fanin-q1')!, 5)).toBe('it has no MQTT 5');
+});
