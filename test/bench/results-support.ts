@@ -3,7 +3,7 @@ import type { Report } from '../../bench/load/run.ts';
 import type { Outcome, Results } from '../../bench/results.ts';
 
 /** A report without anything remarkable. */
-export const REPORT: Report = {
+const REPORT: Report = {
   seconds: 4,
   perSecond: 1000,
   brokerCpuPerMillion: 10,
