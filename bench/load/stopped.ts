@@ -61,6 +61,8 @@ export async function runStopped(run: Run): Promise<Report> {
   await connectAll(run, subscribers, [publisher]);
 
   const stopBefore = publishAtRate(run, [publisher]);
+  // At this rate a broker on Node takes longer to warm up, and a cold first part would flatter the second.
+  await sleep(options.durationMs);
   await measureTraffic(run);
   await stopBefore();
   const before = latencies(run).latencyP99Ms;
