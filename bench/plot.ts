@@ -49,7 +49,9 @@ function seriesOf({ outcomes }: Results): Series[] {
   for (const { broker, version, report } of outcomes) {
     if (report && broker !== REFERENCE) found.set(`${broker}/${version}`, { broker, version });
   }
-  return [...found.values()].map((series, index) => ({ ...series, className: `c${index % 6}` }));
+  // The versions of a broker stand together, the brokers in the order in which they came.
+  const sorted = [...Map.groupBy(found.values(), ({ broker }) => broker).values()].flat();
+  return sorted.map((series, index) => ({ ...series, className: `c${index % 6}` }));
 }
 
 function groupsOf({ outcomes }: Results, series: readonly Series[]): Group[] {
