@@ -14,7 +14,7 @@ export interface Keeper {
 
 /** What all sessions of a broker share; made once by the composition root. */
 export interface SessionContext {
-  /** What the messages that wait in memory take, all queues together; a little more than the truth. */
+  /** About what the messages that wait in memory take, all queues together. */
   readonly waitingMemory: { bytes: number };
   readonly settings: SessionSettings;
   readonly clock: Clock;

@@ -292,6 +292,22 @@ describe('a queue', () => {
     expect(bench.storedPayloads(QUEUE_ID)).toEqual(['1', '3']);
   });
 
+  test('keeps more than its window in memory while all queues together have room', async () => {
+    const bench = await new SessionBench({ queueWindowMessages: 2, queueMemoryBytes: 5000 }).start();
+    const [one, other] = [QUEUE_ID, QUEUE_ID + 1].map((id) => new MessageQueue(bench.context, new Owner(true), id));
+    const placesOf = (queue: MessageQueue | undefined): string => {
+      const entries = Array.from({ length: 5 }, (_, i) => entryOf(`${i}`));
+      for (const entry of entries) queue?.push(entry);
+      return entries.map(({ place }) => place).join(' ');
+    };
+    expect(placesOf(one)).toBe('window window window window window');
+    // What is left of the memory is for one more; then each queue has its own window and no more.
+    expect(placesOf(other)).toBe('window window disk disk disk');
+    one?.close();
+    other?.close();
+    expect(bench.context.waitingMemory.bytes).toBe(0);
+  });
+
   test('asks for no page when what it waited for was given up', async () => {
     const bench = await new SessionBench({ queueWindowMessages: 1 }).start();
     const owner = new Owner(true);
