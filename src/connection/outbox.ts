@@ -129,7 +129,7 @@ export class Outbox {
   flush(): void {
     this.#scheduled = false;
     if (this.#blocked || this.#closed) return;
-    this.#spillForWrite();
+    this.#spill(true);
     if (this.#backlog === undefined) {
       this.#writeOwn();
       return;
@@ -205,8 +205,8 @@ export class Outbox {
     }
   }
 
-  /** Moves the open range behind the own bytes. */
-  #spill(): void {
+  /** Moves the open range behind the own bytes. Before a write it need not be copied when it is all there is. */
+  #spill(isForWrite = false): void {
     const range = this.#range;
     if (range === undefined) return;
     const start = this.#rangeStart;
@@ -214,7 +214,8 @@ export class Outbox {
     this.#range = undefined;
     this.#rangeStart = 0;
     this.#rangeEnd = 0;
-    if (length >= WHOLE_RANGE && this.#patches === undefined) {
+    const isWhole = length >= WHOLE_RANGE || (isForWrite && this.#length === 0 && 4 * length >= range.length);
+    if (isWhole && this.#patches === undefined) {
       this.#pushOwn();
       this.#pushPiece(range.subarray(start, start + length));
       return;
@@ -238,24 +239,6 @@ export class Outbox {
       buffer[at + 1] = packetId & 0xff;
     }
     this.#patches = undefined;
-  }
-
-  /** Before a write the last range need not be copied when it is all there is. */
-  #spillForWrite(): void {
-    const range = this.#range;
-    if (
-      range !== undefined &&
-      this.#patches === undefined &&
-      this.#length === 0 &&
-      4 * (this.#rangeEnd - this.#rangeStart) >= range.length
-    ) {
-      this.#range = undefined;
-      this.#pushPiece(range.subarray(this.#rangeStart, this.#rangeEnd));
-      this.#rangeStart = 0;
-      this.#rangeEnd = 0;
-      return;
-    }
-    this.#spill();
   }
 
   #pushOwn(): void {

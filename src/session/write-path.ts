@@ -165,7 +165,7 @@ export class WritePath {
   /** Hands the open batch on at the end of a turn, unless it is held for a moment to become smaller. */
   endTurn(): void {
     if (this.#state !== 'idle') return;
-    const holdMs = this.holdMs > 0 ? this.#holdLeft() : 0;
+    const holdMs = this.#holdLeft();
     if (holdMs <= 0) {
       this.submit();
       return;
@@ -236,15 +236,18 @@ export class WritePath {
 
   /** How long the open batch may still be held. */
   #holdLeft(): number {
-    let limit = 0;
-    if (this.#drains.length > 0 || this.#openCount === 0) limit = 0;
-    else if (this.#waiters.length === 0)
-      limit = this.#openCount === this.#afterthoughts && this.#openCount < GATHER_CHANGES ? 2 * this.holdMs : 0;
-    else if (this.#awaited > 0 && this.#holdsToSkip === 0) limit = this.holdMs;
+    const limit = this.#holdLimit();
     if (limit === 0) return 0;
     const now = this.#clock.now();
     if (this.#heldAt === 0) this.#heldAt = now;
     return this.#heldAt + limit - now;
+  }
+
+  #holdLimit(): number {
+    if (this.#drains.length > 0 || this.#openCount === 0) return 0;
+    if (this.#waiters.length > 0) return this.#awaited > 0 && this.#holdsToSkip === 0 ? this.holdMs : 0;
+    const mayGather = this.#openCount === this.#afterthoughts && this.#openCount < GATHER_CHANGES;
+    return mayGather ? 2 * this.holdMs : 0;
   }
 
   #noteCancelled(): void {
