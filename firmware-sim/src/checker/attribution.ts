@@ -110,11 +110,13 @@ export class Attribution {
       this.#ledger.faultWithout('corrupted', client, delivery.qos, text);
       return;
     }
-    const record =
-      this.#named(client, topicName, reading) ?? this.#likeliest(client, delivery, ({ isEmpty }) => !isEmpty);
+    // The QoS that the stamp tells is believed where it may be: if it is what was damaged, the rest names the message.
+    const told = reading !== undefined && reading.qos >= delivery.qos && reading.qos <= 2 ? reading.qos : undefined;
+    const mayBe = ({ isEmpty, qos }: MessageRecord): boolean => !isEmpty && (told === undefined || qos === told);
+    const record = this.#named(client, topicName, reading) ?? this.#likeliest(client, delivery, mayBe);
     if (record === undefined && reading === undefined) return this.#foreignOn(topicName);
     if (record === undefined) {
-      this.#ledger.faultWithout('corrupted', client, delivery.qos, text);
+      this.#ledger.faultWithout('corrupted', client, told ?? delivery.qos, text);
       return;
     }
     this.#ledger.fault('corrupted', client, record, 'got damaged');

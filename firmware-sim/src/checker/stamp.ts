@@ -45,7 +45,7 @@ export interface StampReading {
   sequence: number;
   /** When it was due, ms on the clock of Timers: in an open loop the time of the schedule. */
   dueAt: number;
-  /** QoS it was published with. */
+  /** QoS it was published with; any number where `damaged`. */
   qos: number;
 }
 
@@ -108,11 +108,22 @@ function findStamp(payload: Buffer): number {
   if (last < 0) return -1;
   if (startsAt(payload, last)) return last;
   if (last >= 2 && startsAt(payload, last - 2)) return last - 2;
-  return payload.lastIndexOf('~S1', last, 'latin1');
+  const at = payload.lastIndexOf('~S1', last, 'latin1');
+  if (at !== -1) return at;
+  if (isHeadless(payload, last)) return last;
+  return last >= 2 && isHeadless(payload, last - 2) ? last - 2 : -1;
 }
 
 function startsAt(payload: Buffer, at: number): boolean {
   return payload[at] === 0x7e && payload[at + 1] === 0x53 && payload[at + 2] === 0x31;
+}
+
+/** Whether this would be a stamp if its first three bytes were not damaged. */
+function isHeadless(payload: Buffer, at: number): boolean {
+  for (let place = at + 3; place < at + stampLength - 1; place++) {
+    if (hexDigits[payload[place] as number] === noDigit) return false;
+  }
+  return payload[at + stampLength - 1] === 0x7e;
 }
 
 /** CRC-32 of everything but the checksum's own digits. */

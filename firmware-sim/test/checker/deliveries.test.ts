@@ -266,6 +266,29 @@ describe('a damaged payload', () => {
     story.deliver(two!, taker);
     expect(story.end()).toEqual({ corrupted: 1 });
   });
+
+  test.each([0, 1, 2] as const)('counts with the QoS that its stamp tells, %i, whatever else is owed', (qos) => {
+    const others = ([0, 1, 2] as const).filter((other) => other !== qos);
+    const owed = others.map((other) => story.publish(publisher, 'load/1', { qos: other }));
+    const damaged = story.publish(publisher, 'load/1', { qos });
+    story.deliver(damaged, taker, { qos: 0 }, { kind: 'damaged', sequence: 4_000_000 });
+    for (const message of owed) story.deliver(message, taker);
+    const byQos = [0, 0, 0];
+    byQos[qos] = 1;
+    expect(story.end()).toEqual({ corrupted: 1 });
+    expect(story.checker.verdict().faults.corrupted.byQos).toEqual(byQos);
+  });
+
+  test('counts with QoS 0 where its message is settled, and takes nothing that is owed from anybody', () => {
+    const settled = story.publish(publisher, 'load/1', { qos: 0 });
+    story.deliver(settled, taker);
+    const owed = story.publish(publisher);
+    story.deliver(settled, taker, {}, { kind: 'damaged' });
+    expect(story.checker.outstanding).toBe(1);
+    story.deliver(owed, taker);
+    expect(story.end()).toEqual({ corrupted: 1 });
+    expect(story.checker.verdict().faults.corrupted.byQos).toEqual([1, 0, 0]);
+  });
 });
 
 describe('an empty payload', () => {
