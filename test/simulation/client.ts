@@ -302,8 +302,8 @@ export class SimulatedClient {
   #onBytes(chunk: Buffer): void {
     const { stream } = this;
     this.#arrivedBytes += chunk.length;
-    const now = this.#world.clock.now();
-    if (now >= this.#freshFrom) this.#heardAt = now;
+    // Half a CONNACK tells nothing of a session.
+    if (this.state === 'connected') this.#noteLife();
     this.#framer.push(chunk);
     try {
       while (this.stream === stream && this.state !== 'offline' && this.#framer.next())
@@ -312,6 +312,11 @@ export class SimulatedClient {
       this.#world.violated('liveness', `${this.clientId} got what it cannot read: ${String(error)}`);
       this.vanish();
     }
+  }
+
+  #noteLife(): void {
+    const now = this.#world.clock.now();
+    if (now >= this.#freshFrom) this.#heardAt = now;
   }
 
   #onEnd(): void {
@@ -402,6 +407,7 @@ export class SimulatedClient {
     this.#mustClean = false;
     this.#session = 'present';
     this.state = 'connected';
+    this.#noteLife();
     this.#world.wills.reconnected(this.#reviewed, sessionPresent, this.#world.clock.now());
     this.#reviewed = [];
     this.#aliasMax = properties.topicAliasMaximum ?? 0;
