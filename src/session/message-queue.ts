@@ -17,7 +17,7 @@ export interface QueueOwner {
   readonly durable: boolean;
   /** Entries that were on disk only are in memory now: `shift` will find them. */
   onQueueReady(): void;
-  /** An entry was read that was in flight before the restart: it is the owner's. */
+  /** An entry was read that was in flight before the restart: it is the owner's, unless its state is `waiting` then. */
   onInFlightRead(entry: QueueEntry): void;
 }
 
@@ -269,8 +269,8 @@ export class MessageQueue {
     this.#onDisk -= records.length;
     for (const record of records) {
       const entry = QueueEntry.restored(record);
+      if (entry.state !== 'waiting') this.#owner.onInFlightRead(entry);
       if (entry.state === 'waiting') this.#toWindow(entry);
-      else this.#owner.onInFlightRead(entry);
     }
   }
 }

@@ -1,6 +1,7 @@
 import type { Message } from '../protocol/message.ts';
 import type { Qos } from '../protocol/packets.ts';
 import type { QueueRecord, QueueState } from '../store/store.ts';
+import type { MessageQueue } from './message-queue.ts';
 
 /** No subscription identifiers. */
 export const NO_IDENTIFIERS: readonly number[] = [];
@@ -17,7 +18,7 @@ export class QueueEntry implements QueueRecord {
   sequence: number;
   readonly message: Message;
   qos: Qos;
-  readonly retain: boolean;
+  retain: boolean;
   subscriptionIdentifiers: readonly number[];
   packetId = 0;
   state: QueueState = 'waiting';
@@ -35,6 +36,11 @@ export class QueueEntry implements QueueRecord {
    * publisher is refused and the entry given up, whatever queue it has come to. 1 for a message accepted before.
    */
   acceptedIn = 0;
+  /**
+   * The queue of a group where it stays, counted and stored as waiting, while a session that is not stored has it in
+   * flight with QoS 1: if the broker ends before that has acknowledged it, another member gets it.
+   */
+  lentBy: MessageQueue | undefined = undefined;
   /** Whether the PUBLISH went out before, on whatever connection: then DUP is set. */
   sentBefore = false;
 
@@ -51,6 +57,13 @@ export class QueueEntry implements QueueRecord {
   /** Takes over the message of an entry of another queue. What never was put has been accepted without the store. */
   replace(other: QueueEntry): void {
     this.acceptedIn = Math.max(other.acceptedIn, 1);
+  }
+
+  /** What of it depends on the subscription it goes out for. */
+  addressTo(qos: Qos, retain: boolean, identifiers: readonly number[]): void {
+    this.qos = qos;
+    this.retain = retain;
+    this.subscriptionIdentifiers = identifiers;
   }
 
   /** The message while it waits; one that was sent already will be acknowledged soon (see `noteInFlight`). */

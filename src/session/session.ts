@@ -200,8 +200,9 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
 
   /** Puts a new entry into flight. */
   #send(entry: QueueEntry): void {
-    this.queue.admit(entry);
+    if (entry.lentBy === undefined) this.queue.admit(entry);
     this.#assignPacketId(entry);
+    if (entry.lentBy !== undefined) this.#context.writePath.lendEntry(entry);
     if (this.durable) {
       this.#context.writePath.putEntry(entry);
       // A QoS 2 message must not be seen under a packet id that a crash would forget: it waits for the flush.
@@ -256,7 +257,7 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   #settle(entry: QueueEntry): void {
     this.#inFlight?.delete(entry);
     if (entry.sentOn === this.#serial) this.#outstanding -= 1;
-    if (entry.place !== 'gone') this.queue.remove(entry);
+    if (entry.place !== 'gone') (entry.lentBy ?? this.queue).remove(entry);
   }
 
   /** PUBACK: a QoS 1 message is delivered. */
@@ -468,6 +469,17 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
     }
     for (const entry of reclaimed) this.#settle(entry);
     return reclaimed;
+  }
+
+  /** Makes what a group lent its own: the group may end before it is acknowledged. */
+  adopt(shareKey: string): void {
+    if (this.#inFlight === undefined) return;
+    for (const entry of this.#inFlight.list()) {
+      if (entry.shareKey !== shareKey || entry.lentBy === undefined || entry.place === 'gone') continue;
+      entry.lentBy.remove(entry);
+      entry.lentBy = undefined;
+      this.queue.admit(entry);
+    }
   }
 
   /** Gives messages in flight bytes of their own, so that none keeps a read chunk alive for long. */

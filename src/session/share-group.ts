@@ -1,4 +1,5 @@
 import type { Message } from '../protocol/message.ts';
+import type { Qos } from '../protocol/packets.ts';
 import { createShareStrategy, type ShareStrategy } from '../router/share-group.ts';
 import type { GroupRecord, SubscriptionRecord } from '../store/store.ts';
 import type { SessionContext } from './context.ts';
@@ -65,6 +66,7 @@ export class ShareGroup implements QueueOwner {
     session.groups?.delete(this);
     this.#strategy.removed(session);
     this.inherit(session);
+    session.adopt(this.shareKey);
   }
 
   /** Takes over the unacknowledged QoS 1 messages of a session that ended, a member or one that had left, section 4.8.2. */
@@ -80,7 +82,12 @@ export class ShareGroup implements QueueOwner {
     if (this.queue.waiting === 0) {
       const member = this.#strategy.pick(this.#list, canSend);
       if (member !== undefined) {
-        member.deliverShared(this.#entryFor(member, message));
+        const entry = this.#entryFor(member, message);
+        if (this.#lendsTo(member, entry.qos)) {
+          this.queue.admit(entry);
+          entry.lentBy = this.queue;
+        }
+        member.deliverShared(entry);
         return;
       }
     }
@@ -102,9 +109,15 @@ export class ShareGroup implements QueueOwner {
       if (member === undefined) break;
       const waiting = this.queue.shift(now);
       if (waiting === undefined) break;
+      const entry = this.#entryFor(member, waiting.message);
+      if (this.#lendsTo(member, entry.qos)) {
+        waiting.addressTo(entry.qos, entry.retain, entry.subscriptionIdentifiers);
+        waiting.lentBy = this.queue;
+        member.deliverShared(waiting);
+        continue;
+      }
       // Both in one batch: the message changes queues or it does not.
       this.queue.remove(waiting);
-      const entry = this.#entryFor(member, waiting.message);
       entry.replace(waiting);
       member.deliverShared(entry);
     }
@@ -129,6 +142,8 @@ export class ShareGroup implements QueueOwner {
   /** Gives up an entry the store had no room for. */
   forget(entry: QueueEntry): void {
     this.queue.forget(entry);
+    // Who has it in flight counts it against its Receive Maximum until it has acknowledged it.
+    if (entry.lentBy !== undefined) entry.place = 'gone';
     this.#context.books.drop(this.shareKey, entry.message.topicName, 'store-full');
   }
 
@@ -137,7 +152,9 @@ export class ShareGroup implements QueueOwner {
   }
 
   onInFlightRead(entry: QueueEntry): void {
-    throw new Error(`group queue ${this.queue.queueId} holds sequence ${entry.sequence} in flight`);
+    entry.state = 'waiting'; // it was lent
+    entry.packetId = 0;
+    entry.sentBefore = false;
   }
 
   #takeBack(session: Session): void {
@@ -150,6 +167,14 @@ export class ShareGroup implements QueueOwner {
       this.queue.pushFront(entry);
     }
     if (entries.length > 0) this.#context.writePath.failpoint?.reach('group-handover');
+  }
+
+  /**
+   * Whether a message stays in this stored queue until the member has acknowledged it. With QoS 2 it must not come to
+   * another one whatever happens [MQTT-4.8.2-5].
+   */
+  #lendsTo(member: Session, qos: Qos): boolean {
+    return qos === 1 && this.stored && !member.durable;
   }
 
   #entryFor(member: Session, message: Message): QueueEntry {

@@ -138,6 +138,12 @@ export class WritePath {
     this.add({ kind: 'queue-state', queueId, sequence, packetId, state });
   }
 
+  /** Notes that an entry went out to a session that is not stored: its record stays as it is, or is made. */
+  lendEntry(entry: QueueEntry): void {
+    if (entry.ticket === 0) this.putEntry(entry);
+    else if (entry.ticket === this.ticket && entry.putIndex >= 0) this.#awaited += 1;
+  }
+
   /** Removes a stored entry; takes its put back while that is still in the open batch. */
   deleteEntry(entry: QueueEntry): void {
     if (entry.ticket === 0) return;

@@ -342,6 +342,77 @@ describe('a shared subscription', () => {
     }
   });
 
+  test.each(['waited for a member', 'went to a member at once'])(
+    'keeps a QoS 1 message that %s until it is acknowledged, where that member is not stored',
+    async (how) => {
+      for (const payloads of [['1'], ['1', '2', '3']]) {
+        const bench = await new SessionBench({ queueWindowMessages: 2 }).start();
+        const first = new Member(bench, 'first', 0);
+        bench.subscribe(bench.open('absent', DURABLE), GROUP, 1);
+        bench.subscribe(first.session, GROUP, 1);
+        if (how === 'went to a member at once') first.attach(10);
+        for (const payload of payloads) bench.publish({ payload });
+        await bench.clock.settle();
+        if (how === 'waited for a member') first.attach(10);
+        await bench.clock.settle();
+        first.take();
+        expect(first.got.map(({ payload }) => payload)).toEqual(payloads);
+        expect(bench.books.imbalance).toBe(0);
+        const restarted = await bench.restarted();
+        const second = new Member(restarted, 'second', 0);
+        restarted.subscribe(second.session, GROUP, 1);
+        second.attach(10);
+        await restarted.clock.settle();
+        for (const _ of payloads) second.answer(0);
+        expect(second.done).toEqual(payloads);
+        await restarted.clock.settle();
+        expect(restarted.store.disk.read().queues).toEqual([]);
+        expect(restarted.books.queued).toBe(0);
+        expect(restarted.books.imbalance).toBe(0);
+      }
+    },
+  );
+
+  test('leaves what it lent to a member that is not stored with it when all others go', async () => {
+    const bench = await new SessionBench().start();
+    const [first, second] = [new Member(bench, 'first', 0), new Member(bench, 'second', DURABLE)];
+    for (const member of [first, second]) bench.subscribe(member.session, GROUP, 1);
+    first.attach(10);
+    bench.publish({ payload: '1' });
+    await bench.clock.settle();
+    bench.registry.unsubscribe(second.session, GROUP);
+    bench.registry.unsubscribe(first.session, GROUP);
+    await bench.clock.settle();
+    expect(bench.store.disk.read().queues).toEqual([]);
+    first.answer(0);
+    expect(first.done).toEqual(['1']);
+    expect(bench.books.delivered).toBe(1);
+    expect(bench.books.queued).toBe(0);
+    expect(bench.books.imbalance).toBe(0);
+  });
+
+  test('gives up a refused message that it lent to a member that is not stored', async () => {
+    const bench = await new SessionBench().start();
+    const [first, second] = [new Member(bench, 'first', 0), new Member(bench, 'second', DURABLE)];
+    for (const member of [first, second]) bench.subscribe(member.session, GROUP, 1);
+    bench.store.isHeld = true;
+    first.attach(10);
+    bench.publish({ payload: 'refused' });
+    await bench.clock.settle();
+    bench.store.fail(new StoreFullError('full'));
+    bench.store.isHeld = false;
+    await bench.clock.pass(2000);
+    expect(bench.books.dropped['store-full']).toBe(1);
+    first.answer(0);
+    bench.publish({ payload: 'next' });
+    first.answer(0);
+    await bench.clock.settle();
+    expect(first.done).toEqual(['refused', 'next']);
+    expect(bench.store.disk.read().queues).toEqual([]);
+    expect(bench.books.queued).toBe(0);
+    expect(bench.books.imbalance).toBe(0);
+  });
+
   test('drops what expires while no member takes it', async () => {
     const bench = await new SessionBench().start();
     const member = new Member(bench, 'member', DURABLE);
