@@ -26,11 +26,11 @@ import type { ConnectionContext } from './context.ts';
 import { DeferredSteps } from './deferred-steps.ts';
 import { type DisconnectReason, disconnectReasonOf } from './disconnect-reasons.ts';
 import { encodeFor } from './encode-packet.ts';
-import { refuseConnect } from './handshake.ts';
 import type { ReAuthentication } from './on-auth.ts';
 import { onPacket } from './on-packet.ts';
 import type { OutgoingAliases } from './outgoing-aliases.ts';
 import { Outbox, type OutboxOwner } from './outbox.ts';
+import { refuseConnect } from './refuse-connect.ts';
 import type { TopicMemory } from './topic-memory.ts';
 import { writePublish } from './write-publish.ts';
 
@@ -127,7 +127,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
   // ---- bytes in ----
 
   onBytes(chunk: Buffer): void {
-    if (this.state === 'closing' || this.state === 'closed') return;
+    if (this.isOver) return;
     this.context.traffic.bytesReceived += chunk.length;
     this.#lastReceived = this.context.clock.now();
     this.outbox.hear();
@@ -160,7 +160,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
       for (;;) {
         while (framer.next()) {
           const pending = onPacket(this, framer);
-          if (this.state === 'closing' || this.state === 'closed') return;
+          if (this.isOver) return;
           if (pending !== undefined) this.#block(pending);
           if (this.#blocked) return;
         }
@@ -175,7 +175,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
     }
     if (this.#chunks?.length === 0) this.#chunks = undefined;
     if (this.#gone !== undefined) this.#gone();
-    else if (this.state !== 'closing' && this.state !== 'closed') this.#regulate();
+    else if (!this.isOver) this.#regulate();
   }
 
   /** Reads on, or waits for the store where requests outrun it, or for a client that does not read its answers. */
@@ -204,7 +204,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
     pending.then(
       () => {
         this.#blocked = false;
-        if (this.state !== 'closing' && this.state !== 'closed') this.#process();
+        if (!this.isOver) this.#process();
       },
       (error: unknown) => {
         this.#blocked = false;
@@ -324,6 +324,11 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
     return this.version === 5 && this.requestProblemInformation;
   }
 
+  /** Whether nothing more is to come of it. */
+  get isOver(): boolean {
+    return this.state === 'closing' || this.state === 'closed';
+  }
+
   /** One incoming QoS 1 or 2 exchange is over: the client may start another. */
   finishPublish(): void {
     if (this.unfinishedPublishes > 0) this.unfinishedPublishes -= 1;
@@ -350,7 +355,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
   }
 
   onFlushed(flushed: number): void {
-    if (this.state === 'closed' || this.state === 'closing') return;
+    if (this.isOver) return;
     this.#acks?.release(flushed, this);
     this.#deferred?.run(flushed);
     if (this.#acksWaiting() > 0 || this.#stepsWaiting() > 0) this.context.writePath.wait(this);
@@ -450,9 +455,8 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
   }
 
   #end(why: DisconnectReason, reasonCode: number, reason: string, serverReference?: string): void {
-    const { state } = this;
-    if (state === 'closing' || state === 'closed') return;
-    if (state === 'connected') {
+    if (this.isOver) return;
+    if (this.state === 'connected') {
       if (this.version === 5) {
         const properties =
           serverReference === undefined ? { reasonString: reason } : { reasonString: reason, serverReference };
@@ -469,7 +473,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
 
   /** Lets go of session and will, exactly once. */
   #finish(why: DisconnectReason, clean: boolean, reason: string): void {
-    if (this.state === 'closing' || this.state === 'closed') return;
+    if (this.isOver) return;
     const wasConnected = this.state === 'connected';
     const { context, client, session } = this;
     if (!wasConnected) context.connections.settled(this);

@@ -1,25 +1,18 @@
-import type { AuthenticateResult, AuthExchange, Awaitable, ClientInfo, Refusal } from '../hooks/hooks.ts';
+import type { Awaitable, ClientInfo, Refusal } from '../hooks/hooks.ts';
 import { logsInfo } from '../lib/logger.ts';
 import { encodePacket } from '../protocol/codec.ts';
-import { isConnackReasonCode } from '../protocol/connack.ts';
-import {
-  type AuthPacket,
-  type ConnectPacket,
-  PacketType,
-  type Properties,
-  type UserProperty,
-} from '../protocol/packets.ts';
-import { ConnectReturnCode, ReasonCode } from '../protocol/reason-codes.ts';
+import { type ConnectPacket, PacketType, type Properties, type UserProperty } from '../protocol/packets.ts';
+import { ReasonCode } from '../protocol/reason-codes.ts';
 import { isValidTopicName } from '../protocol/topic.ts';
 import { LOCAL_PREFIX } from '../session/registry.ts';
 import { NEVER_EXPIRES, type Session } from '../session/session.ts';
+import { authenticate } from './authenticate.ts';
 import type { Connection } from './connection.ts';
-import { sendAuth } from './on-auth.ts';
 import { OutgoingAliases } from './outgoing-aliases.ts';
 import { authorize } from './rights.ts';
 
 /** What the steps find out on the way from CONNECT to CONNACK. */
-interface Handshake {
+export interface Handshake {
   readonly connection: Connection;
   readonly packet: ConnectPacket;
   client: ClientInfo;
@@ -89,14 +82,10 @@ async function takeRest(handshake: Handshake, at: number, pending: Promise<Refus
 }
 
 function goesOn({ connection }: Handshake, step: Step, refusal: Refusal | undefined): boolean {
-  if (isOver(connection)) return false;
+  if (connection.isOver) return false;
   if (refusal === undefined) return true;
   connection.close(refusal.reasonCode, refusal.reasonString ?? `refused at ${step.name}`, refusal.serverReference);
   return false;
-}
-
-function isOver(connection: Connection): boolean {
-  return connection.state === 'closing' || connection.state === 'closed';
 }
 
 /** Asked early, to spare the hooks, and again when it counts. Whoever takes over or resumes needs no room of its own. */
@@ -153,83 +142,6 @@ function grantedKeepAlive({ packet, connection }: Handshake): number {
   const { keepAlive, protocolVersion } = packet;
   if (serverKeepAlive === 0 || protocolVersion < 5) return keepAlive;
   return keepAlive === 0 ? serverKeepAlive : Math.min(keepAlive, serverKeepAlive);
-}
-
-function authenticate(handshake: Handshake): Awaitable<Refusal | undefined> {
-  const { connection, packet } = handshake;
-  const { hooks } = connection.context;
-  if (connection.authenticationMethod !== '') return authenticateLater(handshake, exchangeAuth(handshake));
-  if (hooks.authenticate === undefined) return undefined;
-  try {
-    const result = hooks.authenticate(handshake.client, packet);
-    if (result instanceof Promise) return authenticateLater(handshake, takeLater(handshake, result));
-    return takeResult(handshake, result);
-  } catch (error) {
-    return authenticationFailed(handshake, error);
-  }
-}
-
-async function authenticateLater(
-  handshake: Handshake,
-  pending: Promise<Refusal | undefined>,
-): Promise<Refusal | undefined> {
-  try {
-    return await pending;
-  } catch (error) {
-    return authenticationFailed(handshake, error);
-  }
-}
-
-function authenticationFailed({ connection }: Handshake, error: unknown): Refusal {
-  connection.context.logger.error('the authenticate hook failed: refused', {
-    error: error instanceof Error ? (error.stack ?? error.message) : String(error),
-  });
-  return { reasonCode: ReasonCode.implementationSpecificError, reasonString: 'authentication failed' };
-}
-
-async function takeLater(handshake: Handshake, result: Promise<AuthenticateResult>): Promise<Refusal | undefined> {
-  return takeResult(handshake, await result);
-}
-
-function takeResult(handshake: Handshake, result: AuthenticateResult): Refusal | undefined {
-  if (!result.allow) return result;
-  if (result.username !== undefined) handshake.client = { ...handshake.client, username: result.username };
-  handshake.userProperties = result.userProperties ?? [];
-  return undefined;
-}
-
-/** Enhanced authentication, section 4.12: AUTH to and fro until the exchange says how it ended. */
-async function exchangeAuth(handshake: Handshake): Promise<Refusal | undefined> {
-  const { connection } = handshake;
-  const exchange = connection.context.hooks.startAuthExchange?.(connection.authenticationMethod, handshake.client);
-  // [MQTT-4.12.0-1]
-  if (exchange === undefined)
-    return {
-      reasonCode: ReasonCode.badAuthenticationMethod,
-      reasonString: 'the Authentication Method is not supported',
-    };
-  return runExchange(handshake, exchange);
-}
-
-async function runExchange(handshake: Handshake, exchange: AuthExchange): Promise<Refusal | undefined> {
-  const { connection } = handshake;
-  let packet: ConnectPacket | AuthPacket = handshake.packet;
-  for (;;) {
-    const step = await exchange.step(packet.properties.authenticationData, packet);
-    if (isOver(connection)) return undefined;
-    if (step.kind === 'refuse') return step;
-    if (step.kind === 'success') {
-      handshake.authenticationData = step.data;
-      if (step.username !== undefined) handshake.client = { ...handshake.client, username: step.username };
-      return undefined;
-    }
-    sendAuth(connection, step); // [MQTT-4.12.0-2]
-    packet = await connection.awaitAuth();
-    const method = packet.properties.authenticationMethod;
-    if (packet.reasonCode !== ReasonCode.continueAuthentication || method !== connection.authenticationMethod) {
-      return { reasonCode: ReasonCode.protocolError, reasonString: 'AUTH does not fit the exchange' }; // [MQTT-4.12.0-3], [MQTT-4.12.0-5]
-    }
-  }
 }
 
 /** The will has to be one that could be published [MQTT-3.2.2-12], [MQTT-3.2.2-13]. */
@@ -402,59 +314,4 @@ function connackProperties(handshake: Handshake): Properties {
     if (handshake.authenticationData !== undefined) properties.authenticationData = handshake.authenticationData;
   }
   return properties;
-}
-
-/** Says no to a connection that is not established: by CONNACK where one is due [MQTT-3.1.4-2], [MQTT-3.2.2-6]. */
-export function refuseConnect(
-  connection: Connection,
-  reasonCode: number,
-  reason: string,
-  serverReference?: string,
-): void {
-  if (connection.state === 'new' && !connection.knowsVersion) return;
-  if (connection.version === 5) {
-    const properties: Properties = { reasonString: reason };
-    if (serverReference !== undefined) properties.serverReference = serverReference;
-    const connackCode = connackReasonCodeOf(reasonCode);
-    connection.send({ type: PacketType.connack, sessionPresent: false, reasonCode: connackCode, properties });
-    return;
-  }
-  const returnCode = returnCodeOf(reasonCode);
-  // [v3 MQTT-3.2.2-6] where none of the codes fits, the connection is closed without
-  if (returnCode !== undefined)
-    connection.send({ type: PacketType.connack, sessionPresent: false, reasonCode: returnCode, properties: {} });
-}
-
-/** The nearest reason code CONNACK has [MQTT-3.2.2-8]. */
-function connackReasonCodeOf(reasonCode: number): number {
-  if (reasonCode === ReasonCode.serverShuttingDown) return ReasonCode.serverUnavailable;
-  return isConnackReasonCode(reasonCode) && reasonCode !== ReasonCode.success
-    ? reasonCode
-    : ReasonCode.unspecifiedError;
-}
-
-/** The nearest CONNACK return code of 3.x; undefined for none. */
-function returnCodeOf(reasonCode: number): ConnectReturnCode | undefined {
-  switch (reasonCode) {
-    case ReasonCode.unsupportedProtocolVersion:
-      return ConnectReturnCode.unacceptableProtocolVersion;
-    case ReasonCode.clientIdentifierNotValid:
-      return ConnectReturnCode.identifierRejected;
-    case ReasonCode.badUserNameOrPassword:
-      return ConnectReturnCode.badUserNameOrPassword;
-    case ReasonCode.notAuthorized:
-    case ReasonCode.banned:
-      return ConnectReturnCode.notAuthorized;
-    case ReasonCode.serverUnavailable:
-    case ReasonCode.serverBusy:
-    case ReasonCode.quotaExceeded:
-    case ReasonCode.serverShuttingDown:
-    case ReasonCode.implementationSpecificError:
-    case ReasonCode.useAnotherServer:
-    case ReasonCode.serverMoved:
-    case ReasonCode.connectionRateExceeded:
-      return ConnectReturnCode.serverUnavailable;
-    default:
-      return undefined;
-  }
 }
