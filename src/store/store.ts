@@ -92,7 +92,7 @@ export type Mutation =
   | { kind: 'retained-put'; message: Message }
   | { kind: 'retained-delete'; topicName: string };
 
-/** Summary of one queue that is not empty, at start: enough for limits, the entries themselves are read when needed. */
+/** Summary of one queue that is not empty and belongs to a session or a group, at start: enough for limits, the entries themselves are read when needed. */
 export interface QueueSummary {
   queueId: number;
   count: number;

@@ -52,6 +52,8 @@ export const stepArbitrary: fc.Arbitrary<Step> = fc.oneof(
 
 const OWNERS = ['a', '', '__proto__', LONG_NAME];
 
+type Rest = [queueIds: readonly number[], messages: readonly Message[], renew: (at: number) => void];
+
 /** Plays steps on a store and on the model. Deleted sessions and groups get a new queue id, as the port demands. */
 export async function runSteps(place: StorePlace, steps: readonly Step[]): Promise<void> {
   const model = new StoreModel();
@@ -72,7 +74,7 @@ export async function runSteps(place: StorePlace, steps: readonly Step[]): Promi
       const [first] = await store.readQueue(queueIds[0]!, 0, 1, NO_LIMIT);
       if (first !== undefined) messages[0] = first.message;
     } else {
-      const batch = step.operations.map((operation) => toMutation(operation, queueIds, messages, renew));
+      const batch = step.operations.flatMap((operation) => toMutations(operation, queueIds, messages, renew));
       for (const mutation of batch) model.apply(mutation);
       const done = store.commit(batch);
       if (step.wait) await done;
@@ -88,12 +90,17 @@ export async function runSteps(place: StorePlace, steps: readonly Step[]): Promi
   await store.close();
 }
 
-function toMutation(
-  { what, owner, item, choice }: Operation,
-  queueIds: readonly number[],
-  messages: readonly Message[],
-  renew: (at: number) => void,
-): Mutation {
+/** The mutation, behind what makes an owner of the queue where it puts an entry into one. */
+function toMutations(operation: Operation, ...rest: Rest): Mutation[] {
+  const mutation = toMutation(operation, ...rest);
+  if (mutation.kind !== 'queue-put') return [mutation];
+  const name = OWNERS[operation.owner]!;
+  const { queueId } = mutation.record;
+  if (operation.item % 2 === 0) return [session(name, queueId), mutation];
+  return [{ kind: 'group-put', record: { shareKey: name, queueId } }, mutation];
+}
+
+function toMutation({ what, owner, item, choice }: Operation, ...[queueIds, messages, renew]: Rest): Mutation {
   const name = OWNERS[owner]!;
   const queueAt = owner * 2 + (item % 2);
   const queueId = queueIds[queueAt]!;

@@ -1,0 +1,56 @@
+/** Names of the keys of one Trellis cluster, docs/decisions/0008-redis-store.md. All of them lie in one slot. */
+export class RedisKeys {
+  readonly schema: string;
+  readonly incarnations: string;
+  readonly nodes: string;
+  readonly messages: string;
+  readonly counts: string;
+  readonly trash: string;
+  readonly #start: string;
+
+  /** @param prefix `redis.prefix`. */
+  constructor(prefix: string) {
+    this.#start = `{${prefix}}:`;
+    this.schema = `${this.#start}schema`;
+    this.incarnations = `${this.#start}incarnations`;
+    this.nodes = `${this.#start}nodes`;
+    this.messages = `${this.#start}messages`;
+    this.counts = `${this.#start}counts`;
+    this.trash = `${this.#start}trash`;
+  }
+
+  node(nodeId: string): string {
+    return `${this.#start}node:${nodeId}`;
+  }
+
+  lease(nodeId: string): string {
+    return `${this.#start}lease:${nodeId}`;
+  }
+
+  own(nodeId: string): string {
+    return `${this.#start}own:${nodeId}`;
+  }
+
+  groups(nodeId: string): string {
+    return `${this.#start}groups:${nodeId}`;
+  }
+
+  session(clientId: string): string {
+    return `${this.#start}s:${clientId}`;
+  }
+
+  /** Entries of a queue. */
+  queue(queueId: number): string {
+    return `${this.#start}q:${queueId}`;
+  }
+
+  /** What of a queue is in flight, and its bytes. */
+  flight(queueId: number): string {
+    return `${this.#start}f:${queueId}`;
+  }
+
+  /** A queue that was dropped and waits to be emptied. */
+  dropped(queueId: number): string {
+    return `${this.#start}d:${queueId}`;
+  }
+}

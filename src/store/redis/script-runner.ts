@@ -1,0 +1,59 @@
+import type { Cluster, Redis } from 'ioredis';
+import {
+  beatScript,
+  beginScript,
+  commitScript,
+  commitWhenFullScript,
+  endScript,
+  readQueueScript,
+  summariesScript,
+  sweepScript,
+} from './scripts.ts';
+
+/** Every script there is, by the name it is called with. */
+const SCRIPTS = {
+  begin: beginScript,
+  beat: beatScript,
+  commit: commitScript,
+  commitWhenFull: commitWhenFullScript,
+  end: endScript,
+  readQueue: readQueueScript,
+  summaries: summariesScript,
+  sweep: sweepScript,
+} as const;
+
+/** Name of a script. */
+export type ScriptName = keyof typeof SCRIPTS;
+
+type Argument = string | number | Buffer;
+type Call = (keyCount: number, ...keysAndArguments: Argument[]) => Promise<unknown>;
+
+/** Calls scripts by their digest; Redis is sent the text where it does not know them. */
+export class Scripts {
+  readonly #redis: Redis | Cluster;
+
+  constructor(redis: Redis | Cluster) {
+    this.#redis = redis;
+    for (const [name, lua] of Object.entries(SCRIPTS)) redis.defineCommand(commandOf(name), { lua });
+  }
+
+  /** Runs a script once. @throws the error of Redis, or of the connection: then it may have run or not. */
+  run(name: ScriptName, keys: readonly string[], values: readonly Argument[]): Promise<unknown> {
+    return this.#call(commandOf(name), keys, values);
+  }
+
+  /** The same, with texts of the answer as bytes. */
+  runBuffer(name: ScriptName, keys: readonly string[], values: readonly Argument[]): Promise<unknown> {
+    return this.#call(`${commandOf(name)}Buffer`, keys, values);
+  }
+
+  #call(command: string, keys: readonly string[], values: readonly Argument[]): Promise<unknown> {
+    // ioredis adds a method for each script that was defined.
+    const call = (this.#redis as unknown as Record<string, Call>)[command] as Call;
+    return call.call(this.#redis, keys.length, ...keys, ...values);
+  }
+}
+
+function commandOf(name: string): string {
+  return `trellis${name[0]?.toUpperCase()}${name.slice(1)}`;
+}

@@ -1,0 +1,248 @@
+/** Operations in the bytes that the commit script gets, by their first byte; see `BatchWriter`. */
+export const Op = {
+  /** An entry with a sequence above all before it in its queue. */
+  putNew: 1,
+  /** An entry that may replace another. */
+  put: 2,
+  state: 3,
+  delete: 4,
+  dropQueue: 5,
+  /** A field of a session's hash. */
+  field: 6,
+  fieldDelete: 7,
+  sessionDelete: 8,
+  /** A message that several queues hold. */
+  shared: 9,
+  group: 10,
+  groupDelete: 11,
+  hashSet: 12,
+  hashDelete: 13,
+} as const;
+
+/** Keys that come first in every call of the commit script; those of the operations follow. */
+export const COMMIT_KEYS = 6;
+
+/**
+ * Applies a batch, or nothing: see docs/decisions/0008-redis-store.md.
+ * KEYS node, messages, counts, own, groups, trash, others; ARGV incarnation, number of the batch, operations.
+ * Returns the number of the last batch applied. Errors that begin with FENCED or LOST are for good.
+ */
+const COMMIT = `
+local node = redis.call('HMGET', KEYS[1], 'incarnation', 'batch')
+if node[1] ~= ARGV[1] then return redis.error_reply('FENCED the place of this node is taken') end
+local last, number = tonumber(node[2]), tonumber(ARGV[2])
+if number > last + 1 then return redis.error_reply('LOST ' .. last) end
+-- also where nothing is left to do: WAIT waits for the last write of its own connection
+redis.call('HSET', KEYS[1], 'batch', math.max(last, number))
+if number <= last then return last end
+
+local unpack, pack, ops = struct.unpack, struct.pack, ARGV[3]
+local bytes, emptied = {}, {}
+
+local function account(key, size)
+  bytes[key] = (bytes[key] or 0) + size
+end
+
+local function take(key, sequence)
+  local entry = redis.call('ZRANGE', KEYS[key], sequence, sequence, 'BYSCORE')[1]
+  if not entry then return end
+  redis.call('ZREMRANGEBYSCORE', KEYS[key], sequence, sequence)
+  redis.call('HDEL', KEYS[key + 1], sequence)
+  account(key, -unpack('<I4', entry, 12))
+  if string.byte(entry, 9) >= 128 then
+    local id = string.sub(entry, -8)
+    if redis.call('HINCRBY', KEYS[3], id, -1) <= 0 then
+      redis.call('HDEL', KEYS[3], id)
+      redis.call('HDEL', KEYS[2], id)
+    end
+  end
+  emptied[key] = true
+end
+
+local at, stop = 1, #ops
+while at <= stop do
+  local op, key
+  op, key, at = unpack('<BI4', ops, at)
+  if op <= 4 then
+    local sequence
+    sequence, at = unpack('<d', ops, at)
+    if op <= 2 then
+      local entry
+      entry, at = unpack('<I4c0', ops, at)
+      if op == 2 then take(key, sequence) end
+      redis.call('ZADD', KEYS[key], sequence, pack('<d', sequence) .. entry)
+      account(key, unpack('<I4', entry, 4))
+      if string.byte(entry, 1) >= 128 then redis.call('HINCRBY', KEYS[3], string.sub(entry, -8), 1) end
+    elseif op == 3 then
+      local state
+      state, at = unpack('<c3', ops, at)
+      if redis.call('ZCOUNT', KEYS[key], sequence, sequence) > 0 then
+        redis.call('HSET', KEYS[key + 1], sequence, state)
+      end
+    else
+      take(key, sequence)
+    end
+  elseif op == 5 then
+    bytes[key], emptied[key] = nil, nil
+    if redis.call('EXISTS', KEYS[key]) == 1 then
+      redis.call('RENAME', KEYS[key], KEYS[key + 2])
+      redis.call('SADD', KEYS[6], KEYS[key + 2])
+    end
+    redis.call('DEL', KEYS[key + 1])
+  elseif op == 6 then
+    local client, field, value
+    client, field, value, at = unpack('<I4c0I4c0I4c0', ops, at)
+    if redis.call('HSET', KEYS[key], field, value) == 1 then redis.call('SADD', KEYS[4], client) end
+  elseif op == 7 then
+    local client, field
+    client, field, at = unpack('<I4c0I4c0', ops, at)
+    if redis.call('HDEL', KEYS[key], field) == 1 and redis.call('EXISTS', KEYS[key]) == 0 then
+      redis.call('SREM', KEYS[4], client)
+    end
+  elseif op == 8 then
+    local client
+    client, at = unpack('<I4c0', ops, at)
+    local will = redis.call('HGET', KEYS[key], 'w')
+    redis.call('DEL', KEYS[key])
+    if will then redis.call('HSET', KEYS[key], 'w', will) else redis.call('SREM', KEYS[4], client) end
+  elseif op == 9 then
+    local id, message
+    id, message, at = unpack('<c8I4c0', ops, at)
+    redis.call('HSET', KEYS[2], id, message)
+  elseif op == 10 then
+    local field, value
+    field, value, at = unpack('<I4c0I4c0', ops, at)
+    redis.call('HSET', KEYS[5], field, value)
+  elseif op == 11 then
+    local field
+    field, at = unpack('<I4c0', ops, at)
+    redis.call('HDEL', KEYS[5], field)
+  elseif op == 12 then
+    local field, value
+    field, value, at = unpack('<I4c0I4c0', ops, at)
+    redis.call('HSET', KEYS[key], field, value)
+  else
+    local field
+    field, at = unpack('<I4c0', ops, at)
+    redis.call('HDEL', KEYS[key], field)
+  end
+end
+
+for key, size in pairs(bytes) do
+  if emptied[key] and redis.call('EXISTS', KEYS[key]) == 0 then
+    redis.call('DEL', KEYS[key + 1])
+  elseif size ~= 0 then
+    redis.call('HINCRBY', KEYS[key + 1], 'b', size)
+  end
+end
+return number
+`;
+
+/** The commit script; Redis refuses it whole while it is above its maxmemory. */
+export const commitScript: string = `#!lua\n${COMMIT}`;
+
+/** The same for batches that free memory or hardly need any. */
+export const commitWhenFullScript: string = `#!lua flags=allow-oom\n${COMMIT}`;
+
+/**
+ * Reads a window of a queue. KEYS queue, flight, messages; ARGV sequence to start behind, entries and bytes at most.
+ * Returns for each entry: sequence with entry, state or an empty string, shared message or an empty string.
+ */
+export const readQueueScript = `#!lua flags=no-writes
+local found, bytes, after = {}, 0, '(' .. ARGV[1]
+local left, most = tonumber(ARGV[2]), tonumber(ARGV[3])
+while left > 0 do
+  local want = math.min(left, 128)
+  local page = redis.call('ZRANGE', KEYS[1], after, '+inf', 'BYSCORE', 'LIMIT', 0, want)
+  for _, member in ipairs(page) do
+    bytes = bytes + struct.unpack('<I4', member, 12)
+    if #found > 0 and bytes > most then return found end
+    local sequence = struct.unpack('<d', member)
+    local message = ''
+    if string.byte(member, 9) >= 128 then message = redis.call('HGET', KEYS[3], string.sub(member, -8)) or '' end
+    found[#found + 1] = member
+    found[#found + 1] = redis.call('HGET', KEYS[2], sequence) or ''
+    found[#found + 1] = message
+    after = '(' .. string.format('%.17g', sequence)
+  end
+  if #page < want then return found end
+  left = left - want
+end
+return found
+`;
+
+/** KEYS queue and flight of each queue in turn. Returns count, bytes, first and last sequence of each. */
+export const summariesScript = `#!lua flags=no-writes
+local found = {}
+for at = 1, #KEYS, 2 do
+  local first = redis.call('ZRANGE', KEYS[at], 0, 0, 'WITHSCORES')
+  local last = redis.call('ZRANGE', KEYS[at], -1, -1, 'WITHSCORES')
+  found[#found + 1] = tostring(redis.call('ZCARD', KEYS[at]))
+  found[#found + 1] = redis.call('HGET', KEYS[at + 1], 'b') or '0'
+  found[#found + 1] = first[2] or '0'
+  found[#found + 1] = last[2] or '0'
+end
+return found
+`;
+
+/**
+ * Takes the place of a node, and what nodes without a lease left. KEYS incarnations, nodes, then node, lease, own and
+ * groups of this node, then the same four of each other node; ARGV node id, lease in ms, what others have to know of
+ * the node, then the ids of the others. Returns the incarnation; or AGAIN when other nodes are there than those named,
+ * BUSY and its id when one is alive.
+ */
+export const beginScript = `#!lua
+local others = {}
+for at = 4, #ARGV do others[ARGV[at]] = true end
+for _, id in ipairs(redis.call('HKEYS', KEYS[2])) do
+  if id ~= ARGV[1] and not others[id] then return {'AGAIN'} end
+end
+for at = 4, #ARGV do
+  if redis.call('EXISTS', KEYS[7 + 4 * (at - 4) + 1]) == 1 then return {'BUSY', ARGV[at]} end
+end
+for at = 4, #ARGV do
+  local first = 7 + 4 * (at - 4)
+  redis.call('SUNIONSTORE', KEYS[5], KEYS[5], KEYS[first + 2])
+  local groups = redis.call('HGETALL', KEYS[first + 3])
+  for field = 1, #groups, 2 do redis.call('HSET', KEYS[6], groups[field], groups[field + 1]) end
+  redis.call('DEL', KEYS[first], KEYS[first + 2], KEYS[first + 3])
+  redis.call('HDEL', KEYS[2], ARGV[at])
+end
+local incarnation = redis.call('INCR', KEYS[1])
+redis.call('HSET', KEYS[3], 'incarnation', incarnation, 'batch', 0)
+redis.call('SET', KEYS[4], incarnation, 'PX', ARGV[2])
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
+return {'OK', tostring(incarnation)}
+`;
+
+/** Keeps the place. KEYS node, lease; ARGV incarnation, lease in ms. Returns 1, or 0 where another has it. */
+export const beatScript = `#!lua flags=allow-oom
+if redis.call('HGET', KEYS[1], 'incarnation') ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+return 1
+`;
+
+/** Gives the place up. KEYS node, lease; ARGV incarnation. What is stored stays. */
+export const endScript = `#!lua flags=allow-oom
+if redis.call('HGET', KEYS[1], 'incarnation') ~= ARGV[1] then return 0 end
+redis.call('DEL', KEYS[2])
+return 1
+`;
+
+/** Empties a part of a dropped queue. KEYS dropped queue, messages, counts, trash; ARGV entries. Returns how many are left. */
+export const sweepScript = `#!lua flags=allow-oom
+local popped = redis.call('ZPOPMIN', KEYS[1], ARGV[1])
+for at = 1, #popped, 2 do
+  local entry = popped[at]
+  if string.byte(entry, 9) >= 128 then
+    local id = string.sub(entry, -8)
+    if redis.call('HINCRBY', KEYS[3], id, -1) <= 0 then
+      redis.call('HDEL', KEYS[3], id)
+      redis.call('HDEL', KEYS[2], id)
+    end
+  end
+end
+local left = redis.call('ZCARD', KEYS[1])
+if left == 0 then redis.call('SREM', KEYS[4], KEYS[1]) end
+return left
+`;
