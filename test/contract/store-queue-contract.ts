@@ -72,15 +72,16 @@ export function describeQueues(differences: Differences, store: () => Store): vo
   });
 
   test('folds what happens to an entry within one batch', async () => {
+    const owner = session('a', 1);
     const remove: Mutation = { kind: 'queue-delete', queueId: 1, sequence: 1 };
-    expect(await differences([put(entry(1, 1)), setState(1, 1, 5, 'sent')])).toEqual([]);
+    expect(await differences([owner, put(entry(1, 1)), setState(1, 1, 5, 'sent')])).toEqual([]);
     await store().commit([remove]);
-    expect(await differences([put(entry(1, 1)), remove])).toEqual([]);
-    expect(await differences([put(entry(1, 1)), remove, setState(1, 1, 5, 'sent')])).toEqual([]);
+    expect(await differences([owner, put(entry(1, 1)), remove])).toEqual([]);
+    expect(await differences([owner, put(entry(1, 1)), remove, setState(1, 1, 5, 'sent')])).toEqual([]);
     expect(
-      await differences([put(entry(1, 1)), remove, put(entry(1, 1, text('second'))), setState(1, 1, 6, 'sent')]),
+      await differences([owner, put(entry(1, 1)), remove, put(entry(1, 1, text('second'))), setState(1, 1, 6, 'sent')]),
     ).toEqual([]);
-    expect(await differences([setState(1, 1, 7, 'released'), remove])).toEqual([]);
+    expect(await differences([owner, setState(1, 1, 7, 'released'), remove])).toEqual([]);
   });
 
   test('keeps entries in the order of sequence, however they came', async () => {
