@@ -8,6 +8,7 @@ const PACKAGES: ReadonlyMap<string, string> = new Map([
   ['mosquitto_pub', 'mosquitto-clients'],
   ['mosquitto_sub', 'mosquitto-clients'],
   ['chromium', 'chromium'],
+  ['redis-server', 'redis-server'],
 ]);
 
 /** Where a program is, in PATH or the folder of system daemons; undefined when it is not installed. */
