@@ -117,13 +117,13 @@ export class CuttingProxy {
   /** Closes everything. */
   async stop(): Promise<void> {
     if (!this.#server.listening) return;
-    const closed = once(this.#server, 'close');
+    const ended = once(this.#server, 'close');
     this.#server.close();
     for (const { client, server } of this.#links) {
       client.destroy();
       server.destroy();
     }
-    await closed;
+    await ended;
   }
 
   [Symbol.asyncDispose](): Promise<void> {

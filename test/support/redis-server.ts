@@ -49,6 +49,8 @@ export class RedisServer {
     const lines = options.config ?? [];
     this.password = lines.findLast((line) => line.startsWith('requirepass '))?.slice('requirepass '.length);
     const base = [`bind ${HOST}`, `port ${port}`, `dir ${directory}`, 'save ""', 'appendonly no'];
+    // A replica has to know the password of its master.
+    if (this.password !== undefined) base.push(`masterauth ${this.password}`);
     writeFileSync(file, [...base, ...lines, ''].join('\n'));
     this.#args = options.sentinel === true ? [file, '--sentinel'] : [file];
   }
