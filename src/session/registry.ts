@@ -237,6 +237,7 @@ export class SessionRegistry {
   /** Takes over everything of before a restart. Sessions connected then start to expire now. */
   async restore(state: StoredState): Promise<void> {
     const now = this.#context.clock.now();
+    this.#nextQueueId = Math.max(this.#nextQueueId, state.firstQueueId ?? 0);
     for (const record of state.groups) {
       const group = new ShareGroup(this.#context, record);
       group.stored = true;

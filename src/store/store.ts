@@ -112,6 +112,8 @@ export interface StoredState {
   inbound: { clientId: string; packetId: number }[];
   wills: WillRecord[];
   retained: Message[];
+  /** Queue ids from here on were never used; undefined where the highest one of `sessions` and `groups` tells. */
+  firstQueueId?: number;
 }
 
 /**
@@ -121,6 +123,8 @@ export interface StoredState {
 export interface Store {
   /** What a resolved `commit` means. */
   readonly durability: Durability;
+  /** Set before `open`: told when the store cannot be used any more although no commit is on its way. */
+  onBroken?: (error: Error) => void;
   /**
    * Opens and checks it, and reads what is needed at start.
    * @throws StoreError with a sentence for people: in use by another process, damaged, made by a newer version, no rights.

@@ -45,8 +45,6 @@ export interface RedisStoreOptions {
   /** After so long without an answer the connection is opened anew, ms. */
   readonly timeoutMs: number;
   readonly logger: Logger;
-  /** Told when the store cannot be used any more although no commit is on its way. */
-  onBroken(error: Error): void;
 }
 
 /** Everything that there is once the store is open. */
@@ -62,6 +60,7 @@ interface Open {
 /** Keeps everything in Redis, see docs/decisions/0008-redis-store.md. */
 export class RedisStore implements Store {
   readonly durability: Durability = 'durable';
+  onBroken: (error: Error) => void = () => {};
   readonly #options: RedisStoreOptions;
   readonly #keys: RedisKeys;
   #open: Open | undefined;
@@ -81,11 +80,6 @@ export class RedisStore implements Store {
   constructor(options: RedisStoreOptions) {
     this.#options = options;
     this.#keys = new RedisKeys(options.prefix);
-  }
-
-  /** First queue id that this start may give out; the ones above it, up to 2^31, are its own as well. */
-  get firstQueueId(): number {
-    return (this.#open?.place.incarnation ?? 0) * IDS_PER_INCARNATION;
   }
 
   async open(): Promise<StoredState> {
@@ -117,7 +111,7 @@ export class RedisStore implements Store {
         logger.warn('a retained message in Redis is damaged and left out', { topic: topicName });
       for await (const message of retained.read(redis, onDamaged)) messages.push(message);
       this.#sweep();
-      return { ...state, retained: messages };
+      return { ...state, retained: messages, firstQueueId: place.incarnation * IDS_PER_INCARNATION };
     } catch (error) {
       if (this.#open !== undefined) clearInterval(this.#open.beats);
       this.#open = undefined;
@@ -228,7 +222,7 @@ export class RedisStore implements Store {
     Promise.all([open.place.beat(), this.#lookAtMemory(open)])
       .then(([isOurs]) => {
         if (isOurs || this.#open !== open || this.#broken !== undefined) return;
-        this.#options.onBroken(this.#break('fenced', undefined));
+        this.onBroken(this.#break('fenced', undefined));
       })
       .catch((error: unknown) => this.#options.logger.debug('a heartbeat to Redis failed', { error: textOf(error) }))
       .finally(() => {
