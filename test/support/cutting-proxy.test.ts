@@ -3,6 +3,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { CuttingProxy } from './cutting-proxy.ts';
 import { until } from './polling.ts';
+import { RedisServer, redisMissing } from './redis-server.ts';
 
 /** A client's end of a connection, with all it got. */
 interface Peer {
@@ -169,3 +170,21 @@ describe('CuttingProxy', () => {
     await lost.stop();
   });
 });
+
+test.skipIf(redisMissing)(
+  `Redis executes all commands that were passed before replies were cut ${redisMissing}`,
+  async () => {
+    await using redis = await RedisServer.start();
+    await redis.client().set('long', 'x'.repeat(20_000));
+    await using proxy = await CuttingProxy.start(redis.port);
+    const client = peer(connect(proxy.port, '127.0.0.1'));
+    const commands = 'INCR n\r\nGET long\r\n';
+    const cut = proxy.cutAfterReplyBytes(100_001);
+    client.socket.write(commands.repeat(20_000));
+    await Promise.all([cut, client.closed]);
+    expect(client.got().length).toBe(100_001);
+    const executed = Number(await redis.client().get('n'));
+    expect(executed).toBeGreaterThan(5);
+    expect(Math.abs(executed - proxy.requestBytes / commands.length)).toBeLessThan(1);
+  },
+);
