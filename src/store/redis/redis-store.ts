@@ -19,7 +19,7 @@ import { checkRedis } from './redis-check.ts';
 import { RedisConnection } from './redis-connection.ts';
 import { failureOf } from './redis-errors.ts';
 import { RedisKeys } from './redis-keys.ts';
-import { RetainedLayout } from './retained-layout.ts';
+import { type RetainedCommand, RetainedLayout } from './retained-layout.ts';
 import { Scripts } from './script-runner.ts';
 import { StateReader } from './state-reader.ts';
 
@@ -86,7 +86,7 @@ export class RedisStore implements Store {
     if (this.#open !== undefined || this.#isOpening) throw new StoreError('The store is already open.');
     this.#isOpening = true;
     const { address, prefix, nodeId, leaseMs, timeoutMs, logger } = this.#options;
-    const connection = new RedisConnection(address, { timeoutMs, logger });
+    const connection = new RedisConnection(address, { timeoutMs, logger, name: `trellis-${nodeId}`, prefix });
     try {
       await connection.open();
       const { redis } = connection;
@@ -107,15 +107,15 @@ export class RedisStore implements Store {
       const state = await new StateReader({ redis, scripts, keys: this.#keys, reader }).read(nodeId);
       for (const { queueId, lastSequence } of state.queues) writer.known(queueId, lastSequence);
       const messages: Message[] = [];
-      const onDamaged = (topicName: string): void =>
-        logger.warn('a retained message in Redis is damaged and left out', { topic: topicName });
-      for await (const message of retained.read(redis, onDamaged)) messages.push(message);
+      const onDamaged = (topicName: string, reason: string): void =>
+        logger.warn('a retained message in Redis is damaged and left out', { topic: topicName, reason });
+      for await (const message of retained.readRetained(redis, onDamaged)) messages.push(message);
       this.#sweep();
       return { ...state, retained: messages, firstQueueId: place.incarnation * IDS_PER_INCARNATION };
     } catch (error) {
       if (this.#open !== undefined) clearInterval(this.#open.beats);
       this.#open = undefined;
-      connection.close();
+      await connection.close();
       throw error instanceof StoreError
         ? error
         : new StoreError(`Redis cannot be used: ${textOf(error)}`, { cause: error });
@@ -149,6 +149,11 @@ export class RedisStore implements Store {
     }
   }
 
+  /** Whether Redis answers. */
+  get isReady(): boolean {
+    return this.#open?.connection.isReady === true;
+  }
+
   freeBytes(): number {
     return this.#free;
   }
@@ -156,14 +161,14 @@ export class RedisStore implements Store {
   async close(): Promise<void> {
     const open = this.#open;
     if (open === undefined) return;
-    // A batch that Redis does not take now is given up: nobody was told that it is stored.
-    if (!open.connection.isReady) this.#isClosing = true;
-    await this.#lastCommit;
     this.#isClosing = true;
+    // A batch that Redis does not take now is given up: nobody was told that it is stored.
+    if (!open.connection.isReady) await open.connection.close();
+    await this.#lastCommit;
     this.#open = undefined;
     clearInterval(open.beats);
     if (open.connection.isReady && this.#broken === undefined) await open.place.leave().catch(() => {});
-    open.connection.close();
+    await open.connection.close();
   }
 
   async #commit(open: Open, encoded: EncodedBatch): Promise<void> {
@@ -178,7 +183,7 @@ export class RedisStore implements Store {
         const name = encoded.needsRoom ? 'commit' : 'commitWhenFull';
         await open.scripts.run(name, names, [open.place.incarnation, number, encoded.operations]);
         if (waitReplicas > 0) await this.#waitForReplicas(open);
-        await open.connection.applyApart(encoded.apart);
+        await applyApart(open, encoded.apart);
         this.#batch = number;
         if (encoded.dropsQueues) this.#sweep();
         return;
@@ -264,6 +269,17 @@ export class RedisStore implements Store {
     this.#nextId += 1;
     return (this.#open?.place.incarnation ?? 0) * IDS_PER_INCARNATION + this.#nextId;
   }
+}
+
+/** In a Redis Cluster retained messages lie in slots of their own. Setting one twice is setting it once. */
+async function applyApart({ connection }: Open, commands: readonly RetainedCommand[]): Promise<void> {
+  const { redis } = connection;
+  await Promise.all(
+    commands.map((command) => {
+      if (command.kind === 'set') return redis.set(command.key, command.value);
+      return redis.del(command.key);
+    }),
+  );
 }
 
 function textOf(error: unknown): string {

@@ -10,8 +10,18 @@ import {
   sweepScript,
 } from './scripts.ts';
 
-/** Every script there is, by the name it is called with. */
-const SCRIPTS = {
+/** Name of a script. */
+export type ScriptName =
+  | 'begin'
+  | 'beat'
+  | 'commit'
+  | 'commitWhenFull'
+  | 'end'
+  | 'readQueue'
+  | 'summaries'
+  | 'sweep';
+
+const SCRIPTS: Readonly<Record<ScriptName, string>> = {
   begin: beginScript,
   beat: beatScript,
   commit: commitScript,
@@ -20,10 +30,7 @@ const SCRIPTS = {
   readQueue: readQueueScript,
   summaries: summariesScript,
   sweep: sweepScript,
-} as const;
-
-/** Name of a script. */
-export type ScriptName = keyof typeof SCRIPTS;
+};
 
 type Argument = string | number | Buffer;
 type Call = (keyCount: number, ...keysAndArguments: Argument[]) => Promise<unknown>;

@@ -37,7 +37,7 @@ redis.call('HSET', KEYS[1], 'batch', math.max(last, number))
 if number <= last then return last end
 
 local unpack, pack, ops = struct.unpack, struct.pack, ARGV[3]
-local bytes, emptied = {}, {}
+local bytes, emptied, freed = {}, {}, {}
 
 local function account(key, size)
   bytes[key] = (bytes[key] or 0) + size
@@ -51,10 +51,7 @@ local function take(key, sequence)
   account(key, -unpack('<I4', entry, 12))
   if string.byte(entry, 9) >= 128 then
     local id = string.sub(entry, -8)
-    if redis.call('HINCRBY', KEYS[3], id, -1) <= 0 then
-      redis.call('HDEL', KEYS[3], id)
-      redis.call('HDEL', KEYS[2], id)
-    end
+    if redis.call('HINCRBY', KEYS[3], id, -1) <= 0 then freed[id] = true end
   end
   emptied[key] = true
 end
@@ -128,6 +125,14 @@ while at <= stop do
   end
 end
 
+-- a message that nobody held for a moment may have come to another queue
+for id in pairs(freed) do
+  if tonumber(redis.call('HGET', KEYS[3], id)) <= 0 then
+    redis.call('HDEL', KEYS[3], id)
+    redis.call('HDEL', KEYS[2], id)
+  end
+end
+
 for key, size in pairs(bytes) do
   if emptied[key] and redis.call('EXISTS', KEYS[key]) == 0 then
     redis.call('DEL', KEYS[key + 1])
@@ -148,7 +153,7 @@ export const commitWhenFullScript: string = `#!lua flags=allow-oom\n${COMMIT}`;
  * Reads a window of a queue. KEYS queue, flight, messages; ARGV sequence to start behind, entries and bytes at most.
  * Returns for each entry: sequence with entry, state or an empty string, shared message or an empty string.
  */
-export const readQueueScript = `#!lua flags=no-writes
+export const readQueueScript: string = `#!lua flags=no-writes
 local found, bytes, after = {}, 0, '(' .. ARGV[1]
 local left, most = tonumber(ARGV[2]), tonumber(ARGV[3])
 while left > 0 do
@@ -172,7 +177,7 @@ return found
 `;
 
 /** KEYS queue and flight of each queue in turn. Returns count, bytes, first and last sequence of each. */
-export const summariesScript = `#!lua flags=no-writes
+export const summariesScript: string = `#!lua flags=no-writes
 local found = {}
 for at = 1, #KEYS, 2 do
   local first = redis.call('ZRANGE', KEYS[at], 0, 0, 'WITHSCORES')
@@ -191,7 +196,7 @@ return found
  * the node, then the ids of the others. Returns the incarnation; or AGAIN when other nodes are there than those named,
  * BUSY and its id when one is alive.
  */
-export const beginScript = `#!lua
+export const beginScript: string = `#!lua
 local others = {}
 for at = 4, #ARGV do others[ARGV[at]] = true end
 for _, id in ipairs(redis.call('HKEYS', KEYS[2])) do
@@ -216,21 +221,21 @@ return {'OK', tostring(incarnation)}
 `;
 
 /** Keeps the place. KEYS node, lease; ARGV incarnation, lease in ms. Returns 1, or 0 where another has it. */
-export const beatScript = `#!lua flags=allow-oom
+export const beatScript: string = `#!lua flags=allow-oom
 if redis.call('HGET', KEYS[1], 'incarnation') ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 return 1
 `;
 
 /** Gives the place up. KEYS node, lease; ARGV incarnation. What is stored stays. */
-export const endScript = `#!lua flags=allow-oom
+export const endScript: string = `#!lua flags=allow-oom
 if redis.call('HGET', KEYS[1], 'incarnation') ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[2])
 return 1
 `;
 
 /** Empties a part of a dropped queue. KEYS dropped queue, messages, counts, trash; ARGV entries. Returns how many are left. */
-export const sweepScript = `#!lua flags=allow-oom
+export const sweepScript: string = `#!lua flags=allow-oom
 local popped = redis.call('ZPOPMIN', KEYS[1], ARGV[1])
 for at = 1, #popped, 2 do
   local entry = popped[at]
