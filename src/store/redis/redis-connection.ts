@@ -34,7 +34,8 @@ const endTimeoutMs = 200;
  *
  * A command whose connection breaks is rejected at once (it may have been applied or not) and never sent again; one given
  * while there is no connection is rejected at once and was not sent. After a rejection, wait for `whenReady`, which asks
- * Redis and so cannot spin. In a Redis Cluster a command that was answered with a redirection, and so not applied, follows it.
+ * Redis and so cannot spin. In a Redis Cluster a command that was answered with a redirection, and so not applied, follows
+ * it to a node that is connected, and is rejected otherwise.
  */
 export class RedisConnection {
   /** For commands; its events and its end belong to the connection. A blocking command must block for less than half the time-out. */
@@ -48,6 +49,8 @@ export class RedisConnection {
   /** Ends the pause between two attempts of `#verify`. */
   #wake: () => void = () => undefined;
   #watch: NodeJS.Timeout | undefined;
+  /** The slot of our keys in a Redis Cluster. */
+  #slot = 0;
   #received = 0;
   #silentChecks = 0;
   #pinging = false;
@@ -79,7 +82,7 @@ export class RedisConnection {
     this.redis.once('end', onEnd);
     try {
       await Promise.race([this.redis.connect(), ended.promise]);
-      await Promise.race([this.#ping(), ended.promise]);
+      await Promise.race([this.#findSlot(), ended.promise]);
       this.#becomeReady();
     } catch (error) {
       const reason = this.#reason ?? (error as Error);
@@ -126,8 +129,20 @@ export class RedisConnection {
     redis.on('ready', () => this.#wake());
     redis.on('close', () => this.#becomeAway());
     redis.on('-node', (node: Redis) => {
-      if (node.options.readOnly !== true) this.#becomeAway();
+      if (redis instanceof Cluster && redis.slots[this.#slot]?.[0] === nodeKey(node)) this.#becomeAway();
     });
+    redis.on('+node', () => {
+      setImmediate(() => this.#connectMasters());
+    });
+  }
+
+  /** Connects the masters of a Redis Cluster beforehand: a node that is just being connected to takes no redirected command. */
+  #connectMasters(): void {
+    if (!(this.redis instanceof Cluster) || this.#state !== 'ready') return;
+    for (const node of this.redis.nodes('master')) {
+      // What is wrong with a node is told by the events of the cluster.
+      if (node.status === 'wait') node.connect().catch(() => undefined);
+    }
   }
 
   #becomeReady(): void {
@@ -135,6 +150,7 @@ export class RedisConnection {
     if (this.#state === 'away') logger.info('Redis is back', { redis: describeRedisAddress(this.address) });
     this.#state = 'ready';
     this.#reason = undefined;
+    this.#connectMasters();
   }
 
   #becomeAway(reason?: Error): void {
@@ -172,9 +188,14 @@ export class RedisConnection {
     });
   }
 
+  async #findSlot(): Promise<void> {
+    await this.#ping();
+    if (this.redis instanceof Cluster) this.#slot = await this.redis.cluster('KEYSLOT', this.#key);
+  }
+
   /** In a Redis Cluster, asks the node that has our keys: the others do not matter. */
   async #ping(): Promise<void> {
-    await this.redis.exists(`{${this.#options.prefix}}:schema`);
+    await this.redis.exists(this.#key);
   }
 
   /**
@@ -207,11 +228,21 @@ export class RedisConnection {
     }
   }
 
+  /** One of our keys; all are in its slot. */
+  get #key(): string {
+    return `{${this.#options.prefix}}:schema`;
+  }
+
   #streams(): Socket[] {
     const nodes = this.redis instanceof Cluster ? this.redis.nodes() : [this.redis];
     // A node that was not used yet has none, whatever its type says.
     return nodes.map((node) => node.stream as Socket | undefined).filter((stream) => stream !== undefined);
   }
+}
+
+/** What the slots of a Redis Cluster call a node. */
+function nodeKey({ options }: Redis): string {
+  return `${options.host}:${options.port}`;
 }
 
 type RetryDelay = (attempt: number) => number | null;
@@ -245,8 +276,6 @@ function redisOf(address: RedisAddress, options: RedisConnectionOptions, delay: 
           name: address.name,
           sentinelRetryStrategy: delay,
           sentinelCommandTimeout: options.timeoutMs,
-          // Sentinels tell of a failover; without it, a master that is cut off would be used until it answers no more.
-          failoverDetector: true,
           ...(address.tls ? { tls: {}, sentinelTLS: {}, enableTLSForSentinelMode: true } : {}),
         };
   return new Redis({

@@ -1,7 +1,7 @@
 import { StoreError } from '../store.ts';
 import { describeRedisAddress, type RedisAddress } from './redis-address.ts';
 
-const refused = /^(WRONGPASS|NOAUTH|ERR invalid password|ERR AUTH|Ready check failed: NOAUTH)/;
+const refused = /\b(WRONGPASS|NOAUTH|ERR invalid password|ERR AUTH)\b/;
 const certificate =
   /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|EPROTO|HOSTNAME_MISMATCH|ERR_OSSL|INVALID_CA)/;
 
@@ -40,7 +40,10 @@ function explain(address: RedisAddress, error: Error, timeoutMs: number): string
   if (message.includes('cluster support disabled')) {
     return 'it is no Redis Cluster: a single one has a URL that begins with redis:// or rediss://.';
   }
-  if (address.kind === 'sentinel' && message.includes('invalid reply')) {
+  if (message.includes("unknown command 'sentinel'")) {
+    return 'it is no Sentinel: a Redis itself has a URL that begins with redis:// or rediss://.';
+  }
+  if (address.kind === 'sentinel' && /No such master|invalid reply/.test(message)) {
     return `the Sentinels know no master with the name ${address.name}.`;
   }
   if (isClosed(error)) return 'it closed the connection.';
