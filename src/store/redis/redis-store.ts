@@ -90,7 +90,7 @@ export class RedisStore implements Store {
     try {
       await connection.open();
       const { redis } = connection;
-      await checkRedis(redis, { prefix, logger });
+      await checkRedis(connection, prefix, logger);
       const scripts = new Scripts(redis);
       const place = new NodePlace(redis, scripts, this.#keys, { nodeId, leaseMs, about: '{}' });
       await place.take();
