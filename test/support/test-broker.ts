@@ -10,6 +10,7 @@ import type { Store } from '../../src/store/store.ts';
 import { openTcp, openWebSocket } from './client-socket.ts';
 import type { RawConnectOptions } from './connect-packet.ts';
 import { RawClient } from './raw-client.ts';
+import { redisTestStore, usesRedis } from './redis-test-store.ts';
 import { type MovableClock, SocketClock } from './socket-clock.ts';
 
 const HOST = '127.0.0.1';
@@ -21,7 +22,7 @@ export interface TestBrokerOptions {
   hooks?: Hooks;
   /** Makes time stand still but for `TestBroker.advance`. */
   clock?: MovableClock;
-  /** A fresh `MemoryStore` by default; hand over the same one twice for a restart. */
+  /** A fresh `MemoryStore` by default, in the project of tests with Redis a fresh database; hand over the same one twice for a restart. */
   store?: Store;
 }
 
@@ -123,7 +124,7 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
   const broker = await startBroker(config, {
     logger,
     clock: clock === undefined ? systemClock : new SocketClock(clock),
-    store: options.store ?? new MemoryStore(),
+    store: options.store ?? (usesRedis() ? await redisTestStore() : new MemoryStore()),
     ...(options.hooks === undefined ? {} : { hooks: options.hooks }),
   });
   return new TestBroker(broker, clock);

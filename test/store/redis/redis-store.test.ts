@@ -19,7 +19,7 @@ import {
 } from '../../contract/store-records.ts';
 import { CuttingProxy } from '../../support/cutting-proxy.ts';
 import { redisMissing, RedisServer, type RedisServerOptions } from '../../support/redis-server.ts';
-import { SILENT } from './silent-logger.ts';
+import { SILENT } from '../../support/silent-logger.ts';
 
 const STARTED: { stop(): Promise<unknown> }[] = [];
 const STORES: Store[] = [];

@@ -1,0 +1,26 @@
+import { Redis } from 'ioredis';
+import { inject } from 'vitest';
+import { parseRedisUrl } from '../../src/store/redis/redis-address.ts';
+import { RedisStore } from '../../src/store/redis/redis-store.ts';
+import { SILENT } from './silent-logger.ts';
+
+/** Databases that a process uses in turn; the Redis of a project has 200 times as many. */
+const DATABASES_PER_PROCESS = 100;
+let next = 0;
+
+/** Whether this project of tests has its brokers keep their state in Redis. */
+export function usesRedis(): boolean {
+  return (inject('redisUrl') ?? '') !== '';
+}
+
+/** A store in an empty database of the project's Redis that no running broker has. */
+export async function redisTestStore(): Promise<RedisStore> {
+  next = (next + 1) % DATABASES_PER_PROCESS;
+  const url = `${inject('redisUrl')}/${(process.pid % 200) * DATABASES_PER_PROCESS + next}`;
+  const redis = new Redis(url);
+  await redis.flushdb();
+  redis.disconnect();
+  const times = { leaseMs: 60_000, timeoutMs: 60_000 };
+  const address = parseRedisUrl(url);
+  return new RedisStore({ address, prefix: 'test', nodeId: 'n', waitReplicas: 0, ...times, logger: SILENT });
+}
