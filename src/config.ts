@@ -42,7 +42,7 @@ export interface Config {
   };
   readonly retained: { readonly messagesMax: number; readonly bytesMax: number };
   readonly store: {
-    readonly type: 'embedded' | 'memory';
+    readonly type: 'embedded' | 'memory' | 'redis';
     /** Directory of the embedded store, relative to the working directory. */
     readonly data: string;
     readonly durability: Durability;
@@ -50,6 +50,21 @@ export interface Config {
     readonly minFreeBytes: number;
     /** How long a batch may be held to become smaller, ms; 0 is not at all. */
     readonly holdMs: number;
+  };
+  /** Without effect unless the store is `redis`. */
+  readonly redis: {
+    /** May hold a password: print it masked (maskRedisUrl). */
+    readonly url: string;
+    /** Begins the names of all keys. */
+    readonly prefix: string;
+    /** Replicas that must have what is acknowledged. */
+    readonly waitReplicas: number;
+    /** Silence after which the connection is opened anew, ms. */
+    readonly timeoutMs: number;
+    /** How long a node that is not heard of keeps its place, ms. */
+    readonly leaseMs: number;
+    /** File that holds the password; empty for none. */
+    readonly passwordFile: string;
   };
   readonly auth: {
     /** Where clients without a user name are let in: on loopback (127.0.0.1, ::1, localhost, Unix sockets), or on every listener. */

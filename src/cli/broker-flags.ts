@@ -1,5 +1,6 @@
 import { loadConfig, type FlagSetting, type LoadedConfig } from '../config/load.ts';
 import type { OptionKey } from '../config/options.ts';
+import { isRedisUrl } from '../store/redis/redis-address.ts';
 import { UsageError } from './errors.ts';
 import type { Flag, GivenFlag } from './flags.ts';
 
@@ -34,7 +35,13 @@ const optionFlags: readonly OptionFlag[] = [
     ['listeners.websocket.port'],
     'Port for MQTT over WebSocket (8083); 0 takes any free one, off takes none.',
   ),
-  sets('--store', 'TYPE', 'Store', ['store.type'], 'embedded (on disk, the default) or memory.'),
+  sets(
+    '--store',
+    'TYPE',
+    'Store',
+    ['store.type'],
+    'embedded (on disk, the default), memory, or the URL of a Redis, for instance redis://127.0.0.1:6379.',
+  ),
   sets('--data', 'DIR', 'Store', ['store.data'], 'Directory of the embedded store (./data).'),
   sets(
     '--durability',
@@ -92,7 +99,9 @@ export function loadFromFlags(
       if (equals <= 0) throw new UsageError(`--set needs SECTION.KEY=VALUE, not ${JSON.stringify(text)}.`);
       flags.push({ key: text.slice(0, equals), text: text.slice(equals + 1), flag: '--set' });
     } else {
-      const option = optionFlags.find((flag) => flag.names[0] === name);
+      const isUrl = name === '--store' && isRedisUrl(text);
+      if (isUrl) flags.push({ key: 'store.type', text: 'redis', flag: name }, { key: 'redis.url', text, flag: name });
+      const option = isUrl ? undefined : optionFlags.find((flag) => flag.names[0] === name);
       for (const key of option?.keys ?? []) flags.push({ key, text, flag: name });
     }
   }

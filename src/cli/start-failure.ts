@@ -19,7 +19,7 @@ export function startFailure(error: unknown, config: Config): CommandError {
   if (!(error instanceof Error)) return new CommandError(String(error));
   if (error instanceof StoreError) {
     const wrongPlace = directoryCodes.has((error.cause as NodeJS.ErrnoException | undefined)?.code);
-    const usage = wrongPlace || isOtherThanDirectory(config.store.data);
+    const usage = wrongPlace || (config.store.type === 'embedded' && isOtherThanDirectory(config.store.data));
     return new CommandError(error.message, usage ? ExitCode.usage : ExitCode.failure);
   }
   const { code, syscall, port, address, hostname, path } = error as NodeJS.ErrnoException & {

@@ -4,6 +4,7 @@ import type { Config } from '../config.ts';
 import { type Failpoint, parseFailpoint } from '../lib/failpoints.ts';
 import { createLogger, type Logger } from '../lib/logger.ts';
 import { systemClock } from '../lib/system-clock.ts';
+import { maskRedisUrl } from '../store/redis/redis-address.ts';
 import { version } from '../version.ts';
 import { brokerFlags, loadFromFlags } from './broker-flags.ts';
 import { ExitCode, UsageError } from './errors.ts';
@@ -80,7 +81,7 @@ function announce(broker: Broker, config: Config): void {
     [
       `Trellis ${version}`,
       `  listens on    ${urls.length === 0 ? 'nothing: all listeners are off' : urls.join('\n                ')}`,
-      `  data          ${config.store.type === 'memory' ? 'in memory only, gone when it stops' : resolve(config.store.data)}`,
+      `  data          ${dataPlace(config)}`,
       `  acknowledged  means ${acknowledged(config)}`,
       `  try next      npx trellis sub${client} -t 'demo/#' -v`,
       `                npx trellis pub${client} -t demo/hello -m 'Hello'`,
@@ -90,7 +91,23 @@ function announce(broker: Broker, config: Config): void {
   );
 }
 
+function dataPlace(config: Config): string {
+  switch (config.store.type) {
+    case 'memory':
+      return 'in memory only, gone when it stops';
+    case 'redis':
+      return `${maskRedisUrl(config.redis.url)}, keys {${config.redis.prefix}}:...`;
+    case 'embedded':
+      return resolve(config.store.data);
+  }
+}
+
 function acknowledged(config: Config): string {
+  if (config.store.type === 'redis') {
+    const { waitReplicas } = config.redis;
+    const replicas = waitReplicas === 0 ? '' : `, and ${waitReplicas} of its replicas have it`;
+    return `applied by Redis${replicas}: what it survives is up to the appendfsync of Redis`;
+  }
   switch (config.store.durability) {
     case 'durable':
       return 'flushed to disk: it survives a crash and a power loss';

@@ -1,5 +1,6 @@
 import { isIPv4 } from 'node:net';
 import type { Config } from '../config.ts';
+import { parseRedisUrl } from '../store/redis/redis-address.ts';
 import type { OptionKey } from './options.ts';
 
 /** Something wrong with options that are right one by one; `key` says where to look. */
@@ -16,6 +17,20 @@ export function checkTogether(values: ReadonlyMap<string, unknown>): JointProble
     problems.push({
       key: 'store.durability',
       text: `store.durability cannot be ${durability} while store.type is memory, which keeps nothing on disk: set store.type to embedded or leave store.durability out.`,
+    });
+  }
+  if (values.get('store.type') === 'redis' && (durability === 'os' || durability === 'memory')) {
+    problems.push({
+      key: 'store.durability',
+      text: `store.durability cannot be ${durability} while store.type is redis, where an acknowledgement always means that Redis has applied it: leave store.durability out.`,
+    });
+  }
+  const url = values.get('redis.url');
+  const passwordFile = values.get('redis.passwordFile') ?? '';
+  if (typeof url === 'string' && passwordFile !== '' && parseRedisUrl(url).password !== '') {
+    problems.push({
+      key: 'redis.passwordFile',
+      text: 'redis.passwordFile is set while redis.url holds a password as well: keep one of them.',
     });
   }
   return problems;

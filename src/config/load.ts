@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { Document, YAMLError, YAMLMap } from 'yaml';
 import { buildConfig, ConfigError, type Config } from '../config.ts';
+import { isRedisUrl } from '../store/redis/redis-address.ts';
 import { checkTogether, exposedListeners, exposureSentence } from './check.ts';
 import { nearest } from './nearest.ts';
 import { optionKeys, options, type OptionKey } from './options.ts';
@@ -171,8 +172,8 @@ class Loading {
     if (checked.ok) {
       this.#values.set(key, checked.value);
       this.#origins.set(key, origin);
-    } else if (key === 'store.type' && typeof raw === 'string' && /^rediss?\b/i.test(raw)) {
-      this.#problems.push(`${subject}: a Redis store is not available in this version; use embedded or memory.`);
+    } else if (key === 'store.type' && typeof raw === 'string' && isRedisUrl(raw)) {
+      this.#problems.push(`${subject} must be redis alone; the URL is the value of redis.url.`);
     } else {
       this.#problems.push(`${subject} must be ${checked.expected}, not ${checked.found}.`);
     }

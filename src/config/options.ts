@@ -19,7 +19,7 @@ export type OptionKey = KeysOf<Config, ''>;
 type Unit = 'bytes' | 'ms' | 's' | 'messages' | 'levels' | 'none';
 
 /** What a text has to be, beyond its length. */
-export type TextRule = 'host' | 'path' | 'file' | 'origin' | 'utf8';
+export type TextRule = 'host' | 'path' | 'file' | 'origin' | 'utf8' | 'redis-url' | 'key-prefix';
 
 /** What values an option takes. */
 type OptionType =
@@ -219,9 +219,9 @@ export const options: { readonly [Key in OptionKey]: Option<ValueAt<Config, Key>
   ),
 
   'store.type': option(
-    choice('embedded', 'memory'),
+    choice('embedded', 'memory', 'redis'),
     'embedded',
-    'Where state is kept: embedded keeps it in the data directory, memory loses it with the process.',
+    'Where state is kept: embedded keeps it in the data directory, memory loses it with the process, redis shares it between nodes.',
   ),
   'store.data': option(
     { kind: 'text', rule: 'file', min: 1, max: 4_096 },
@@ -231,7 +231,7 @@ export const options: { readonly [Key in OptionKey]: Option<ValueAt<Config, Key>
   'store.durability': option(
     choice('durable', 'os', 'memory'),
     'durable',
-    'What an acknowledgement means: flushed to disk, written (survives a crash of the process, not a power loss), or taken into memory. The memory store knows memory only.',
+    'What an acknowledgement means: flushed to disk, written (survives a crash of the process, not a power loss), or taken into memory. The memory store knows memory only, the Redis store durable only: applied by Redis, and as durable as its appendfsync.',
   ),
   'store.minFreeBytes': option(
     integer(0, 1_099_511_627_776, 'bytes'),
@@ -242,6 +242,37 @@ export const options: { readonly [Key in OptionKey]: Option<ValueAt<Config, Key>
     integer(0, 1_000, 'ms'),
     4,
     'How long a batch may be held while clients are about to acknowledge messages in it, which then need not be stored; twice that for removals that nobody waits for. 0 stores at once.',
+  ),
+
+  'redis.url': option(
+    { kind: 'text', rule: 'redis-url', min: 1, max: 4_096 },
+    'redis://127.0.0.1:6379',
+    'Where Redis is: redis://user:password@host:port/database, redis+sentinel://host:port,host:port/master-name/database or redis+cluster://host:port,host:port, with TLS rediss... instead of redis... User, password and master name are percent-encoded, IPv6 addresses stand in brackets.',
+  ),
+  'redis.prefix': option(
+    { kind: 'text', rule: 'key-prefix', min: 1, max: 64 },
+    'trellis',
+    'What the names of all keys in Redis begin with, in braces; nodes with the same prefix are one cluster.',
+  ),
+  'redis.waitReplicas': option(
+    integer(0, 16),
+    0,
+    'Replicas of Redis that must have what is acknowledged; 0 leaves it to the master alone.',
+  ),
+  'redis.timeoutMs': option(
+    integer(100, 600_000, 'ms'),
+    10_000,
+    'How long Redis may be silent while an answer is due; after that the connection is opened anew.',
+  ),
+  'redis.leaseMs': option(
+    integer(1_000, 600_000, 'ms'),
+    10_000,
+    'How long a node that is not heard of keeps its place; after that the others take over its sessions.',
+  ),
+  'redis.passwordFile': option(
+    { kind: 'text', rule: 'file', min: 0, max: 4_096 },
+    '',
+    'File with the password for Redis, so that it need not be in the URL; an end of line after it does not count. Empty for none.',
   ),
 
   'auth.allowAnonymous': option(

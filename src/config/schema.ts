@@ -59,6 +59,10 @@ function rulePattern(rule: TextRule): Schema {
       return { pattern: '^/[^\\s?#]*$' };
     case 'origin':
       return { pattern: '^(\\*|[a-z][a-z0-9+.-]*://[^/?#\\s]+)$' };
+    case 'redis-url':
+      return { pattern: '^rediss?(\\+(sentinel|cluster))?://' };
+    case 'key-prefix':
+      return { pattern: '^[\\w.-]+$' };
     case 'file':
     case 'utf8':
       return {};

@@ -1,3 +1,4 @@
+import { isRedisUrl, maskRedisUrl, parseRedisUrl, RedisAddressError } from '../store/redis/redis-address.ts';
 import type { Option, TextRule } from './options.ts';
 
 /** A value taken over (sizes as bytes), or what it should have been. */
@@ -41,6 +42,7 @@ export function checkValue(option: Option, value: unknown): CheckedValue {
     }
     case 'text': {
       const fits = typeof value === 'string' && isText(value, type.rule, type.min, type.max);
+      if (type.rule === 'redis-url' && fits) return checkRedisUrl(value, expectation(option));
       return fits ? { ok: true, value } : wrong;
     }
     case 'list': {
@@ -82,9 +84,22 @@ function isText(text: string, rule: TextRule, min: number, max: number): boolean
       return /^\/[^\s?#]*$/.test(text);
     case 'origin':
       return text === '*' || (URL.canParse(text) && new URL(text).origin === text);
+    case 'key-prefix':
+      return /^[\w.-]+$/.test(text);
     case 'file':
     case 'utf8':
+    case 'redis-url':
       return true;
+  }
+}
+
+function checkRedisUrl(url: string, expected: string): CheckedValue {
+  try {
+    parseRedisUrl(url);
+    return { ok: true, value: url };
+  } catch (error) {
+    if (!(error instanceof RedisAddressError)) throw error;
+    return { ok: false, expected, found: `${describe(url)}: ${error.message}` };
   }
 }
 
@@ -119,6 +134,10 @@ function textExpectation(rule: TextRule, min: number, max: number): string {
       return 'an origin such as https://dash.example';
     case 'file':
       return `a file name of ${min > 0 ? 'one' : 'zero'} to ${thousands(max)} bytes`;
+    case 'redis-url':
+      return 'the URL of a Redis such as redis://127.0.0.1:6379';
+    case 'key-prefix':
+      return `one to ${max} letters, digits, underscores, hyphens and dots`;
     case 'utf8':
       return `a text of at most ${thousands(max)} bytes`;
   }
@@ -127,7 +146,11 @@ function textExpectation(rule: TextRule, min: number, max: number): string {
 /** A wrong value as part of a sentence, cut when it is long. */
 function describe(value: unknown): string {
   if (value === null || value === undefined) return 'nothing';
-  if (typeof value === 'string') return JSON.stringify(value.length <= 60 ? value : `${value.slice(0, 60)}…`);
+  if (typeof value === 'string') {
+    // Wherever it was written: what stands before an @ may be a password.
+    const shown = isRedisUrl(value) ? maskRedisUrl(value) : value;
+    return JSON.stringify(shown.length <= 60 ? shown : `${shown.slice(0, 60)}…`);
+  }
   if (Array.isArray(value)) {
     const shown = value.slice(0, 5).map((item: unknown) => (Array.isArray(item) ? 'a list' : describe(item)));
     if (value.length > shown.length) shown.push('…');

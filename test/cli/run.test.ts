@@ -53,14 +53,22 @@ test.each<[string, string]>([
   ],
   ['start --data=', '--data: store.data must be a file name of one to 4,096 bytes, not "".'],
   [
-    'start --store redis://localhost:6379',
-    '--store: store.type: a Redis store is not available in this version; use embedded or memory.',
+    'start --store redis://:secret@localhost:port',
+    '--store: redis.url must be the URL of a Redis such as redis://127.0.0.1:6379, not "redis://:***@localhost:port": the port of the host is not a number from 1 to 65,535.',
   ],
   [
-    'start --store redis',
-    '--store: store.type: a Redis store is not available in this version; use embedded or memory.',
+    'start --set store.type=redis://:secret@localhost',
+    '--set: store.type must be redis alone; the URL is the value of redis.url.',
   ],
-  ['start --store disk', '--store: store.type must be embedded or memory, not "disk".'],
+  [
+    'start --set log.level=redis://:secret@localhost',
+    '--set: log.level must be error, warn, info or debug, not "redis://:***@localhost".',
+  ],
+  [
+    'start --store redis://localhost --durability os',
+    '--durability: store.durability cannot be os while store.type is redis, where an acknowledgement always means that Redis has applied it: leave store.durability out.',
+  ],
+  ['start --store disk', '--store: store.type must be embedded, memory or redis, not "disk".'],
   ['start --durability strong', '--durability: store.durability must be durable, os or memory, not "strong".'],
   [
     'start --store memory --durability os',
@@ -257,4 +265,16 @@ test.each(['22.17.1', '20.19.0', '18.0.0'])('on Node %s, too old for it, it says
   const { code, stdout, stderr } = await finished(['--version'], { environment });
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
   expect(stderr).toBe(`trellis: needs Node.js 22.18 or later; this is ${node}.\n`);
+});
+
+test('trellis check prints the URL of a Redis without the password, wherever it was set', async () => {
+  const url = 'redis+sentinel://user:se%40cret@a:1,b:2/master/3';
+  const { code, stdout, stderr } = await runHere(['check', '--store', url]);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(stdout).toContain('\n  type: redis # --store\n');
+  expect(stdout).toContain('\n  durability: durable\n');
+  expect(stdout).toContain('\n  url: redis+sentinel://user:***@a:1,b:2/master/3 # --store\n');
+  const set = await runHere(['check', '--set', `redis.url=${url}`]);
+  expect(set.stdout).toContain('\n  type: embedded\n');
+  for (const text of [stdout, set.stdout]) expect(text).not.toContain('cret');
 });

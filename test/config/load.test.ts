@@ -28,7 +28,7 @@ function problemsOf(text: string | Buffer | undefined, sources: ConfigSources = 
   return [];
 }
 
-const sectionList = 'the sections are listeners, limits, session, retained, store, auth, log, admin.';
+const sectionList = 'the sections are listeners, limits, session, retained, store, redis, auth, log, admin.';
 
 test.each<[string, string, string[]]>([
   [
@@ -169,7 +169,31 @@ test.each<[string, string, string[]]>([
   [
     'a Redis store',
     'store:\n  type: redis://localhost\n',
-    ['broker.yaml:2: store.type: a Redis store is not available in this version; use embedded or memory.'],
+    ['broker.yaml:2: store.type must be redis alone; the URL is the value of redis.url.'],
+  ],
+  [
+    'memory for acknowledgements of Redis',
+    'store:\n  type: redis\n  durability: memory\n',
+    [
+      'broker.yaml:3: store.durability cannot be memory while store.type is redis, where an acknowledgement always means that Redis has applied it: leave store.durability out.',
+    ],
+  ],
+  [
+    'a Redis without a host',
+    'redis:\n  url: redis://:secret@\n',
+    [
+      'broker.yaml:2: redis.url must be the URL of a Redis such as redis://127.0.0.1:6379, not "redis://:***@": the host is missing.',
+    ],
+  ],
+  [
+    'a password for Redis in two places',
+    'redis:\n  url: redis://:secret@h\n  passwordFile: secret.txt\n',
+    ['broker.yaml:3: redis.passwordFile is set while redis.url holds a password as well: keep one of them.'],
+  ],
+  [
+    'a prefix that would end the braces',
+    'redis:\n  prefix: a}b\n',
+    ['broker.yaml:2: redis.prefix must be one to 64 letters, digits, underscores, hyphens and dots, not "a}b".'],
   ],
   [
     'durable memory',
@@ -258,7 +282,7 @@ test.each<[Record<string, string>, string[]]>([
   ],
   [
     { TRELLIS_STORE__TYPE: 'rediss://h' },
-    ['TRELLIS_STORE__TYPE: store.type: a Redis store is not available in this version; use embedded or memory.'],
+    ['TRELLIS_STORE__TYPE: store.type must be redis alone; the URL is the value of redis.url.'],
   ],
   [
     { TRELLIS_LISTENERS__WEBSOCKET__ORIGINS: 'https://a.example,nonsense' },
