@@ -273,7 +273,7 @@ test('trellis check prints the URL of a Redis without the password, wherever it 
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   expect(stdout).toContain('\n  type: redis # --store\n');
   expect(stdout).toContain('\n  durability: durable\n');
-  expect(stdout).toContain('\n  url: redis+sentinel://user:***@a:1,b:2/master/3 # --store\n');
+  expect(stdout).toContain('\n  url: "redis+sentinel://user:***@a:1,b:2/master/3" # --store\n');
   const set = await runHere(['check', '--set', `redis.url=${url}`]);
   expect(set.stdout).toContain('\n  type: embedded\n');
   for (const text of [stdout, set.stdout]) expect(text).not.toContain('cret');
