@@ -1,7 +1,7 @@
 import { isIPv6 } from 'node:net';
 
 /** Where one Redis or Sentinel listens. */
-export interface RedisHost {
+interface RedisHost {
   /** Name or address; IPv6 without brackets. */
   readonly host: string;
   /** 1 to 65,535. */

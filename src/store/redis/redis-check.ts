@@ -5,7 +5,7 @@ import { describeRedisAddress, type RedisAddress } from './redis-address.ts';
 import type { RedisConnection } from './redis-connection.ts';
 
 /** Version of the layout of our keys, which the key `{prefix}:schema` holds. */
-export const redisSchemaVersion = 1;
+const redisSchemaVersion = 1;
 
 /** Oldest Redis that will do: functions of its scripts and of its replication are used that came with it. */
 const oldestMajor = 7;
