@@ -32,9 +32,8 @@ import { RetainedReplay } from './session/retained-replay.ts';
 import type { Session } from './session/session.ts';
 import { Wills } from './session/wills.ts';
 import { WritePath } from './session/write-path.ts';
-import { EmbeddedStore } from './store/embedded-store.ts';
-import { MemoryStore } from './store/memory-store.ts';
 import type { Store, StoredState } from './store/store.ts';
+import { makeStore } from './stores.ts';
 import { Tick } from './tick.ts';
 import type { ByteStream, Listener } from './transport/byte-stream.ts';
 
@@ -98,12 +97,13 @@ export class Broker implements EventSink {
   #closing: Promise<void> | undefined = undefined;
 
   /** Wires the parts; `startBroker` does the rest. */
-  constructor(config: Config, parts: BrokerParts) {
+  constructor(config: Config, store: Store, parts: BrokerParts) {
     this.config = config;
     this.#clock = parts.clock ?? systemClock;
     this.#logger = parts.logger ?? SILENT;
     this.#hooks = parts.hooks ?? {};
-    this.#store = parts.store ?? storeOf(config);
+    this.#store = store;
+    store.onBroken = (error) => this.#fail(error);
     this.#startedAt = this.#clock.now();
     this.#events[captureRejectionSymbol] = (error, event) => this.#listenerFailed(String(event), error);
     this.fatal = new Promise((resolve) => {
@@ -452,15 +452,10 @@ export class Broker implements EventSink {
   }
 }
 
-function storeOf(config: Config): Store {
-  const { type, data, durability } = config.store;
-  if (type === 'memory' || durability === 'memory') return new MemoryStore();
-  return new EmbeddedStore({ directory: data, durability });
-}
-
 /** Starts a broker: opens the store, takes over what is in it, and listens. @throws StoreError, ConfigError, errors of the listeners. */
 export async function startBroker(config: Config, parts: BrokerParts = {}): Promise<Broker> {
-  const broker = new Broker(config, parts);
+  const store = parts.store ?? (await makeStore(config, parts.logger ?? SILENT));
+  const broker = new Broker(config, store, parts);
   await broker.start();
   return broker;
 }

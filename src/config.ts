@@ -66,6 +66,10 @@ export interface Config {
     /** File that holds the password; empty for none. */
     readonly passwordFile: string;
   };
+  readonly cluster: {
+    /** Name among those that share a Redis; empty for host name and port. */
+    readonly nodeId: string;
+  };
   readonly auth: {
     /** Where clients without a user name are let in: on loopback (127.0.0.1, ::1, localhost, Unix sockets), or on every listener. */
     readonly allowAnonymous: 'loopback' | 'everywhere';

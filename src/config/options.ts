@@ -275,6 +275,12 @@ export const options: { readonly [Key in OptionKey]: Option<ValueAt<Config, Key>
     'File with the password for Redis, so that it need not be in the URL; an end of line after it does not count. Empty for none.',
   ),
 
+  'cluster.nodeId': option(
+    { kind: 'text', rule: 'utf8', min: 0, max: 128 },
+    '',
+    'Name of this node among those that share a Redis, the same at each start; empty for host name and port.',
+  ),
+
   'auth.allowAnonymous': option(
     choice('loopback', 'everywhere'),
     'loopback',

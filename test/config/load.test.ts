@@ -28,7 +28,7 @@ function problemsOf(text: string | Buffer | undefined, sources: ConfigSources = 
   return [];
 }
 
-const sectionList = 'the sections are listeners, limits, session, retained, store, redis, auth, log, admin.';
+const sectionList = 'the sections are listeners, limits, session, retained, store, redis, cluster, auth, log, admin.';
 
 test.each<[string, string, string[]]>([
   [

@@ -92,7 +92,7 @@ export class RedisStore implements Store {
       const { redis } = connection;
       await checkRedis(connection, prefix, logger);
       const scripts = new Scripts(redis);
-      const place = new NodePlace(redis, scripts, this.#keys, { nodeId, leaseMs, about: '{}' });
+      const place = new NodePlace(redis, scripts, this.#keys, { nodeId, leaseMs });
       await place.take();
       this.#batch = 0;
       this.#nextId = 0;

@@ -11,15 +11,7 @@ import {
 } from './scripts.ts';
 
 /** Name of a script. */
-export type ScriptName =
-  | 'begin'
-  | 'beat'
-  | 'commit'
-  | 'commitWhenFull'
-  | 'end'
-  | 'readQueue'
-  | 'summaries'
-  | 'sweep';
+export type ScriptName = 'begin' | 'beat' | 'commit' | 'commitWhenFull' | 'end' | 'readQueue' | 'summaries' | 'sweep';
 
 const SCRIPTS: Readonly<Record<ScriptName, string>> = {
   begin: beginScript,

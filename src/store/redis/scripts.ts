@@ -193,20 +193,22 @@ return found
 /**
  * Takes the place of a node, and what nodes without a lease left. KEYS incarnations, nodes, then node, lease, own and
  * groups of this node, then the same four of each other node; ARGV node id, lease in ms, what others have to know of
- * the node, then the ids of the others. Returns the incarnation; or AGAIN when other nodes are there than those named,
- * BUSY and its id when one is alive.
+ * the node, the lease of an earlier start of it that is known to be dead, then the ids of the others. Returns the
+ * incarnation; or AGAIN when other nodes are there than those named, BUSY and its id when one is alive.
  */
 export const beginScript: string = `#!lua
 local others = {}
-for at = 4, #ARGV do others[ARGV[at]] = true end
+for at = 5, #ARGV do others[ARGV[at]] = true end
 for _, id in ipairs(redis.call('HKEYS', KEYS[2])) do
   if id ~= ARGV[1] and not others[id] then return {'AGAIN'} end
 end
-for at = 4, #ARGV do
-  if redis.call('EXISTS', KEYS[7 + 4 * (at - 4) + 1]) == 1 then return {'BUSY', ARGV[at]} end
+local lease = redis.call('GET', KEYS[4])
+if lease and lease ~= ARGV[4] then return {'BUSY', ARGV[1]} end
+for at = 5, #ARGV do
+  if redis.call('EXISTS', KEYS[7 + 4 * (at - 5) + 1]) == 1 then return {'BUSY', ARGV[at]} end
 end
-for at = 4, #ARGV do
-  local first = 7 + 4 * (at - 4)
+for at = 5, #ARGV do
+  local first = 7 + 4 * (at - 5)
   redis.call('SUNIONSTORE', KEYS[5], KEYS[5], KEYS[first + 2])
   local groups = redis.call('HGETALL', KEYS[first + 3])
   for field = 1, #groups, 2 do redis.call('HSET', KEYS[6], groups[field], groups[field + 1]) end

@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { parseRedisUrl } from '../../../src/store/redis/redis-address.ts';
 import { RedisStore, type RedisStoreOptions } from '../../../src/store/redis/redis-store.ts';
@@ -42,7 +43,14 @@ async function startProxy(port: number): Promise<CuttingProxy> {
 }
 
 function storeAt(url: string, change: Partial<RedisStoreOptions> = {}): RedisStore {
-  const defaults = { prefix: 'trellis', nodeId: 'n', waitReplicas: 0, leaseMs: 60_000, timeoutMs: 60_000, logger: SILENT };
+  const defaults = {
+    prefix: 'trellis',
+    nodeId: 'n',
+    waitReplicas: 0,
+    leaseMs: 60_000,
+    timeoutMs: 60_000,
+    logger: SILENT,
+  };
   const store = new RedisStore({ address: parseRedisUrl(url), ...defaults, ...change });
   STORES.push(store);
   return store;
@@ -249,7 +257,8 @@ describe.skipIf(redisMissing !== '')('RedisStore', () => {
     const server = await startRedis();
     const first = await openStore(server.url, { nodeId: 'one' });
     await first.commit(belongings);
-    await expect(storeAt(server.url, { nodeId: 'two' }).open()).rejects.toThrow('Node one uses this Redis');
+    const second = storeAt(server.url, { nodeId: 'two', leaseMs: 1000 });
+    await expect(second.open()).rejects.toThrow(/^Node one, process \d+ on .*, uses this Redis/u);
     await first.close();
     const state = await storeAt(server.url, { nodeId: 'two' }).open();
     expect(state.sessions).toHaveLength(1);
@@ -258,6 +267,23 @@ describe.skipIf(redisMissing !== '')('RedisStore', () => {
     expect(state.wills).toHaveLength(1);
     expect(state.retained).toHaveLength(1);
     expect(await server.client().exists('{trellis}:own:one', '{trellis}:groups:one', '{trellis}:node:one')).toBe(0);
+  });
+
+  test('refuses while an earlier start of the node is alive, and waits no longer than its lease', async () => {
+    const server = await startRedis();
+    await server.client().set('{trellis}:lease:n', '7');
+    await server.client().hset('{trellis}:node:n', { incarnation: '7', batch: '0' });
+    const elsewhere = JSON.stringify({ host: 'elsewhere', pid: 1 });
+    await server.client().hset('{trellis}:nodes', 'n', elsewhere);
+    const store = storeAt(server.url, { leaseMs: 1000 });
+    await expect(store.open()).rejects.toThrow('Node n, process 1 on elsewhere, is running already.');
+    await server.client().pexpire('{trellis}:lease:n', 300);
+    await store.open();
+    await store.close();
+    const onThisHost = { host: hostname(), pid: process.ppid };
+    await server.client().hset('{trellis}:nodes', 'n', JSON.stringify(onThisHost));
+    await server.client().set('{trellis}:lease:n', '8');
+    await expect(store.open()).rejects.toThrow(`Node n, process ${process.ppid} on ${hostname()}, is running already.`);
   });
 
   test('refuses messages while Redis is full, and takes what frees memory', async () => {

@@ -1,0 +1,27 @@
+import { hostname } from 'node:os';
+import type { Config } from './config.ts';
+import type { Logger } from './lib/logger.ts';
+import { EmbeddedStore } from './store/embedded-store.ts';
+import { MemoryStore } from './store/memory-store.ts';
+import type { Store } from './store/store.ts';
+
+/** Makes the store that a configuration asks for; it is not open yet. @throws StoreError when redis.passwordFile cannot be read. */
+export async function makeStore(config: Config, logger: Logger): Promise<Store> {
+  const { type, data, durability } = config.store;
+  if (type === 'redis') {
+    // ioredis takes a while to load, and most brokers do not need it.
+    const { RedisStore } = await import('./store/redis/redis-store.ts');
+    const { configuredAddress } = await import('./store/redis/redis-login.ts');
+    const { url, passwordFile, prefix, waitReplicas, leaseMs, timeoutMs } = config.redis;
+    const address = configuredAddress(url, passwordFile);
+    return new RedisStore({ address, prefix, waitReplicas, leaseMs, timeoutMs, logger, nodeId: nodeIdOf(config) });
+  }
+  if (type === 'memory' || durability === 'memory') return new MemoryStore();
+  return new EmbeddedStore({ directory: data, durability });
+}
+
+/** The same at each start of a broker, so that it finds its own place again after a crash. */
+function nodeIdOf({ cluster, listeners }: Config): string {
+  if (cluster.nodeId !== '') return cluster.nodeId;
+  return `${hostname()}:${listeners.tcp.port === 'off' ? listeners.websocket.port : listeners.tcp.port}`;
+}
