@@ -221,7 +221,7 @@ export const options: { readonly [Key in OptionKey]: Option<ValueAt<Config, Key>
   'store.type': option(
     choice('embedded', 'memory', 'redis'),
     'embedded',
-    'Where state is kept: embedded keeps it in the data directory, memory loses it with the process, redis shares it between nodes.',
+    'Where state is kept: embedded keeps it in the data directory, memory loses it with the process, redis keeps it in a Redis.',
   ),
   'store.data': option(
     { kind: 'text', rule: 'file', min: 1, max: 4_096 },
@@ -252,7 +252,7 @@ export const options: { readonly [Key in OptionKey]: Option<ValueAt<Config, Key>
   'redis.prefix': option(
     { kind: 'text', rule: 'key-prefix', min: 1, max: 64 },
     'trellis',
-    'What the names of all keys in Redis begin with, in braces; nodes with the same prefix are one cluster.',
+    'What the names of all keys in Redis begin with, in braces; one broker uses a prefix at a time.',
   ),
   'redis.waitReplicas': option(
     integer(0, 16),
@@ -267,7 +267,7 @@ export const options: { readonly [Key in OptionKey]: Option<ValueAt<Config, Key>
   'redis.leaseMs': option(
     integer(1_000, 600_000, 'ms'),
     10_000,
-    'How long a node that is not heard of keeps its place; after that the others take over its sessions.',
+    'How long a broker that is not heard of keeps its place; after that another may take over its sessions.',
   ),
   'redis.passwordFile': option(
     { kind: 'text', rule: 'file', min: 0, max: 4_096 },
