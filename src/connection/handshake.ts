@@ -6,6 +6,7 @@ import { ReasonCode } from '../protocol/reason-codes.ts';
 import { isValidTopicName } from '../protocol/topic.ts';
 import { LOCAL_PREFIX } from '../session/registry.ts';
 import { NEVER_EXPIRES, type Session } from '../session/session.ts';
+import { UNCLAIMED } from '../store/store.ts';
 import { authenticate } from './authenticate.ts';
 import type { Connection } from './connection.ts';
 import { OutgoingAliases } from './outgoing-aliases.ts';
@@ -277,7 +278,7 @@ function belongsToAnother({ connection, client }: Handshake): boolean {
   const { hooks, registry } = connection.context;
   if (hooks.authenticate === undefined && hooks.startAuthExchange === undefined) return false;
   const session = registry.get(client.clientId);
-  return session !== undefined && session.username !== client.username;
+  return session !== undefined && session.username !== client.username && session.username !== UNCLAIMED;
 }
 
 /** Whether the store would have to keep something new. A client that comes back for its queue always may. */

@@ -4,6 +4,12 @@ import type { Qos, Will } from '../protocol/packets.ts';
 /** What an acknowledgement means: see promises in README. */
 export type Durability = 'durable' | 'os' | 'memory';
 
+/**
+ * User name of a session that nobody has opened yet, made of what another broker kept: whoever is let in with its client
+ * id first owns it. No client can have this name [MQTT-1.5.4-2].
+ */
+export const UNCLAIMED = '\0';
+
 /** What is kept of a session. `queueId` keys its queue; it is never used again for another session or group. */
 export interface SessionRecord {
   clientId: string;
@@ -14,7 +20,7 @@ export interface SessionRecord {
   sessionExpiryInterval: number;
   /** When the session expires, ms since the epoch; Infinity while connected or for never. */
   expiresAt: number;
-  /** User name of the identity that opened it; empty for anonymous. */
+  /** User name of the identity that opened it; empty for anonymous, or UNCLAIMED. */
   username: string;
 }
 

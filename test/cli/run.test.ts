@@ -27,7 +27,7 @@ async function runHere(args: readonly string[]): Promise<{ code: number; stdout:
 }
 
 test.each<[string, string]>([
-  ['', 'A command is missing: start, check, pub, sub, sim or bench; see trellis --help.'],
+  ['', 'A command is missing: start, check, import, pub, sub, sim or bench; see trellis --help.'],
   ['strat', 'There is no command strat; did you mean start?'],
   ['frobnicate', 'There is no command frobnicate; see trellis --help.'],
   ['-x', 'There is no command -x; see trellis --help.'],
@@ -98,6 +98,17 @@ test.each<[string, string]>([
   ],
   ['check --config /', 'Cannot read the configuration file /: it is a directory.'],
   ['check --colour', 'trellis check has no flag --colour; see trellis check --help.'],
+  ['import', 'trellis import needs what to import: trellis import aedes-redis; see trellis import --help.'],
+  ['import mosquitto', 'trellis import knows aedes-redis, not "mosquitto"; see trellis import --help.'],
+  ['import aedes-redis', 'trellis import needs where to read from: --from redis://HOST:PORT/DB.'],
+  ['import aedes-redis --from', '--from needs URL; see trellis import --help.'],
+  ['import aedes-redis --from http://a', '--from needs a URL such as redis://host:6379/0 or rediss://host:6379/0.'],
+  ['import aedes-redis --from nonsense', '--from needs a URL such as redis://host:6379/0 or rediss://host:6379/0.'],
+  [
+    'import aedes-redis --from redis://a --store memory',
+    'A store in memory would be gone when the import ends: name another with --store or --data.',
+  ],
+  ['import aedes-redis --form redis://a', 'trellis import has no flag --form; did you mean --from?'],
   ['pub', 'trellis pub needs one topic name: -t TOPIC.'],
   ['pub -t a', 'trellis pub needs one of -m, -n, -f, -s and -l.'],
   ['pub -t a -m b -n', 'trellis pub needs one of -m, -n, -f, -s and -l.'],
@@ -171,7 +182,7 @@ test.each<[string, string]>([
   expect(stderr).toBe(`${sentences.replaceAll(/^/gm, 'trellis: ')}\n`);
 });
 
-test.each(['start', 'check', 'pub', 'sub'])(
+test.each(['start', 'check', 'import', 'pub', 'sub'])(
   'trellis %s --help has usage, flags, examples and exit codes, in lines that fit',
   async (command) => {
     const { code, stdout, stderr } = await runHere([command, '--help']);
@@ -187,7 +198,7 @@ test.each(['start', 'check', 'pub', 'sub'])(
 test('trellis --help names every command, trellis --version prints the version', async () => {
   const help = await runHere(['--help']);
   expect(help.code).toBe(0);
-  for (const command of ['start', 'check', 'pub', 'sub'])
+  for (const command of ['start', 'check', 'import', 'pub', 'sub'])
     expect(help.stdout).toMatch(new RegExp(`^  ${command} `, 'm'));
   expect(await runHere(['--version'])).toEqual({
     code: 0,
