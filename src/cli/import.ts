@@ -11,7 +11,7 @@ import { startFailure } from './start-failure.ts';
 const before = `
 Usage: trellis import aedes-redis --from URL [flags]
 
-Takes over what aedes-persistence-redis (versions 8 to 12, one Redis server) keeps: sessions with their subscriptions and
+Takes over what aedes-persistence-redis (versions 9 to 12, one Redis server) keeps: sessions with their subscriptions and
 queues, QoS 2 exchanges half done, wills, retained messages. Stop Aedes first, and Trellis where it uses the store; the
 source is only read. A session goes over whole or not at all, and client ids that have one here already stop the import
 before anything is written. Aedes keeps no user names: a session belongs to the first client that is let in with its client

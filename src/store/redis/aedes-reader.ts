@@ -32,11 +32,11 @@ export interface AedesSession {
 }
 
 /**
- * Reads what aedes-persistence-redis, versions 8 to 12, keeps of clients. It sends commands that read and no others.
+ * Reads what aedes-persistence-redis, versions 9 to 12, keeps of clients. It sends commands that read and no others.
  * Client ids in keys are percent-encoded:
  *
  *     clients                            set of client ids
- *     client:<id>                        hash: topic filter -> subscription (of version 8: a digit)
+ *     client:<id>                        hash: topic filter -> subscription (left from version 8: a digit)
  *     outgoing:<id>                      list of the keys of queued packets, in order
  *     packet:<broker>:<counter>          a packet, for all who have it in their list
  *     outgoing:<id>:<broker>:<counter>   what has become of it for one client: released
