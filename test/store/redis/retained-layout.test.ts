@@ -219,8 +219,14 @@ describe.skipIf(redisMissing !== '')('retained messages in the layout of aedes-p
 });
 
 describe.skipIf(redisMissing !== '')('retained messages in a Redis Cluster', () => {
+  let server: RedisProcess;
+
+  beforeAll(async () => {
+    server = await RedisProcess.start(true);
+  });
+  afterAll(() => server.stop());
+
   test('each topic has a key of its own', async () => {
-    const server = await RedisProcess.start(true);
     await server.client().cluster('ADDSLOTSRANGE', 0, 16_383);
     await expect.poll(() => server.client().cluster('INFO'), { timeout: 60_000 }).toContain('cluster_state:ok');
     const cluster = new Cluster([{ host: '127.0.0.1', port: server.port }]);
@@ -244,6 +250,5 @@ describe.skipIf(redisMissing !== '')('retained messages in a Redis Cluster', () 
     expect(names.sort()).toEqual(topics.filter((topicName) => topicName !== 't/7').sort());
     expect(damaged.length).toBe(2);
     cluster.disconnect();
-    await server.stop();
   });
 });
