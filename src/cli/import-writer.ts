@@ -52,7 +52,8 @@ export class ImportWriter {
     this.#willIds = new Set(state.wills.map(({ clientId }) => clientId));
     this.#topicNames = new Set(state.retained.map(({ topicName }) => topicName));
     const queues = [...state.sessions, ...state.groups, ...state.queues];
-    this.#nextQueueId = queues.reduce((highest, { queueId }) => Math.max(highest, queueId), 0) + 1;
+    const highest = queues.reduce((most, { queueId }) => Math.max(most, queueId), 0);
+    this.#nextQueueId = Math.max(highest + 1, state.firstQueueId ?? 0);
   }
 
   /** One that counts and writes nothing. */

@@ -1,4 +1,6 @@
 import type { Config } from '../config.ts';
+import { createLogger } from '../lib/logger.ts';
+import { systemClock } from '../lib/system-clock.ts';
 import type { QueueLimits } from '../store/redis/aedes-queue.ts';
 import type { AedesReader } from '../store/redis/aedes-reader.ts';
 import { LeftOut } from '../store/redis/left-out.ts';
@@ -87,9 +89,11 @@ function sourceUrl(text: string): URL {
 }
 
 async function openStore(config: Config): Promise<OpenedStore> {
-  const { storeOf } = await import('../broker.ts');
-  const store = storeOf(config);
+  const { makeStore } = await import('../stores.ts');
+  const write = (line: string): boolean => process.stderr.write(`${line}\n`);
+  const logger = createLogger({ level: 'warn', format: 'pretty', write, clock: systemClock });
   try {
+    const store = await makeStore(config, logger);
     return { store, state: await store.open() };
   } catch (error) {
     throw startFailure(error, config);

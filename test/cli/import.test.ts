@@ -4,18 +4,22 @@ import { join } from 'node:path';
 import type { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { run } from '../../src/cli/run.ts';
+import { createConfig } from '../../src/config.ts';
 import type { Hooks } from '../../src/hooks/hooks.ts';
 import { PacketType } from '../../src/protocol/packets.ts';
 import { ReasonCode } from '../../src/protocol/reason-codes.ts';
 import { EmbeddedStore } from '../../src/store/embedded-store.ts';
 import type { StoredState } from '../../src/store/store.ts';
-import { AedesOnRedis, RedisProcess, redisMissing } from '../store/redis/aedes-on-redis.ts';
+import { makeStore } from '../../src/stores.ts';
+import { AedesOnRedis } from '../store/redis/aedes-on-redis.ts';
+import { redisMissing, RedisServer } from '../support/redis-server.ts';
 import { openTcp } from '../support/client-socket.ts';
 import { RawClient } from '../support/raw-client.ts';
+import { SILENT } from '../support/silent-logger.ts';
 import { startTestBroker, type TestBroker } from '../support/test-broker.ts';
 
 let directory: string;
-let server: RedisProcess;
+let server: RedisServer;
 let redis: Redis;
 
 /** Runs a command line in this process and takes down what it writes. */
@@ -74,7 +78,7 @@ function figure(stdout: string, name: string): number {
 
 describe.skipIf(redisMissing !== '')('trellis import aedes-redis', () => {
   beforeAll(async () => {
-    server = await RedisProcess.start();
+    server = await RedisServer.start();
     redis = server.client();
   });
   afterAll(() => server.stop());
@@ -326,6 +330,28 @@ describe.skipIf(redisMissing !== '')('trellis import aedes-redis', () => {
       sessions.filter(({ clientId }) => clientId === 'second').map(({ queueId }) => queueId),
     );
     expect(retained.map(({ payload }) => Buffer.from(payload).toString())).toEqual(['of then']);
+  });
+
+  test('goes into the Redis store on the same Redis, where retained messages stay as they are', async () => {
+    const aedes = await AedesOnRedis.start(server);
+    await leave(await client(aedes, 'away', { 'b/#': 2 }));
+    for (let i = 0; i < 1500; i += 1) await aedes.publish('b/1', `message ${i}`, 2);
+    await aedes.publish('r', 'kept', 1, { retain: true });
+    await aedes.close();
+    const retained = await redis.hgetallBuffer('retained');
+    const target = ['--store', `${server.url}/0`];
+    const { code, stdout, stderr } = await runHere('import', 'aedes-redis', '--from', `${server.url}/0`, ...target);
+    expect({ code, stderr: stderr.includes('error') }).toEqual({ code: 0, stderr: false });
+    expect(figure(stdout, 'queued messages')).toBe(1500);
+    expect(figure(stdout, 'retained messages')).toBe(0);
+    expect(await redis.hgetallBuffer('retained')).toEqual(retained);
+    const config = createConfig({ store: { type: 'redis' }, redis: { url: `${server.url}/0` } });
+    await using broker = await startTestBroker({ store: await makeStore(config, SILENT) });
+    const away = await broker.connect({ version: 4, clientId: 'away', cleanStart: false });
+    for (let i = 0; i < 1500; i += 1) await away.expectMessage({ payload: `message ${i}`, qos: 2 });
+    const reader = await broker.connect();
+    await reader.subscribe([{ topicFilter: 'r', qos: 1 }]);
+    await reader.expectMessage({ topicName: 'r', payload: 'kept', retain: true });
   });
 
   test('--dry-run reports the same and writes nothing', async () => {

@@ -114,7 +114,12 @@ export class BatchWriter {
         this.#writer.string(mutation.shareKey);
         this.#dropQueue(mutation.queueId);
         return;
-      default:
+      case 'inbound-put':
+      case 'inbound-delete':
+      case 'will-put':
+      case 'will-delete':
+      case 'retained-put':
+      case 'retained-delete':
         this.#writeOther(mutation);
     }
   }

@@ -5,7 +5,8 @@ import type { Properties } from '../../../src/protocol/packets.ts';
 import { encodeForwardedProperties, propertiesOf } from '../../../src/protocol/publish.ts';
 import { type RetainedCommand, RetainedLayout } from '../../../src/store/redis/retained-layout.ts';
 import { MqttJs } from '../../e2e/mqttjs-client.ts';
-import { AedesOnRedis, RedisProcess, redisMissing } from './aedes-on-redis.ts';
+import { AedesOnRedis } from './aedes-on-redis.ts';
+import { redisMissing, RedisServer } from '../../support/redis-server.ts';
 
 const UNICODE = ['é/ü', '日本語/温度', '🙂/🏳️‍🌈', 'a b/%41/:', '/', '//x/', '__proto__', 'constructor/toString'];
 
@@ -60,12 +61,12 @@ function contentOf(message: Message): object {
 }
 
 describe.skipIf(redisMissing !== '')('retained messages in the layout of aedes-persistence-redis', () => {
-  let server: RedisProcess;
+  let server: RedisServer;
   let redis: Redis;
   const layout = new RetainedLayout(false);
 
   beforeAll(async () => {
-    server = await RedisProcess.start();
+    server = await RedisServer.start();
     redis = server.client();
   });
   afterAll(() => server.stop());
@@ -219,10 +220,10 @@ describe.skipIf(redisMissing !== '')('retained messages in the layout of aedes-p
 });
 
 describe.skipIf(redisMissing !== '')('retained messages in a Redis Cluster', () => {
-  let server: RedisProcess;
+  let server: RedisServer;
 
   beforeAll(async () => {
-    server = await RedisProcess.start(true);
+    server = await RedisServer.start({ config: ['cluster-enabled yes', 'cluster-announce-ip 127.0.0.1'] });
   });
   afterAll(() => server.stop());
 
