@@ -52,11 +52,12 @@ export class NodePlace {
     }
   }
 
-  /** Says that the node is alive. @returns false where another has its place. */
-  async beat(): Promise<boolean> {
+  /** Says that the node is alive. @returns who has its place: `nobody` where Redis has forgotten it. */
+  async beat(): Promise<'ours' | 'taken' | 'nobody'> {
     const { nodeId, leaseMs } = this.#options;
     const keys = [this.#keys.node(nodeId), this.#keys.lease(nodeId)];
-    return (await this.#scripts.run('beat', keys, [this.incarnation, leaseMs])) === 1;
+    const answer = await this.#scripts.run('beat', keys, [this.incarnation, leaseMs]);
+    return answer === 1 ? 'ours' : answer === 0 ? 'taken' : 'nobody';
   }
 
   /** Gives the place up, so that nobody has to wait for the lease to end. What is stored stays. */

@@ -225,9 +225,9 @@ export class RedisStore implements Store {
     if (open === undefined || !open.connection.isReady || this.#beatsOnTheirWay > 0) return;
     this.#beatsOnTheirWay += 1;
     Promise.all([open.place.beat(), this.#lookAtMemory(open)])
-      .then(([isOurs]) => {
-        if (isOurs || this.#open !== open || this.#broken !== undefined) return;
-        this.onBroken(this.#break('fenced', undefined));
+      .then(([whose]) => {
+        if (whose === 'ours' || this.#open !== open || this.#broken !== undefined) return;
+        this.onBroken(this.#break(whose === 'taken' ? 'fenced' : 'lost', undefined));
       })
       .catch((error: unknown) => this.#options.logger.debug('a heartbeat to Redis failed', { error: textOf(error) }))
       .finally(() => {

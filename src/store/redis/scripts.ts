@@ -29,6 +29,7 @@ export const COMMIT_KEYS = 6;
  */
 const COMMIT = `
 local node = redis.call('HMGET', KEYS[1], 'incarnation', 'batch')
+if not node[1] then return redis.error_reply('LOST everything') end
 if node[1] ~= ARGV[1] then return redis.error_reply('FENCED the place of this node is taken') end
 local last, number = tonumber(node[2]), tonumber(ARGV[2])
 if number > last + 1 then return redis.error_reply('LOST ' .. last) end
@@ -222,9 +223,11 @@ redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
 return {'OK', tostring(incarnation)}
 `;
 
-/** Keeps the place. KEYS node, lease; ARGV incarnation, lease in ms. Returns 1, or 0 where another has it. */
+/** Keeps the place. KEYS node, lease; ARGV incarnation, lease in ms. Returns 1, 0 where another has it, -1 where nobody has. */
 export const beatScript: string = `#!lua flags=allow-oom
-if redis.call('HGET', KEYS[1], 'incarnation') ~= ARGV[1] then return 0 end
+local incarnation = redis.call('HGET', KEYS[1], 'incarnation')
+if not incarnation then return -1 end
+if incarnation ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 return 1
 `;

@@ -230,6 +230,17 @@ describe.skipIf(redisMissing !== '')('RedisStore', () => {
     await expect(store.commit([])).rejects.toThrow(StoreError);
   });
 
+  test('ends with a sentence when somebody has emptied Redis, also while it has nothing to write', async () => {
+    const server = await startRedis();
+    const writing = await openStore(server.url);
+    const idle = storeAt(server.url, { prefix: 'other', leaseMs: 1000 });
+    const broken = new Promise<Error>((resolve) => (idle.onBroken = resolve));
+    await idle.open();
+    await server.client().flushall();
+    await expect(writing.commit([session('a', 1)])).rejects.toThrow('has lost what it had acknowledged');
+    expect((await broken).message).toContain('has lost what it had acknowledged');
+  });
+
   test('can write nothing once another start has its place', async () => {
     const server = await startRedis();
     const first = await openStore(server.url);
