@@ -81,8 +81,8 @@ export function renderConformance(rows: readonly ConformanceRow[]): string {
     '# Conformance',
     '',
     'Each normative statement of MQTT 5.0 and MQTT 3.1.1 (marked v3) with the tests over real sockets that show it, or the',
-    'reason why a server cannot show it. Written by `npm run conformance`, which fails on a statement without either, and on',
-    'a test that fails or asserts nothing.',
+    'reason why a server cannot show it. `npm test` runs them twice, with the state in memory and in Redis. Written by',
+    '`npm run conformance`, which fails on a statement without either, and on a test that fails or asserts nothing.',
     '',
     summaryOf(rows),
   ];

@@ -24,6 +24,25 @@ test('knows no assertions where a test does not say how many it made', () => {
   expect(readResults(report([file])).map((run) => run.assertions)).toEqual([undefined, undefined]);
 });
 
+test('counts a test of a file that ran twice once, and as passed where it passed both times', () => {
+  const file = (...status: string[]): unknown => ({
+    name: '/x/conformance/v3-a.test.ts',
+    status: 'passed',
+    assertionResults: status.map((one, index) => ({ title: `${index % 3}`, status: one, meta: { assertions: 1 } })),
+  });
+  const runs = readResults(
+    report([file('passed', 'failed', 'passed', 'passed'), file('passed', 'passed', 'passed', 'failed')]),
+  );
+  expect(runs.map(({ title, status }) => `${title} ${status}`)).toEqual([
+    '0 passed',
+    '1 failed',
+    '2 passed',
+    '0 failed',
+  ]);
+  const less = readResults(report([file('passed', 'passed'), file('passed')]));
+  expect(less.map(({ status }) => status)).toEqual(['passed', 'missing']);
+});
+
 test('counts a file that could not be run as a failed test', () => {
   const file = { name: '/x/conformance/v3-a.test.ts', status: 'failed', assertionResults: [] };
   expect(readResults(report([file]))).toEqual([

@@ -1,19 +1,15 @@
 import type { TestProject } from 'vitest/node';
-import { redisMissing, RedisServer } from './redis-server.ts';
+import { RedisServer } from './redis-server.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** The Redis whose databases the brokers of this project keep their state in; empty where redis-server is missing. */
+    /** The Redis whose databases the brokers of this project keep their state in. */
     redisUrl: string;
   }
 }
 
 /** One Redis for a whole project of tests, with a database for each broker. */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
-  if (redisMissing !== '') {
-    project.provide('redisUrl', '');
-    return () => Promise.resolve();
-  }
   const server = await RedisServer.start({ config: ['databases 20000'] });
   project.provide('redisUrl', server.url);
   return () => server.stop();

@@ -10,7 +10,7 @@ let next = 0;
 
 /** Whether this project of tests has its brokers keep their state in Redis. */
 export function usesRedis(): boolean {
-  return (inject('redisUrl') ?? '') !== '';
+  return inject('redisUrl') !== undefined;
 }
 
 /** A store in an empty database of the project's Redis that no running broker has. */
