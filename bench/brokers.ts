@@ -5,17 +5,22 @@ import { fileURLToPath } from 'node:url';
 import type { ProtocolVersion } from './load/packets.ts';
 import type { Scenario } from './plan.ts';
 
-/** The command that runs a broker in the foreground on this port of the loopback, with this empty folder for its files. */
+/** The command that runs a server in the foreground on this port of the loopback, with this empty folder for its files. */
 type Command = (port: number, directory: string) => readonly string[];
+
+/** The same of a broker; `redisPort` is that of its Redis, 0 where it has none. */
+type BrokerCommand = (port: number, directory: string, redisPort: number) => readonly string[];
 
 /** A broker that can be measured. */
 export interface Broker {
   readonly name: string;
   /** What is measured, with its version. */
   readonly version: string;
-  readonly command: Command;
+  readonly command: BrokerCommand;
   /** What its users run, where that is not `command`; the time to start is measured of this. */
-  readonly ownCommand?: Command;
+  readonly ownCommand?: BrokerCommand;
+  /** A Redis of its own that it keeps its state in, started before it. */
+  readonly redis?: Command;
   /** Why it cannot do a scenario; undefined when it can. */
   readonly cannot: (scenario: Scenario, version: ProtocolVersion) => string | undefined;
 }
@@ -29,8 +34,8 @@ export interface Missing {
 /** What is compared unless brokers are named: this package, and what apt and npm have. */
 export const DEFAULT_BROKERS: readonly string[] = ['trellis', 'mosquitto', 'nats', 'aedes'];
 
-/** The others that can be named: Trellis without some of its parts, to see what these cost. */
-export const MORE_BROKERS: readonly string[] = ['trellis-open', 'trellis-bare'];
+/** The others that can be named: Trellis without some of its parts, to see what these cost, and brokers on Redis. */
+export const MORE_BROKERS: readonly string[] = ['trellis-open', 'trellis-bare', 'trellis-redis', 'aedes-redis'];
 
 function pathOf(file: string): string {
   return fileURLToPath(new URL(file, import.meta.url));
@@ -72,6 +77,71 @@ function aedes(): Broker {
     command: (port) => [process.execPath, pathOf('./brokers/aedes.ts'), String(port)],
     cannot: (_, version) => (version === 5 ? 'it has no MQTT 5' : undefined),
   };
+}
+
+/**
+ * The broker with its state in a Redis that flushes its append-only file every second. The file is not rewritten during a
+ * run: whether a rewrite falls into the measured time would be chance.
+ */
+function onRedis(name: string, broker: Broker, more: Partial<Broker>): Broker | Missing {
+  const found = askProgram('redis-server', '--version');
+  if (found === undefined) return { name, reason: 'redis-server is not installed (try: apt install redis-server)' };
+  const redisVersion = /v=(\S+)/.exec(found.output)?.[1] ?? 'of unknown version';
+  const settings = [
+    '--save',
+    '',
+    '--appendonly',
+    'yes',
+    '--appendfsync',
+    'everysec',
+    '--auto-aof-rewrite-percentage',
+    '0',
+  ];
+  return {
+    ...broker,
+    ...more,
+    name,
+    version: `${broker.version}, Redis ${redisVersion}`,
+    redis: (port, directory) => {
+      const place = ['--bind', '127.0.0.1', '--port', String(port), '--dir', directory];
+      return [found.program, ...place, ...settings];
+    },
+  };
+}
+
+function trellisOnRedis(name: string): Broker | Missing {
+  const broker = trellis(name, 'store,hook,sys');
+  return onRedis(name, broker, {
+    command: (port, directory, redisPort) => [...broker.command(port, directory, redisPort), String(redisPort)],
+    ownCommand: (port, _, redisPort) => {
+      const flags = ['--port', String(port), '--ws-port', 'off', '--store', `redis://127.0.0.1:${redisPort}`];
+      return [process.execPath, pathOf('../src/main.ts'), 'start', ...flags];
+    },
+  });
+}
+
+function aedesOnRedis(name: string): Broker | Missing {
+  const [persistence, emitter] = ['aedes-persistence-redis', 'mqemitter-redis'].map((part) => {
+    return `${part} ${packageVersion(`../node_modules/${part}/package.json`)}`;
+  });
+  const broker = aedes();
+  return onRedis(
+    name,
+    { ...broker, version: `${broker.version}, ${persistence}, ${emitter}` },
+    {
+      command: (port, _, redisPort) => [
+        process.execPath,
+        pathOf('./brokers/aedes-redis.ts'),
+        String(port),
+        String(redisPort),
+      ],
+      cannot: (scenario, version) => {
+        // Each acknowledgement looks through the whole queue.
+        if (scenario.loadFlags.startsWith('--scenario offline')) return 'it takes more than a minute';
+        return broker.cannot(scenario, version);
+      },
+    },
+  );
 }
 
 /** Mosquitto with its limits lifted, so that it drops nothing, and without a log. */
@@ -145,6 +215,10 @@ export function findBroker(name: string): Broker | Missing {
       return trellis(name, 'store');
     case 'trellis-bare':
       return trellis(name, '');
+    case 'trellis-redis':
+      return trellisOnRedis(name);
+    case 'aedes-redis':
+      return aedesOnRedis(name);
     case 'mosquitto':
       return mosquitto();
     case 'nats':

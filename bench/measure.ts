@@ -53,11 +53,30 @@ function accepts(port: number): Promise<boolean> {
   });
 }
 
-/** Waits until the broker takes clients. */
-async function waitUntilReady(broker: PinnedProcess, port: number): Promise<void> {
+/** Whether a Redis answers. */
+function answersPing(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ port, host: '127.0.0.1' });
+    socket.setTimeout(ANSWER_MS, () => socket.destroy());
+    socket.once('connect', () => socket.write('PING\r\n'));
+    socket.once('data', (bytes) => {
+      resolve(bytes.toString('latin1').startsWith('+PONG'));
+      socket.end();
+    });
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => resolve(false));
+  });
+}
+
+/** Waits until the server takes clients: `isUp` asks it. */
+async function waitUntilReady(
+  server: PinnedProcess,
+  port: number,
+  isUp: (port: number) => Promise<boolean> = accepts,
+): Promise<void> {
   const giveUpMs = performance.now() + START_MS;
-  while (!(await accepts(port))) {
-    if (broker.hasEnded) throw new Error(`It did not start: ${broker.lastError}`);
+  while (!(await isUp(port))) {
+    if (server.hasEnded) throw new Error(`It did not start: ${server.lastError}`);
     if (performance.now() > giveUpMs) throw new Error(`It did not accept a client within ${START_MS} ms.`);
     await sleep(POLL_MS);
   }
@@ -70,7 +89,15 @@ function eventLoopOf(stdout: string): Partial<EventLoopReport> {
   return JSON.parse(line);
 }
 
-/** Runs processes, one broker and one generator at a time, and leaves nothing behind. */
+/** A broker that runs. */
+interface Running {
+  readonly port: number;
+  readonly process: PinnedProcess;
+  /** Its Redis; undefined where it has none. */
+  readonly redis: PinnedProcess | undefined;
+}
+
+/** Runs processes, one broker with its Redis and one generator at a time, and leaves nothing behind. */
 export class Measurement {
   readonly #pins: Pins;
   readonly #running: Set<PinnedProcess> = new Set();
@@ -85,10 +112,10 @@ export class Measurement {
    * @throws when either fails, with the reason.
    */
   async run(broker: Broker, loadFlags: readonly string[]): Promise<Report> {
-    const { result, stdout } = await this.#withBroker(broker.command, async (port, process) => {
-      await waitUntilReady(process, port);
+    const { result, stdout } = await this.#withBroker(broker, broker.command, async (running) => {
+      await waitUntilReady(running.process, running.port);
       await sleep(SETTLE_MS);
-      return this.#load(loadFlags, port, process);
+      return this.#load(loadFlags, running);
     });
     return { ...result, ...eventLoopOf(stdout) };
   }
@@ -98,10 +125,14 @@ export class Measurement {
    * @throws when it does not start.
    */
   async start(broker: Broker): Promise<number> {
-    const { result } = await this.#withBroker(broker.ownCommand ?? broker.command, async (port, process) => {
-      await waitUntilReady(process, port);
-      return performance.now() - process.startedMs;
-    });
+    const { result } = await this.#withBroker(
+      broker,
+      broker.ownCommand ?? broker.command,
+      async ({ port, process }) => {
+        await waitUntilReady(process, port);
+        return performance.now() - process.startedMs;
+      },
+    );
     return result;
   }
 
@@ -111,29 +142,42 @@ export class Measurement {
     for (const directory of this.#directories) rmSync(directory, { recursive: true, force: true });
   }
 
-  /** Starts it in an empty folder, and ends it when all is done. */
+  /** Starts it in an empty folder, on the core of its Redis if it has one, and ends both when all is done. */
   async #withBroker<Result>(
+    broker: Broker,
     command: Broker['command'],
-    use: (port: number, broker: PinnedProcess) => Promise<Result>,
+    use: (running: Running) => Promise<Result>,
   ): Promise<{ result: Result; stdout: string }> {
     const directory = mkdtempSync(join(tmpdir(), 'trellis-bench-'));
     this.#directories.add(directory);
-    const port = await freePort();
-    const broker = this.#start(command(port, directory), this.#pins.broker);
+    const started: PinnedProcess[] = [];
+    const start = (words: readonly string[]): PinnedProcess => {
+      const server = this.#start(words, this.#pins.broker);
+      started.unshift(server);
+      return server;
+    };
     try {
-      const result = await use(port, broker);
-      await broker.stop();
-      return { result, stdout: broker.stdout };
+      const redisPort = broker.redis === undefined ? 0 : await freePort();
+      const redis = broker.redis && start(broker.redis(redisPort, directory));
+      if (redis !== undefined) await waitUntilReady(redis, redisPort, answersPing);
+      const port = await freePort();
+      const process = start(command(port, directory, redisPort));
+      const result = await use({ port, process, redis });
+      await process.stop();
+      return { result, stdout: process.stdout };
     } finally {
-      await broker.stop();
-      this.#running.delete(broker);
+      for (const server of started) {
+        await server.stop();
+        this.#running.delete(server);
+      }
       this.#directories.delete(directory);
       rmSync(directory, { recursive: true });
     }
   }
 
-  async #load(loadFlags: readonly string[], port: number, broker: PinnedProcess): Promise<Report> {
+  async #load(loadFlags: readonly string[], { port, process: broker, redis }: Running): Promise<Report> {
     const target = ['--port', String(port), '--broker-pid', String(broker.pid)];
+    if (redis !== undefined) target.push('--redis-pid', String(redis.pid));
     const generator = this.#start([process.execPath, GENERATOR, ...target, ...loadFlags], this.#pins.generator);
     try {
       return JSON.parse(await generator.output());

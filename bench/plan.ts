@@ -82,6 +82,13 @@ export const PLAN: ReadonlyMap<string, Scenario> = new Map<string, Scenario>([
     },
   ],
   [
+    'fanout100-persist-q1',
+    {
+      title: 'fan-out to 100 persistent sessions, QoS 1',
+      loadFlags: '--scenario fanout --subs 100 --pubs 1 --qos 1 --window 20 --persistent',
+    },
+  ],
+  [
     'stopped',
     {
       title: 'fan-out to 1,000 of which 100 stop',

@@ -23,6 +23,14 @@ function extras(runs: readonly Outcome[]): string[] {
     if (value !== undefined) found.push(text(format(value)));
   };
   add(
+    ({ redisCpuPerMillion }) => redisCpuPerMillion,
+    (value) => `Redis ${value} CPU s per million`,
+  );
+  add(
+    ({ redisCpuShare }) => redisCpuShare,
+    (value) => `Redis ${value} cores`,
+  );
+  add(
     ({ residentKbPerConnection }) => residentKbPerConnection,
     (value) => `${value} KB per connection`,
   );
@@ -47,8 +55,8 @@ function notes(runs: readonly Outcome[]): string {
     const total = sum(measured(runs, (report) => report[count]));
     if (total > 0) found.push(`${count} ${total}`);
   }
-  const isGeneratorBound = ({ generatorCpuShare, brokerCpuShare }: Report): boolean =>
-    generatorCpuShare > GENERATOR_LIMIT && brokerCpuShare < GENERATOR_LIMIT;
+  const isGeneratorBound = ({ generatorCpuShare, brokerCpuShare, redisCpuShare = 0 }: Report): boolean =>
+    generatorCpuShare > GENERATOR_LIMIT && brokerCpuShare + redisCpuShare < GENERATOR_LIMIT;
   if (runs.some(({ report }) => report && isGeneratorBound(report))) found.push('GENERATOR-BOUND');
   const others = measured(runs, ({ otherCpuShare }) => otherCpuShare);
   const disturbed = others.filter((share) => share > DISTURBANCE_LIMIT).length;

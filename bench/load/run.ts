@@ -11,6 +11,8 @@ export interface LoadOptions {
   readonly port: number;
   /** The process of the broker. */
   readonly brokerPid: number;
+  /** The process of the Redis that the broker keeps its state in; undefined where there is none. */
+  readonly redisPid: number | undefined;
   readonly version: ProtocolVersion;
   readonly qos: Qos;
   readonly window: number;
@@ -37,6 +39,9 @@ export interface Report {
   readonly brokerCpuPerMillion: number;
   /** Cores in use by the broker, 1 is one core. */
   readonly brokerCpuShare: number;
+  /** The same of the Redis that the broker keeps its state in. */
+  readonly redisCpuPerMillion?: number;
+  readonly redisCpuShare?: number;
   readonly generatorCpuShare: number;
   /** Cores in use by everything else on the machine; well above 0, the run was disturbed. */
   readonly otherCpuShare: number;
@@ -94,6 +99,7 @@ export class Run {
       atMs: performance.now(),
       delivered: this.ledger.delivered,
       brokerCpu: cpuSeconds(this.options.brokerPid),
+      redisCpu: this.options.redisPid === undefined ? 0 : cpuSeconds(this.options.redisPid),
       ownCpu: ownCpuSeconds(),
       machineCpu: machineCpuSeconds(),
     };
@@ -119,13 +125,17 @@ export class Run {
     const seconds = (to.atMs - from.atMs) / 1000;
     const brokerCpu = to.brokerCpu - from.brokerCpu;
     const ownCpu = to.ownCpu - from.ownCpu;
-    const otherCpu = to.machineCpu - from.machineCpu - brokerCpu - ownCpu;
+    const redisCpu = to.redisCpu - from.redisCpu;
+    const otherCpu = to.machineCpu - from.machineCpu - brokerCpu - redisCpu - ownCpu;
     const { invalid, skipped, stalls } = this.ledger;
     return {
       seconds,
       perSecond: count / seconds,
       brokerCpuPerMillion: (brokerCpu * 1e6) / count,
       brokerCpuShare: brokerCpu / seconds,
+      ...(this.options.redisPid === undefined
+        ? {}
+        : { redisCpuPerMillion: (redisCpu * 1e6) / count, redisCpuShare: redisCpu / seconds }),
       generatorCpuShare: ownCpu / seconds,
       otherCpuShare: Math.max(0, otherCpu / seconds),
       peakResidentMb: peakResidentKb(this.options.brokerPid) / 1024,
@@ -140,6 +150,8 @@ export interface Sample {
   readonly delivered: number;
   /** CPU seconds of the broker so far. */
   readonly brokerCpu: number;
+  /** The same of its Redis; 0 where there is none. */
+  readonly redisCpu: number;
   readonly ownCpu: number;
   readonly machineCpu: number;
 }

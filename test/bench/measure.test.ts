@@ -2,6 +2,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { type Broker, findBroker } from '../../bench/brokers.ts';
 import { Measurement } from '../../bench/measure.ts';
 import { PLAN } from '../../bench/plan.ts';
+import { redisMissing } from '../support/redis-server.ts';
 
 const measurement = new Measurement({ broker: undefined, generator: undefined });
 afterEach(() => measurement.kill());
@@ -50,6 +51,25 @@ test('a broker is started as its users do until its first CONNACK', async () => 
 test.each(['trellis-open', 'trellis-bare', 'aedes'])('%s runs', async (name) => {
   const report = await measurement.run(trellis(name), [...TIMES, '--scenario', 'fanin', '--pubs', '2']);
   expect(report.lost).toBe(0);
+});
+
+test.skipIf(redisMissing !== '')(
+  'brokers on Redis run with one of their own, whose CPU time is told apart',
+  async () => {
+    for (const name of ['trellis-redis', 'aedes-redis']) {
+      const flags = ['fanin', '--pubs', '2', '--qos', '1', '--persistent'];
+      const report = await measurement.run(trellis(name), [...TIMES, '--scenario', ...flags]);
+      expect([name, report.lost]).toEqual([name, 0]);
+      expect([name, report.redisCpuShare]).toEqual([name, expect.any(Number)]);
+    }
+    expect(await measurement.start(trellis('trellis-redis'))).toBeGreaterThan(0);
+  },
+);
+
+test('a Redis that does not start says why, and no broker is started', async () => {
+  const redis = (): string[] => ['sh', '-c', 'echo no room >&2; exit 1'];
+  const broken: Broker = { ...trellis(), redis, command: () => ['sh', '-c', 'echo started too early >&2; exit 1'] };
+  await expect(measurement.run(broken, [])).rejects.toThrow('It did not start: no room');
 });
 
 test('a broker that does not start says why', async () => {

@@ -72,6 +72,8 @@ test('a run is marked when the generator was busier than it may be and the broke
   expect(notes({ generatorCpuShare: 0.95, brokerCpuShare: 0.6 })).toBe('GENERATOR-BOUND');
   expect(notes({ generatorCpuShare: 0.95, brokerCpuShare: 1 })).toBe('');
   expect(notes({ generatorCpuShare: 0.5, brokerCpuShare: 0.6 })).toBe('');
+  const onRedis = { generatorCpuShare: 0.95, brokerCpuShare: 0.5, redisCpuShare: 0.45, redisCpuPerMillion: 7 };
+  expect(notes(onRedis)).toBe('Redis 7.00 CPU s per million; Redis 0.45 cores');
 });
 
 test('what is to stay below a bound is taken from the scenarios that measure it, and the worst of all', () => {
@@ -83,6 +85,9 @@ test('what is to stay below a bound is taken from the scenarios that measure it,
     { ...run('trellis', 0, { latencyP99Ms: 3, latencyP99BeforeMs: 2 }), scenario: 'stopped' },
     { ...run('trellis', 0, { residentKbPerConnection: 4.5 }), scenario: 'idle10k' },
     { scenario: 'start', version: 4, broker: 'trellis', round: 0, startMs: 400 },
+    { ...run('trellis-redis', 0, { brokerCpuPerMillion: 8 }), scenario: 'persist-q1' },
+    { ...run('aedes-redis', 0, { brokerCpuPerMillion: 200 }), scenario: 'persist-q1' },
+    { ...run('trellis-redis', 0, { seconds: 1.25 }), scenario: 'offline50k' },
   ];
   const rows = checkTable(outcomes, 'trellis').split('\n').slice(2).map(cells);
   expect(rows.map(([, bound, figure, verdict]) => [bound, figure, verdict])).toEqual([
@@ -91,6 +96,8 @@ test('what is to stay below a bound is taken from the scenarios that measure it,
     ['1.00', '1.50', 'not reached'],
     ['2.00', '1.50', 'reached'],
     ['20.0 ms', '30.0 ms', 'not reached'],
+    ['0.10', '0.04', 'reached'],
+    ['1,000 ms', '1,250 ms', 'not reached'],
     ['1.11', '1.25', 'not reached'],
   ]);
 });

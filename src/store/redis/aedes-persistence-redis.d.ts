@@ -14,6 +14,6 @@ declare module 'aedes-persistence-redis/asyncPersistence.js' {
 
 /** What Aedes itself is given. */
 declare module 'aedes-persistence-redis' {
-  function persistence(options: { conn: object }): { storeRetained(packet: object): Promise<void> };
+  function persistence(options: { conn: object; maxSessionDelivery?: number }): { storeRetained(packet: object): Promise<void> };
   export = persistence;
 }
