@@ -51,7 +51,7 @@ export type QueueState = 'waiting' | 'sent' | 'released';
 /** One message in one queue (of a session, or of a shared-subscription group). */
 export interface QueueRecord {
   queueId: number;
-  /** Position in the queue, counting up, unique within it; order of delivery. */
+  /** Position in the queue, an integer counting up, unique within it; order of delivery. */
   sequence: number;
   message: Message;
   /** QoS it is delivered with. */

@@ -14,6 +14,8 @@ declare module 'aedes-persistence-redis/asyncPersistence.js' {
 
 /** What Aedes itself is given. */
 declare module 'aedes-persistence-redis' {
-  function persistence(options: { conn: object; maxSessionDelivery?: number }): { storeRetained(packet: object): Promise<void> };
+  function persistence(options: { conn: object; maxSessionDelivery?: number }): {
+    storeRetained(packet: object): Promise<void>;
+  };
   export = persistence;
 }

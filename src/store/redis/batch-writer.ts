@@ -3,7 +3,7 @@ import { RecordWriter } from '../record-writer.ts';
 import type { Mutation, QueueRecord } from '../store.ts';
 import type { RedisKeys } from './redis-keys.ts';
 import type { RetainedCommand, RetainedLayout } from './retained-layout.ts';
-import { COMMIT_KEYS, Op } from './scripts.ts';
+import { COMMIT_KEYS, Op, RUN_MAX } from './scripts.ts';
 
 const STATE_CODES = { waiting: 0, sent: 1, released: 2 } as const;
 
@@ -28,6 +28,23 @@ export interface BatchContext {
   nextSharedId(): number;
 }
 
+type StateChange = Extract<Mutation, { kind: 'queue-state' }>;
+
+/**
+ * Changes of a queue that are not written yet, to be one operation of each kind: a call of a command costs Redis more than
+ * what it does. No sequence is in two of the three, so that their order does not matter.
+ */
+interface Runs {
+  readonly queueId: number;
+  /** New entries; sequences go up. */
+  puts: QueueRecord[];
+  /** Sequences follow one another. */
+  states: StateChange[];
+  /** The first sequence and how many follow one another; 0 for none. */
+  deleteFirst: number;
+  deleteCount: number;
+}
+
 /** Turns batches into the operations of the commit script. */
 export class BatchWriter {
   readonly #context: BatchContext;
@@ -39,6 +56,8 @@ export class BatchWriter {
   /** By queue id, the index of its first key. */
   #queueIndexes: Map<number, number> = new Map();
   #sharedIds: Map<Message, number> = new Map();
+  /** By queue id. */
+  #runs: Map<number, Runs> = new Map();
   #apart: RetainedCommand[] = [];
   #needsRoom = false;
   #dropsQueues = false;
@@ -59,11 +78,13 @@ export class BatchWriter {
     this.#keyIndexes = new Map();
     this.#queueIndexes = new Map();
     this.#sharedIds = new Map();
+    this.#runs = new Map();
     this.#apart = [];
     this.#needsRoom = false;
     this.#dropsQueues = false;
     const shared = sharedMessages(batch);
     for (const mutation of batch) this.#write(mutation, shared);
+    for (const runs of this.#runs.values()) this.#writeRuns(runs);
     const operations = Buffer.from(this.#writer.bytes.subarray(0, this.#writer.position));
     return {
       keys: this.#keys,
@@ -81,12 +102,10 @@ export class BatchWriter {
         this.#put(mutation.record, shared.has(mutation.record.message));
         return;
       case 'queue-state':
-        this.#entryOp(Op.state, mutation.queueId, mutation.sequence);
-        this.#writer.u16(mutation.packetId);
-        this.#writer.u8(STATE_CODES[mutation.state]);
+        this.#state(mutation);
         return;
       case 'queue-delete':
-        this.#entryOp(Op.delete, mutation.queueId, mutation.sequence);
+        this.#delete(mutation.queueId, mutation.sequence);
         return;
       case 'session-put':
         this.#field(mutation.record.clientId, 'r', () => this.#writer.session(mutation.record));
@@ -152,39 +171,115 @@ export class BatchWriter {
   }
 
   #put(record: QueueRecord, isShared: boolean): void {
-    const { queueId, sequence, message } = record;
-    const writer = this.#writer;
-    const sharedId = isShared ? this.#sharedId(message) : 0;
-    const last = this.#last.get(queueId) ?? -1;
-    if (sequence > last) this.#last.set(queueId, sequence);
-    this.#entryOp(sequence > last ? Op.putNew : Op.put, queueId, sequence);
-    this.#value(() => {
-      writer.entryHead(record, isShared);
-      if (isShared) writer.f64(sharedId);
-      else writer.message(message);
-    });
+    const { queueId, sequence } = record;
+    if (isShared) this.#shareMessage(record.message);
+    const runs = this.#runsOf(queueId);
+    if (sequence <= (this.#last.get(queueId) ?? -1)) {
+      this.#writeRuns(runs);
+      this.#writePuts(Op.put, queueId, [record]);
+      return;
+    }
+    this.#last.set(queueId, sequence);
+    if (isAmongStates(runs, sequence)) this.#writeStates(runs);
+    if (isAmongDeletes(runs, sequence)) this.#writeDeletes(runs);
+    runs.puts.push(record);
+    if (runs.puts.length === RUN_MAX) this.#writeNew(runs);
   }
 
-  #sharedId(message: Message): number {
-    const known = this.#sharedIds.get(message);
+  #state(change: StateChange): void {
+    const { sequence } = change;
+    const runs = this.#runsOf(change.queueId);
+    if (isAmongPuts(runs, sequence)) this.#writeNew(runs);
+    if (isAmongDeletes(runs, sequence)) this.#writeDeletes(runs);
+    const before = runs.states.at(-1);
+    if (before !== undefined && (sequence !== before.sequence + 1 || runs.states.length === RUN_MAX))
+      this.#writeStates(runs);
+    runs.states.push(change);
+  }
+
+  #delete(queueId: number, sequence: number): void {
+    const runs = this.#runsOf(queueId);
+    if (isAmongPuts(runs, sequence)) this.#writeNew(runs);
+    if (isAmongStates(runs, sequence)) this.#writeStates(runs);
+    if (sequence !== runs.deleteFirst + runs.deleteCount || runs.deleteCount === RUN_MAX) this.#writeDeletes(runs);
+    if (runs.deleteCount === 0) runs.deleteFirst = sequence;
+    runs.deleteCount += 1;
+  }
+
+  #runsOf(queueId: number): Runs {
+    const known = this.#runs.get(queueId);
     if (known !== undefined) return known;
+    const runs: Runs = { queueId, puts: [], states: [], deleteFirst: 0, deleteCount: 0 };
+    this.#runs.set(queueId, runs);
+    return runs;
+  }
+
+  #writeRuns(runs: Runs): void {
+    this.#writeNew(runs);
+    this.#writeStates(runs);
+    this.#writeDeletes(runs);
+  }
+
+  #writeNew(runs: Runs): void {
+    if (runs.puts.length === 0) return;
+    this.#writePuts(Op.putNew, runs.queueId, runs.puts);
+    runs.puts = [];
+  }
+
+  #writePuts(op: number, queueId: number, records: readonly QueueRecord[]): void {
+    const writer = this.#writer;
+    this.#op(op, this.#queueKeys(queueId));
+    writer.u32(records.length);
+    for (const record of records) {
+      const sharedId = this.#sharedIds.get(record.message);
+      const start = writer.position;
+      writer.u32(0);
+      writer.f64(record.sequence);
+      writer.entryHead(record, sharedId !== undefined);
+      if (sharedId === undefined) writer.message(record.message);
+      else writer.f64(sharedId);
+      this.#noteLength(start);
+    }
+  }
+
+  #writeStates(runs: Runs): void {
+    const [first] = runs.states;
+    if (first === undefined) return;
+    this.#runOp(Op.states, runs.queueId, first.sequence, runs.states.length);
+    for (const { packetId, state } of runs.states) {
+      this.#writer.u16(packetId);
+      this.#writer.u8(STATE_CODES[state]);
+    }
+    runs.states = [];
+  }
+
+  #writeDeletes(runs: Runs): void {
+    if (runs.deleteCount === 0) return;
+    this.#runOp(Op.deletes, runs.queueId, runs.deleteFirst, runs.deleteCount);
+    runs.deleteCount = 0;
+  }
+
+  #shareMessage(message: Message): void {
+    if (this.#sharedIds.has(message)) return;
     const id = this.#context.nextSharedId();
     this.#sharedIds.set(message, id);
     this.#op(Op.shared, 0);
     this.#writer.f64(id);
     this.#value(() => this.#writer.message(message));
-    return id;
   }
 
   #dropQueue(queueId: number): void {
+    this.#writeRuns(this.#runsOf(queueId));
     this.#last.delete(queueId);
     this.#dropsQueues = true;
     this.#op(Op.dropQueue, this.#queueKeys(queueId));
   }
 
-  #entryOp(op: number, queueId: number, sequence: number): void {
+  /** Entries of a queue whose sequences follow one another. */
+  #runOp(op: number, queueId: number, first: number, count: number): void {
     this.#op(op, this.#queueKeys(queueId));
-    this.#writer.f64(sequence);
+    this.#writer.f64(first);
+    this.#writer.u32(count);
   }
 
   #field(clientId: string, field: string, writeValue: () => void): void {
@@ -217,11 +312,16 @@ export class BatchWriter {
 
   /** Writes a value with its length in front. */
   #value(write: () => void): void {
-    const writer = this.#writer;
-    const start = writer.position;
-    writer.u32(0);
+    const start = this.#writer.position;
+    this.#writer.u32(0);
     write();
-    writer.bytes.writeUInt32LE(writer.position - start - 4, start);
+    this.#noteLength(start);
+  }
+
+  /** Fills in the length that stands at `start`, of all behind it. */
+  #noteLength(start: number): void {
+    const { bytes, position } = this.#writer;
+    bytes.writeUInt32LE(position - start - 4, start);
   }
 
   #key(name: string): number {
@@ -242,6 +342,20 @@ export class BatchWriter {
     this.#queueIndexes.set(queueId, index);
     return index;
   }
+}
+
+function isAmongPuts({ puts }: Runs, sequence: number): boolean {
+  const [first] = puts;
+  return first !== undefined && sequence >= first.sequence && sequence <= puts[puts.length - 1]!.sequence;
+}
+
+function isAmongStates({ states }: Runs, sequence: number): boolean {
+  const [first] = states;
+  return first !== undefined && sequence >= first.sequence && sequence < first.sequence + states.length;
+}
+
+function isAmongDeletes({ deleteFirst, deleteCount }: Runs, sequence: number): boolean {
+  return sequence >= deleteFirst && sequence < deleteFirst + deleteCount;
 }
 
 /** Messages that several queues of a batch hold. */

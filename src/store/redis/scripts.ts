@@ -1,11 +1,13 @@
 /** Operations in the bytes that the commit script gets, by their first byte; see `BatchWriter`. */
 export const Op = {
-  /** An entry with a sequence above all before it in its queue. */
+  /** Entries of a queue with sequences above all before them, in order. */
   putNew: 1,
   /** An entry that may replace another. */
   put: 2,
-  state: 3,
-  delete: 4,
+  /** States of entries whose sequences follow one another. */
+  states: 3,
+  /** Entries whose sequences follow one another. */
+  deletes: 4,
   dropQueue: 5,
   /** A field of a session's hash. */
   field: 6,
@@ -18,6 +20,9 @@ export const Op = {
   hashSet: 12,
   hashDelete: 13,
 } as const;
+
+/** Entries that one of `putNew`, `states` and `deletes` is about at most: Lua passes on some thousand arguments. */
+export const RUN_MAX = 1_000;
 
 /** Keys that come first in every call of the commit script; those of the operations follow. */
 export const COMMIT_KEYS = 6;
@@ -37,23 +42,33 @@ if number > last + 1 then return redis.error_reply('LOST ' .. last) end
 redis.call('HSET', KEYS[1], 'batch', math.max(last, number))
 if number <= last then return last end
 
-local unpack, pack, ops = struct.unpack, struct.pack, ARGV[3]
-local bytes, emptied, freed = {}, {}, {}
+local arguments, unpack, ops = unpack, struct.unpack, ARGV[3]
+local byte, sub = string.byte, string.sub
+-- by key: by how much the bytes of a queue change, and whether something was taken from it
+local bytes, emptied = {}, {}
+-- by id: by how much the number of entries changes that refer to a shared message
+local holders = {}
 
-local function account(key, size)
-  bytes[key] = (bytes[key] or 0) + size
+local function account(key, members, sign)
+  local size = 0
+  for _, member in ipairs(members) do
+    size = size + unpack('<I4', member, 12)
+    if byte(member, 9) >= 128 then
+      local id = sub(member, -8)
+      holders[id] = (holders[id] or 0) + sign
+    end
+  end
+  bytes[key] = (bytes[key] or 0) + sign * size
 end
 
-local function take(key, sequence)
-  local entry = redis.call('ZRANGE', KEYS[key], sequence, sequence, 'BYSCORE')[1]
-  if not entry then return end
-  redis.call('ZREMRANGEBYSCORE', KEYS[key], sequence, sequence)
-  redis.call('HDEL', KEYS[key + 1], sequence)
-  account(key, -unpack('<I4', entry, 12))
-  if string.byte(entry, 9) >= 128 then
-    local id = string.sub(entry, -8)
-    if redis.call('HINCRBY', KEYS[3], id, -1) <= 0 then freed[id] = true end
-  end
+local function take(key, first, last)
+  local members = redis.call('ZRANGE', KEYS[key], first, last, 'BYSCORE')
+  if #members == 0 then return end
+  local sequences = {}
+  for index, member in ipairs(members) do sequences[index] = unpack('<d', member) end
+  redis.call('ZREMRANGEBYSCORE', KEYS[key], first, last)
+  redis.call('HDEL', KEYS[key + 1], arguments(sequences))
+  account(key, members, -1)
   emptied[key] = true
 end
 
@@ -61,24 +76,37 @@ local at, stop = 1, #ops
 while at <= stop do
   local op, key
   op, key, at = unpack('<BI4', ops, at)
-  if op <= 4 then
-    local sequence
-    sequence, at = unpack('<d', ops, at)
-    if op <= 2 then
-      local entry
-      entry, at = unpack('<I4c0', ops, at)
-      if op == 2 then take(key, sequence) end
-      redis.call('ZADD', KEYS[key], sequence, pack('<d', sequence) .. entry)
-      account(key, unpack('<I4', entry, 4))
-      if string.byte(entry, 1) >= 128 then redis.call('HINCRBY', KEYS[3], string.sub(entry, -8), 1) end
-    elseif op == 3 then
-      local state
-      state, at = unpack('<c3', ops, at)
-      if redis.call('ZCOUNT', KEYS[key], sequence, sequence) > 0 then
-        redis.call('HSET', KEYS[key + 1], sequence, state)
-      end
+  if op <= 2 then
+    local count
+    count, at = unpack('<I4', ops, at)
+    local members, scored = {}, {}
+    for index = 1, count do
+      local member
+      member, at = unpack('<I4c0', ops, at)
+      members[index] = member
+      scored[2 * index - 1] = unpack('<d', member)
+      scored[2 * index] = member
+    end
+    if op == 2 then take(key, scored[1], scored[1]) end
+    redis.call('ZADD', KEYS[key], arguments(scored))
+    account(key, members, 1)
+  elseif op <= 4 then
+    local first, count
+    first, count, at = unpack('<dI4', ops, at)
+    local last = first + count - 1
+    if op == 4 then
+      take(key, first, last)
     else
-      take(key, sequence)
+      local all = redis.call('ZCOUNT', KEYS[key], first, last) == count
+      local changes = {}
+      for sequence = first, last do
+        if all or redis.call('ZCOUNT', KEYS[key], sequence, sequence) > 0 then
+          changes[#changes + 1] = sequence
+          changes[#changes + 1] = sub(ops, at, at + 2)
+        end
+        at = at + 3
+      end
+      if #changes > 0 then redis.call('HSET', KEYS[key + 1], arguments(changes)) end
     end
   elseif op == 5 then
     bytes[key], emptied[key] = nil, nil
@@ -126,9 +154,8 @@ while at <= stop do
   end
 end
 
--- a message that nobody held for a moment may have come to another queue
-for id in pairs(freed) do
-  if tonumber(redis.call('HGET', KEYS[3], id)) <= 0 then
+for id, change in pairs(holders) do
+  if redis.call('HINCRBY', KEYS[3], id, change) <= 0 then
     redis.call('HDEL', KEYS[3], id)
     redis.call('HDEL', KEYS[2], id)
   end
@@ -156,21 +183,25 @@ export const commitWhenFullScript: string = `#!lua flags=allow-oom\n${COMMIT}`;
  */
 export const readQueueScript: string = `#!lua flags=no-writes
 local found, bytes, after = {}, 0, '(' .. ARGV[1]
+local arguments, unpack = unpack, struct.unpack
 local left, most = tonumber(ARGV[2]), tonumber(ARGV[3])
 while left > 0 do
   local want = math.min(left, 128)
   local page = redis.call('ZRANGE', KEYS[1], after, '+inf', 'BYSCORE', 'LIMIT', 0, want)
-  for _, member in ipairs(page) do
-    bytes = bytes + struct.unpack('<I4', member, 12)
+  if #page == 0 then return found end
+  local sequences = {}
+  for index, member in ipairs(page) do sequences[index] = unpack('<d', member) end
+  local states = redis.call('HMGET', KEYS[2], arguments(sequences))
+  for index, member in ipairs(page) do
+    bytes = bytes + unpack('<I4', member, 12)
     if #found > 0 and bytes > most then return found end
-    local sequence = struct.unpack('<d', member)
     local message = ''
     if string.byte(member, 9) >= 128 then message = redis.call('HGET', KEYS[3], string.sub(member, -8)) or '' end
     found[#found + 1] = member
-    found[#found + 1] = redis.call('HGET', KEYS[2], sequence) or ''
+    found[#found + 1] = states[index] or ''
     found[#found + 1] = message
-    after = '(' .. string.format('%.17g', sequence)
   end
+  after = '(' .. string.format('%.17g', sequences[#page])
   if #page < want then return found end
   left = left - want
 end
