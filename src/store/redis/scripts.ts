@@ -44,6 +44,12 @@ if number <= last then return last end
 
 local arguments, unpack, ops = unpack, struct.unpack, ARGV[3]
 local byte, sub = string.byte, string.sub
+
+-- Redis writes a number that it is given with 17 digits, which takes it many times as long
+local function text(sequence)
+  return string.format('%d', sequence)
+end
+
 -- by key: by how much the bytes of a queue change, and whether something was taken from it
 local bytes, emptied = {}, {}
 -- by id: by how much the number of entries changes that refer to a shared message
@@ -65,7 +71,7 @@ local function take(key, first, last)
   local members = redis.call('ZRANGE', KEYS[key], first, last, 'BYSCORE')
   if #members == 0 then return end
   local sequences = {}
-  for index, member in ipairs(members) do sequences[index] = unpack('<d', member) end
+  for index, member in ipairs(members) do sequences[index] = text(unpack('<d', member)) end
   redis.call('ZREMRANGEBYSCORE', KEYS[key], first, last)
   redis.call('HDEL', KEYS[key + 1], arguments(sequences))
   account(key, members, -1)
@@ -84,7 +90,7 @@ while at <= stop do
       local member
       member, at = unpack('<I4c0', ops, at)
       members[index] = member
-      scored[2 * index - 1] = unpack('<d', member)
+      scored[2 * index - 1] = text(unpack('<d', member))
       scored[2 * index] = member
     end
     if op == 2 then take(key, scored[1], scored[1]) end
@@ -101,7 +107,7 @@ while at <= stop do
       local changes = {}
       for sequence = first, last do
         if all or redis.call('ZCOUNT', KEYS[key], sequence, sequence) > 0 then
-          changes[#changes + 1] = sequence
+          changes[#changes + 1] = text(sequence)
           changes[#changes + 1] = sub(ops, at, at + 2)
         end
         at = at + 3
@@ -190,7 +196,7 @@ while left > 0 do
   local page = redis.call('ZRANGE', KEYS[1], after, '+inf', 'BYSCORE', 'LIMIT', 0, want)
   if #page == 0 then return found end
   local sequences = {}
-  for index, member in ipairs(page) do sequences[index] = unpack('<d', member) end
+  for index, member in ipairs(page) do sequences[index] = string.format('%d', unpack('<d', member)) end
   local states = redis.call('HMGET', KEYS[2], arguments(sequences))
   for index, member in ipairs(page) do
     bytes = bytes + unpack('<I4', member, 12)
@@ -201,7 +207,7 @@ while left > 0 do
     found[#found + 1] = states[index] or ''
     found[#found + 1] = message
   end
-  after = '(' .. string.format('%.17g', sequences[#page])
+  after = '(' .. sequences[#page]
   if #page < want then return found end
   left = left - want
 end
