@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { Aedes } from 'aedes';
 import redisPersistence from 'aedes-persistence-redis';
+import type { Redis } from 'ioredis';
 import type { RedisServer } from '../../support/redis-server.ts';
 
 const HOST = '127.0.0.1';
@@ -12,20 +13,23 @@ export class AedesOnRedis {
   readonly persistence: ReturnType<typeof redisPersistence>;
   readonly port: number;
   readonly #server: Server;
+  readonly #conn: Redis;
 
-  private constructor(aedes: Aedes, persistence: ReturnType<typeof redisPersistence>, server: Server) {
-    this.aedes = aedes;
-    this.persistence = persistence;
-    this.#server = server;
-    this.port = (server.address() as AddressInfo).port;
+  private constructor(parts: Pick<AedesOnRedis, 'aedes' | 'persistence'> & { server: Server; conn: Redis }) {
+    this.aedes = parts.aedes;
+    this.persistence = parts.persistence;
+    this.#server = parts.server;
+    this.#conn = parts.conn;
+    this.port = (parts.server.address() as AddressInfo).port;
   }
 
   static async start(redis: RedisServer): Promise<AedesOnRedis> {
-    const persistence = redisPersistence({ conn: redis.client().duplicate() });
+    const conn = redis.client().duplicate();
+    const persistence = redisPersistence({ conn });
     const aedes = await Aedes.createBroker({ persistence });
     const server = createServer(aedes.handle).listen(0, HOST);
     await once(server, 'listening');
-    return new AedesOnRedis(aedes, persistence, server);
+    return new AedesOnRedis({ aedes, persistence, server, conn });
   }
 
   get url(): string {
@@ -45,5 +49,6 @@ export class AedesOnRedis {
     await new Promise<void>((resolve) => {
       this.aedes.close(resolve);
     });
+    this.#conn.disconnect();
   }
 }
