@@ -13,7 +13,8 @@ export interface ProcessEnd {
 
 /** How a broker process is started. */
 export interface ProcessOptions {
-  data: string;
+  /** Flags that name the store: `--data DIR`, `--store URL`. */
+  storeFlags: readonly string[];
   /** `NAME:COUNT`; none by default. */
   failpoint?: string | undefined;
   /** Where compiled sources are kept between starts. */
@@ -22,7 +23,7 @@ export interface ProcessOptions {
   settings?: readonly string[];
 }
 
-/** A broker in a process of its own, on a free port of loopback, with its data on disk. */
+/** A broker in a process of its own, on a free port of loopback, with its state in the store that its flags name. */
 export class BrokerProcess {
   readonly #child: ChildProcess;
   #stderr = '';
@@ -32,8 +33,8 @@ export class BrokerProcess {
 
   constructor(options: ProcessOptions) {
     const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('TRELLIS_'));
-    const { data, failpoint, compileCache, settings = [] } = options;
-    const flags = ['--port', '0', '--ws-port', 'off', '--data', data];
+    const { storeFlags, failpoint, compileCache, settings = [] } = options;
+    const flags = ['--port', '0', '--ws-port', 'off', ...storeFlags];
     const set = ['log.level=warn', 'log.format=json', ...settings].flatMap((setting) => ['--set', setting]);
     this.#child = spawn(process.execPath, [mainScript, 'start', ...flags, ...set], {
       env: {
@@ -50,6 +51,11 @@ export class BrokerProcess {
       return { code, signal, stderr: this.#stderr };
     });
     this.ready = Promise.race([this.#firstLine(), this.ended.then(() => undefined)]);
+  }
+
+  /** What it has logged so far. */
+  get stderr(): string {
+    return this.#stderr;
   }
 
   /** Ends the process, by default without giving it a chance to notice. */

@@ -15,6 +15,8 @@ import type { Random } from '../fakes/random.ts';
 const HELD_MAX = 12;
 const HELD_MS = 15;
 
+const QUOTA_EXCEEDED = 0x97;
+
 /** What devices of a run share. */
 export interface DeviceWorld {
   readonly checker: DeliveryChecker;
@@ -23,6 +25,8 @@ export interface DeviceWorld {
   readonly life: number;
   /** Something was received, or answers that had waited were sent; the run decides when to kill by it. */
   onEvent(device: Device): void;
+  /** A publish was refused with 0x97 (Quota exceeded); it is not sent again. */
+  onRefused(device: Device, text: string): void;
 }
 
 /** How a device behaves. */
@@ -359,6 +363,11 @@ export class Device {
   #onTaken(cmd: 'puback' | 'pubrec', messageId: number, reasonCode: number): void {
     const outgoing = this.#outgoing.get(messageId);
     const qos = cmd === 'puback' ? 1 : 2;
+    if (reasonCode === QUOTA_EXCEEDED && outgoing?.state === 'sent') {
+      this.#outgoing.delete(messageId);
+      this.world.onRefused(this, `${cmd} with ${reasonCode}`);
+      return;
+    }
     if (outgoing === undefined || outgoing.message.qos !== qos || outgoing.state !== 'sent' || reasonCode >= 0x80) {
       this.#fault(`${cmd} for ${messageId} with ${reasonCode}, which is ${outgoing?.state ?? 'not outstanding'}`);
       return;

@@ -57,7 +57,7 @@ function mountDisk(context: TestContext): void {
 
 async function start(): Promise<{ broker: BrokerProcess; port: number }> {
   const settings = ['store.minFreeBytes=0', 'admin.sysIntervalSeconds=0'];
-  const broker = new BrokerProcess({ data, compileCache: join(directory, 'cache'), settings });
+  const broker = new BrokerProcess({ storeFlags: ['--data', data], compileCache: join(directory, 'cache'), settings });
   processes.push(broker);
   const port = await broker.ready;
   if (port === undefined) throw new Error(`the broker does not start: ${(await broker.ended).stderr}`);
