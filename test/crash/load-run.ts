@@ -89,6 +89,7 @@ export class LoadRun implements DeviceWorld {
       for (const [topicName, payload] of await readRetained(this.port, publisher.retainedTopics))
         this.checker.retainedFound(topicName, payload);
     }
+    this.state = 'over';
     for (const device of this.devices) device.leave();
     this.broker?.kill('SIGTERM');
     const end = await this.broker?.ended;

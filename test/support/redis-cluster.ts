@@ -62,6 +62,13 @@ export class RedisCluster {
     return await this.#up().client().cluster('KEYSLOT', key);
   }
 
+  /** Nodes that are up and take themselves for masters. */
+  async masters(): Promise<RedisServer[]> {
+    const up = this.nodes.filter(({ isUp }) => isUp);
+    const infos = await Promise.all(up.map((node) => node.client().info('replication')));
+    return up.filter((_, index) => infos[index]?.includes('role:master') === true);
+  }
+
   /** The node that takes itself for the master of the key's slot, the latest elected where several do; waits for one that is up. */
   async slotOwner(key: string): Promise<RedisServer> {
     const slot = await this.slotOf(key);
