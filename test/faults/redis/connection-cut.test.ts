@@ -20,7 +20,7 @@ describe.skipIf(redisMissing !== '')('a broker whose connection to Redis', () =>
       await using proxy = await CuttingProxy.start(redis.port);
       await using run = await FaultRun.start({ url: `redis://127.0.0.1:${proxy.port}` });
       const random = new Random(Date.now() % 2 ** 31);
-      for (const cut of rounds(40)) {
+      for (const cut of rounds(20)) {
         // A connection that cannot even be made gives no work to be cut.
         if (cut % 10 === 0) await run.load(30);
         if (random.chance(0.5)) await proxy.cutAfterReplyBytes(random.below(400));
