@@ -70,6 +70,16 @@ export class RedisConnection {
   }
 
   /**
+   * The connection to the Redis that takes writes to our keys, in a Redis Cluster to the node that is known to have their
+   * slot: WAIT waits for the writes of its own connection. Undefined while none is known.
+   */
+  get writer(): Redis | undefined {
+    if (!(this.redis instanceof Cluster)) return this.redis;
+    const owner = this.redis.slots[this.#slot]?.[0];
+    return this.redis.nodes('master').find((node) => nodeKey(node) === owner);
+  }
+
+  /**
    * Connects for the first time; waits while Redis loads its data.
    * @throws StoreError with a sentence that says why it is not possible; the connection is closed then.
    */

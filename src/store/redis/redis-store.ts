@@ -1,4 +1,5 @@
 import { setTimeout as later } from 'node:timers/promises';
+import type { Redis } from 'ioredis';
 import type { Logger } from '../../lib/logger.ts';
 import type { Message } from '../../protocol/message.ts';
 import { RecordReader } from '../record-reader.ts';
@@ -29,8 +30,9 @@ const IDS_PER_INCARNATION = 2 ** 31;
 const SWEEP_ENTRIES = 1_000;
 /** Pause before a call that Redis could not take is made again, ms. */
 const AGAIN_MS = 100;
-/** How long WAIT waits for replicas before it is looked at again, ms. */
+/** How long WAIT waits for replicas before it is looked at again, at most, ms; and how often it does so per time-out. */
 const WAIT_MS = 1_000;
+const WAITS_PER_TIMEOUT = 4;
 
 /** What a Redis store is made with. */
 export interface RedisStoreOptions {
@@ -180,9 +182,10 @@ export class RedisStore implements Store {
     for (;;) {
       if (this.#broken !== undefined) throw this.#broken;
       try {
+        const { writer } = open.connection;
         const name = encoded.needsRoom ? 'commit' : 'commitWhenFull';
         await open.scripts.run(name, names, [open.place.incarnation, number, encoded.operations]);
-        if (waitReplicas > 0) await this.#waitForReplicas(open);
+        if (waitReplicas > 0) await this.#waitForReplicas(open, writer);
         await applyApart(open, encoded.apart);
         this.#batch = number;
         if (encoded.dropsQueues) this.#sweep();
@@ -198,9 +201,13 @@ export class RedisStore implements Store {
     }
   }
 
-  async #waitForReplicas(open: Open): Promise<void> {
-    const { waitReplicas } = this.#options;
-    while ((await open.connection.redis.wait(waitReplicas, WAIT_MS)) < waitReplicas) {
+  /** @throws Error where the batch may have gone to another than this writer: it is applied again, which WAIT waits for. */
+  async #waitForReplicas({ connection }: Open, writer: Redis | undefined): Promise<void> {
+    const { waitReplicas, timeoutMs } = this.#options;
+    const waitMs = Math.min(WAIT_MS, Math.ceil(timeoutMs / WAITS_PER_TIMEOUT));
+    for (;;) {
+      if (writer === undefined || writer !== connection.writer) throw new Error('the keys have moved to another Redis');
+      if ((await writer.wait(waitReplicas, waitMs)) >= waitReplicas) return;
       if (this.#isClosing) throw new Error('closed before enough replicas had the batch');
     }
   }
