@@ -33,18 +33,6 @@ export function checkTogether(values: ReadonlyMap<string, unknown>): JointProble
       text: 'redis.passwordFile is set while redis.url holds a password as well: keep one of them.',
     });
   }
-  const replicas = values.get('redis.waitReplicas');
-  if (
-    typeof url === 'string' &&
-    typeof replicas === 'number' &&
-    replicas > 0 &&
-    parseRedisUrl(url).kind === 'cluster'
-  ) {
-    problems.push({
-      key: 'redis.waitReplicas',
-      text: `redis.waitReplicas cannot be ${replicas} with a Redis Cluster, where the connection that wrote is not known to be the one that waits: leave it out, and set min-replicas-to-write in Redis.`,
-    });
-  }
   return problems;
 }
 

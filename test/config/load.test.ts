@@ -191,13 +191,6 @@ test.each<[string, string, string[]]>([
     ['broker.yaml:3: redis.passwordFile is set while redis.url holds a password as well: keep one of them.'],
   ],
   [
-    'replicas of a Redis Cluster to wait for',
-    'redis:\n  url: redis+cluster://h\n  waitReplicas: 1\n',
-    [
-      'broker.yaml:3: redis.waitReplicas cannot be 1 with a Redis Cluster, where the connection that wrote is not known to be the one that waits: leave it out, and set min-replicas-to-write in Redis.',
-    ],
-  ],
-  [
     'a prefix that would end the braces',
     'redis:\n  prefix: a}b\n',
     ['broker.yaml:2: redis.prefix must be one to 64 letters, digits, underscores, hyphens and dots, not "a}b".'],
