@@ -44,10 +44,8 @@ export type ConnectionState = 'new' | 'handshaking' | 'authenticating' | 'connec
 
 /** A backlog of the outbox above this many bytes holds back replays. */
 const CONGESTED_BYTES = 256 * 1024;
-/** Bytes of messages waiting for a flush from which publishers are held back. */
+/** Bytes of messages waiting for a flush from which publishers are held back; twice as many for those of QoS 0 alone. */
 const HELD_BACK_BYTES = 32 * 1024 * 1024;
-/** The same for connections that wait for nothing: QoS 0 goes on for longer while the store does not. */
-const ALL_HELD_BACK_BYTES = 2 * HELD_BACK_BYTES;
 /** Bytes of answers in the outbox from which a client that does not read them is held back. */
 const ANSWER_BYTES = 1024 * 1024;
 
@@ -184,8 +182,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
   #regulate(): void {
     const { writePath, settings } = this.context;
     const waiting = Math.max(this.#acksWaiting(), this.#stepsWaiting());
-    const openBytesMax = waiting > 0 ? HELD_BACK_BYTES : ALL_HELD_BACK_BYTES;
-    if (writePath.openBytes > openBytesMax || waiting > settings.receiveMaximum) {
+    if (writePath.openBytes > (waiting > 0 ? 1 : 2) * HELD_BACK_BYTES || waiting > settings.receiveMaximum) {
       this.#holdBack();
       writePath.wait(this);
     } else if (this.#answerBytes > ANSWER_BYTES && !this.outbox.hasRoomFor(ANSWER_BYTES)) {

@@ -32,26 +32,24 @@ describe.skipIf(redisMissing !== '')('no fault is found in a Trellis with its st
     await redis.stop();
   });
 
-  for (const [name, seconds] of SECONDS) {
-    const durationSeconds = Math.max(seconds ?? 0, LONG_SECONDS);
-    test.runIf(durationSeconds > 0)(
-      name,
-      async () => {
-        await redis.client().flushall();
-        const options = { threads: 0, command: [], interrupt: new AbortController().signal };
-        const { delivery, thresholds, broker } = await run(loadScenario(name, { durationSeconds }), options);
-        const counts = faults.map((fault) => [fault, delivery.faults[fault].total] as const);
-        expect(
-          counts.filter(([, total]) => total > 0),
-          JSON.stringify(delivery.examples.slice(0, 5)),
-        ).toEqual([]);
-        expect(thresholds.filter(({ holds }) => !holds)).toEqual([]);
-        expect(delivery.counts.outstanding).toEqual([0, 0, 0]);
-        if (name === 'kill-broker') expect(broker.kills).toBeGreaterThan(0);
-        // Whether it was this Redis.
-        expect(await redis.client().get('{trellis}:incarnations')).not.toBeNull();
-      },
-      240_000 + 4_000 * LONG_SECONDS,
-    );
-  }
+  const runs = [...SECONDS].map(([name, seconds]) => [name, Math.max(seconds ?? 0, LONG_SECONDS)] as const);
+  test.each(runs.filter(([, seconds]) => seconds > 0))(
+    '%s',
+    async (name, durationSeconds) => {
+      await redis.client().flushall();
+      const options = { threads: 0, command: [], interrupt: new AbortController().signal };
+      const { delivery, thresholds, broker } = await run(loadScenario(name, { durationSeconds }), options);
+      const counts = faults.map((fault) => [fault, delivery.faults[fault].total] as const);
+      expect(
+        counts.filter(([, total]) => total > 0),
+        JSON.stringify(delivery.examples.slice(0, 5)),
+      ).toEqual([]);
+      expect(thresholds.filter(({ holds }) => !holds)).toEqual([]);
+      expect(delivery.counts.outstanding).toEqual([0, 0, 0]);
+      if (name === 'kill-broker') expect(broker.kills).toBeGreaterThan(0);
+      // Whether it was this Redis.
+      expect(await redis.client().get('{trellis}:incarnations')).not.toBeNull();
+    },
+    240_000 + 4_000 * LONG_SECONDS,
+  );
 });
