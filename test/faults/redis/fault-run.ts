@@ -66,7 +66,8 @@ export class FaultRun extends LoadRun {
     super({
       seed: Date.now() % 2 ** 31,
       storeFlags: ['--store', options.url],
-      settings: ['log.level=info', ...(options.settings ?? [])],
+      // Who connects while Redis is away waits for it.
+      settings: ['log.level=info', 'limits.connectTimeoutMs=600000', ...(options.settings ?? [])],
       checker: watch,
     });
     this.#isWild = options.isWild ?? true;
