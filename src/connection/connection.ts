@@ -394,11 +394,11 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
 
   onDeadline(now: number): void {
     switch (this.state) {
-      case 'new':
       case 'handshaking':
+        return this.#end('connect-timeout', ReasonCode.serverUnavailable, 'CONNECT could not be answered in time');
+      case 'new':
       case 'authenticating':
-        this.#end('connect-timeout', ReasonCode.unspecifiedError, 'no CONNECT in time');
-        return;
+        return this.#end('connect-timeout', ReasonCode.unspecifiedError, 'no CONNECT in time');
       case 'connected': {
         const due = this.#lastReceived + this.keepAliveLimitMs;
         if (due > now) this.context.deadlines.schedule(this, due);
@@ -458,8 +458,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
     if (this.isOver) return;
     if (this.state === 'connected') {
       if (this.version === 5) {
-        const properties =
-          serverReference === undefined ? { reasonString: reason } : { reasonString: reason, serverReference };
+        const properties = { reasonString: reason, ...(serverReference !== undefined && { serverReference }) };
         // [MQTT-3.14.2-1] hooks and the embedding program may name a code of other packets
         const code = isDisconnectCode(reasonCode) ? reasonCode : ReasonCode.unspecifiedError;
         this.send({ type: PacketType.disconnect, reasonCode: code, properties });

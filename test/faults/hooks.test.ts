@@ -268,3 +268,25 @@ describe('a hook that fails', () => {
     await scene.untilOpen(0);
   });
 });
+
+describe('a hook that never answers a CONNECT', () => {
+  test.for([
+    [4, 3],
+    [5, ReasonCode.serverUnavailable],
+  ] as const)('has it refused at its deadline, version %i', async ([version, reasonCode], { start }) => {
+    const clock = new FakeClock();
+    const asked = Promise.withResolvers<undefined>();
+    const authenticate: Hooks['authenticate'] = ({ clientId }) => {
+      if (clientId !== 'patient') return { allow: true };
+      asked.resolve(undefined);
+      return new Promise(() => {});
+    };
+    const scene = await start({ clock, hooks: { authenticate } });
+    const client = await scene.broker.open({ version });
+    client.sendConnect({ clientId: 'patient' });
+    await asked.promise;
+    clock.advance(10_000);
+    await client.expectConnack(reasonCode);
+    await client.expectClose();
+  });
+});
