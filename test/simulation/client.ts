@@ -385,7 +385,7 @@ export class SimulatedClient {
     const { clientId } = this;
     const { reasonCode, properties } = packet;
     const isRoomless = reasonCode === 0x97 || reasonCode === 3;
-    const isTimeout = reasonCode === 0x80;
+    const isTimeout = reasonCode === 0x88;
     const isRefused =
       reasonCode !== 0 && (this.#world.isGoingDown || (this.#world.hasFullDisks && (isRoomless || isTimeout)));
     if (this.state === 'connecting' && isRefused) {

@@ -2,7 +2,6 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { Aedes } from 'aedes';
 import redisPersistence from 'aedes-persistence-redis';
-import type { Redis } from 'ioredis';
 import type { RedisServer } from '../../support/redis-server.ts';
 
 const HOST = '127.0.0.1';
@@ -13,23 +12,23 @@ export class AedesOnRedis {
   readonly persistence: ReturnType<typeof redisPersistence>;
   readonly port: number;
   readonly #server: Server;
-  readonly #conn: Redis;
 
-  private constructor(parts: Pick<AedesOnRedis, 'aedes' | 'persistence'> & { server: Server; conn: Redis }) {
+  private constructor(parts: Pick<AedesOnRedis, 'aedes' | 'persistence'> & { server: Server }) {
     this.aedes = parts.aedes;
     this.persistence = parts.persistence;
     this.#server = parts.server;
-    this.#conn = parts.conn;
     this.port = (parts.server.address() as AddressInfo).port;
   }
 
   static async start(redis: RedisServer): Promise<AedesOnRedis> {
-    const conn = redis.client().duplicate();
+    // It ends with the server: Aedes goes on with wills after it has closed.
+    const conn = redis.client().duplicate({ retryStrategy: () => null });
+    conn.on('error', () => undefined);
     const persistence = redisPersistence({ conn });
     const aedes = await Aedes.createBroker({ persistence });
     const server = createServer(aedes.handle).listen(0, HOST);
     await once(server, 'listening');
-    return new AedesOnRedis({ aedes, persistence, server, conn });
+    return new AedesOnRedis({ aedes, persistence, server });
   }
 
   get url(): string {
@@ -49,6 +48,5 @@ export class AedesOnRedis {
     await new Promise<void>((resolve) => {
       this.aedes.close(resolve);
     });
-    this.#conn.disconnect();
   }
 }
