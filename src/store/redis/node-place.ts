@@ -45,7 +45,8 @@ export class NodePlace {
   async take(): Promise<void> {
     const { leaseMs } = this.#options;
     for (let looks = 0; ; looks++) {
-      const busy = await this.#try();
+      let busy = await this.#try();
+      while (busy === undefined) busy = await this.#try();
       if (busy === '') return;
       if (looks > LOOKS_PER_LEASE) throw new StoreError(await this.#sentence(busy));
       await later(leaseMs / LOOKS_PER_LEASE);
@@ -66,8 +67,8 @@ export class NodePlace {
     await this.#scripts.run('end', [this.#keys.node(nodeId), this.#keys.lease(nodeId)], [this.incarnation]);
   }
 
-  /** @returns the node that is in the way, empty for none. */
-  async #try(): Promise<string> {
+  /** @returns the node that is in the way, empty for none, undefined where the nodes changed meanwhile. */
+  async #try(): Promise<string | undefined> {
     const { nodeId, leaseMs } = this.#options;
     const keys = this.#keys;
     const known = await this.#redis.hgetall(keys.nodes);
@@ -81,7 +82,7 @@ export class NodePlace {
       [nodeId, leaseMs, JSON.stringify(about), dead ?? '', ...others],
     );
     const [verdict, detail] = answer as [string, string];
-    if (verdict === 'AGAIN') return this.#try();
+    if (verdict === 'AGAIN') return undefined;
     if (verdict === 'BUSY') return detail;
     this.incarnation = Number(detail);
     return '';

@@ -76,7 +76,7 @@ export class RedisStore implements Store {
   /** Free bytes below Redis' maxmemory, as of the last look. */
   #free = Number.POSITIVE_INFINITY;
   #lastCommit: Promise<void> = Promise.resolve();
-  #beatsOnTheirWay = 0;
+  #isBeating = false;
   #isSweeping = false;
 
   constructor(options: RedisStoreOptions) {
@@ -229,8 +229,8 @@ export class RedisStore implements Store {
 
   #beat(): void {
     const open = this.#open;
-    if (open === undefined || !open.connection.isReady || this.#beatsOnTheirWay > 0) return;
-    this.#beatsOnTheirWay += 1;
+    if (open === undefined || !open.connection.isReady || this.#isBeating) return;
+    this.#isBeating = true;
     Promise.all([open.place.beat(), this.#lookAtMemory(open)])
       .then(([whose]) => {
         if (whose === 'ours' || this.#open !== open || this.#broken !== undefined) return;
@@ -238,7 +238,7 @@ export class RedisStore implements Store {
       })
       .catch((error: unknown) => this.#options.logger.debug('a heartbeat to Redis failed', { error: textOf(error) }))
       .finally(() => {
-        this.#beatsOnTheirWay -= 1;
+        this.#isBeating = false;
       });
   }
 
