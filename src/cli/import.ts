@@ -9,6 +9,7 @@ import { CommandError, ExitCode, UsageError } from './errors.ts';
 import { type Flag, helpText, parseFlags } from './flags.ts';
 import { type ImportCounts, ImportWriter, type OpenedStore } from './import-writer.ts';
 import { startFailure } from './start-failure.ts';
+import { errorText } from '../lib/error-text.ts';
 
 const before = `
 Usage: trellis import aedes-redis --from URL [flags]
@@ -116,7 +117,7 @@ async function transfer(
   const { AedesReader } = await import('../store/redis/aedes-reader.ts');
   try {
     const redis = await openAedesRedis(url.href).catch((error: unknown) => {
-      throw new CommandError(`Cannot read from ${shownUrl(url)}: ${messageOf(error)}.`);
+      throw new CommandError(`Cannot read from ${shownUrl(url)}: ${errorText(error)}.`);
     });
     try {
       await takeAll(new AedesReader(redis, limits, leftOut), writer, leftOut);
@@ -169,8 +170,4 @@ function reportText(url: URL, counts: Readonly<ImportCounts>, leftOut: LeftOut, 
 /** Without its password. */
 function shownUrl(url: URL): string {
   return `${url.protocol}//${url.host}${url.pathname}`;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

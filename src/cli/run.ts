@@ -2,6 +2,7 @@ import { ConfigError } from '../config.ts';
 import { nearest } from '../config/nearest.ts';
 import { version } from '../version.ts';
 import { CommandError, ExitCode, UsageError } from './errors.ts';
+import { errorText } from '../lib/error-text.ts';
 
 const help = `Usage: trellis COMMAND [flags]
 
@@ -85,7 +86,7 @@ function report(error: unknown): number {
     for (const problem of error.problems) process.stderr.write(`trellis: ${problem}\n`);
     return ExitCode.usage;
   }
-  const message = error instanceof Error ? error.message : String(error);
+  const message = errorText(error);
   process.stderr.write(`trellis: ${message}\n`);
   return error instanceof CommandError ? error.exitCode : ExitCode.failure;
 }

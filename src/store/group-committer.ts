@@ -7,6 +7,7 @@ import type { Mutation } from './store.ts';
 import { StoreError, StoreFullError } from './store.ts';
 import type { PendingCommit } from './write-group.ts';
 import { WriteGroup } from './write-group.ts';
+import { errorText } from '../lib/error-text.ts';
 
 /** Entries of deleted queues that one transaction erases at most: about a millisecond. */
 const ERASED_PER_GROUP = 1_000;
@@ -164,7 +165,7 @@ export class GroupCommitter {
   }
 
   #break(error: unknown, group?: WriteGroup): void {
-    const text = error instanceof Error ? error.message : String(error);
+    const text = errorText(error);
     this.#broken ??= new StoreError(
       `Writing to the data directory failed, so nothing more is accepted: ${text}. Check the disk and start again.`,
       { cause: error },

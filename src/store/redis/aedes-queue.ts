@@ -4,6 +4,7 @@ import { topicMatches } from '../../protocol/topic.ts';
 import type { QueueState, SubscriptionRecord } from '../store.ts';
 import { membersOf } from './aedes-packet.ts';
 import type { LeftOut } from './left-out.ts';
+import { errorText } from '../../lib/error-text.ts';
 
 /** What the queue of one session may hold. */
 export interface QueueLimits {
@@ -147,7 +148,7 @@ export class AedesQueue {
     try {
       return this.#messageOf(packet);
     } catch (error) {
-      this.#note(error instanceof Error ? error.message : String(error), key);
+      this.#note(errorText(error), key);
       return undefined;
     }
   }

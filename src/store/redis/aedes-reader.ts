@@ -9,6 +9,7 @@ import { membersOf, messageOfPacket } from './aedes-packet.ts';
 import { AedesQueue, type QueueLimits, type QueuedEntry } from './aedes-queue.ts';
 import type { LeftOut } from './left-out.ts';
 import { RetainedLayout } from './retained-layout.ts';
+import { errorText } from '../../lib/error-text.ts';
 
 /** Keys and members asked for at once. */
 const SCAN_COUNT = 1000;
@@ -234,7 +235,7 @@ export class AedesReader {
     try {
       return make();
     } catch (error) {
-      this.#leftOut.note(`${what}: ${error instanceof Error ? error.message : String(error)}`, example);
+      this.#leftOut.note(`${what}: ${errorText(error)}`, example);
       return undefined;
     }
   }

@@ -23,6 +23,7 @@ import { RedisKeys } from './redis-keys.ts';
 import { type RetainedCommand, RetainedLayout } from './retained-layout.ts';
 import { Scripts } from './script-runner.ts';
 import { StateReader } from './state-reader.ts';
+import { errorText } from '../../lib/error-text.ts';
 
 /** Ids that one incarnation can draw. */
 const IDS_PER_INCARNATION = 2 ** 31;
@@ -120,7 +121,7 @@ export class RedisStore implements Store {
       await connection.close();
       throw error instanceof StoreError
         ? error
-        : new StoreError(`Redis cannot be used: ${textOf(error)}`, { cause: error });
+        : new StoreError(`Redis cannot be used: ${errorText(error)}`, { cause: error });
     } finally {
       this.#isOpening = false;
     }
@@ -221,7 +222,7 @@ export class RedisStore implements Store {
     const sentence = {
       fenced: `Another process has taken the place of node ${this.#options.nodeId}; this one has to end. Give each node a name of its own.`,
       lost: 'Redis has lost what it had acknowledged (after a failover, or a crash without appendfsync always). Start again to go on with what it has.',
-      broken: `Redis refused a batch: ${textOf(error)}`,
+      broken: `Redis refused a batch: ${errorText(error)}`,
     }[failure];
     this.#broken ??= new StoreError(sentence, { cause: error });
     return this.#broken;
@@ -236,7 +237,7 @@ export class RedisStore implements Store {
         if (whose === 'ours' || this.#open !== open || this.#broken !== undefined) return;
         this.onBroken(this.#break(whose === 'taken' ? 'fenced' : 'lost', undefined));
       })
-      .catch((error: unknown) => this.#options.logger.debug('a heartbeat to Redis failed', { error: textOf(error) }))
+      .catch((error: unknown) => this.#options.logger.debug('a heartbeat to Redis failed', { error: errorText(error) }))
       .finally(() => {
         this.#isBeating = false;
       });
@@ -256,7 +257,7 @@ export class RedisStore implements Store {
     this.#isSweeping = true;
     this.#sweepAll(open)
       .catch((error: unknown) =>
-        this.#options.logger.debug('dropped queues are emptied later', { error: textOf(error) }),
+        this.#options.logger.debug('dropped queues are emptied later', { error: errorText(error) }),
       )
       .finally(() => {
         this.#isSweeping = false;
@@ -287,8 +288,4 @@ async function applyApart({ connection }: Open, commands: readonly RetainedComma
       return redis.del(command.key);
     }),
   );
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

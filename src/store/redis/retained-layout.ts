@@ -3,6 +3,7 @@ import type { Cluster, Redis } from 'ioredis';
 import type { Message } from '../../protocol/message.ts';
 import type { Mutation } from '../store.ts';
 import { messageOfPacket, packetOf } from './aedes-packet.ts';
+import { errorText } from '../../lib/error-text.ts';
 
 /** A command for Redis: HSET or HDEL of the one hash, in a Redis Cluster SET or DEL of the topic's own key. */
 export type RetainedCommand =
@@ -89,7 +90,7 @@ export class RetainedLayout {
         } catch (error) {
           // The value it was given made it fail: it goes on with the next.
           if (feed.isAtEnd) throw error;
-          onDamaged(feed.take(), sentenceOf(error));
+          onDamaged(feed.take(), errorText(error));
         }
       }
     } finally {
@@ -208,11 +209,7 @@ function messageFrom(packet: unknown, topicName: string, onDamaged: OnDamaged): 
     if (message.topicName === topicName) return message;
     onDamaged(topicName, 'its topic is another one');
   } catch (error) {
-    onDamaged(topicName, sentenceOf(error));
+    onDamaged(topicName, errorText(error));
   }
   return undefined;
-}
-
-function sentenceOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
