@@ -9,9 +9,9 @@ const TAKERS_PER_ENTRY = 8;
  *
  * Two maps stand in for a list ordered by use: new and used entries go to the young one; when that holds half of the
  * maximum it becomes the old one, and what the former old one still held was not used for long and goes. Results that
- * list very many takers fill it earlier, so that it cannot grow by them.
+ * list very many takers fill it earlier, so that it cannot grow by them; `length` tells how many.
  */
-export class MatchCache<R extends readonly unknown[]> {
+export class MatchCache<R extends { readonly length: number }> {
   readonly #half: number;
   #young = new Map<string, R>();
   #old = new Map<string, R>();

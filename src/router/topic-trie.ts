@@ -125,6 +125,7 @@ export class TopicTrie<S extends object> {
   }
 }
 
-function hasWildcard(topicFilter: string): boolean {
+/** Whether a valid topic filter has wildcards, so that it may match more than one topic name. */
+export function hasWildcard(topicFilter: string): boolean {
   return topicFilter.endsWith('#') || topicFilter.includes('+');
 }
