@@ -1,6 +1,6 @@
 import type { Message } from '../protocol/message.ts';
 import { MatchCache } from '../router/match-cache.ts';
-import { takerList, type TrieSubscription } from '../router/taker.ts';
+import { type SubscriptionTaker, takerList, type TrieSubscription } from '../router/taker.ts';
 import { hasWildcard, TopicTrie } from '../router/topic-trie.ts';
 import type { SubscriptionRecord } from '../store/store.ts';
 import {
@@ -39,9 +39,10 @@ interface KnownShare {
  * has to go.
  *
  * Stored sessions of this node are known as well, but match nothing: when one moves to another node, the change does not
- * repeat its subscriptions. Each kind of taker has a trie of its own; what they find together is kept by topic name,
- * unless it is nothing, and dropped as `TopicTrie` drops its matches. A change costs what it changes: sessions know their
- * subscriptions, nodes their routes and shares.
+ * repeat its subscriptions. Each kind of taker has a trie of its own. What they find together is kept by topic name and
+ * dropped as `TopicTrie` drops its matches; one taker alone, as where many devices publish to names of their own and one
+ * service listens to all, is kept by that taker, and nothing is not kept. A change costs what it changes: sessions know
+ * their subscriptions, nodes their routes and shares.
  */
 export class RemoteTable {
   readonly #ownNodeId: string;
@@ -50,6 +51,8 @@ export class RemoteTable {
   readonly #nodes = new Map<string, KnownNode>();
   readonly #shares = new Map<string, KnownShare>();
   readonly #cache = new MatchCache<TopicMatch>(MATCH_CACHE_TOPICS);
+  /** Matches that found one taker alone, by that taker: they are the same for every topic name. */
+  readonly #single = new Map<SubscriptionTaker<object>, TopicMatch>();
   #subscriptionTrie: TopicTrie<StoredSession>;
   #routeTrie: TopicTrie<KnownNode>;
   #shareTrie: TopicTrie<KnownShare>;
@@ -95,6 +98,7 @@ export class RemoteTable {
     this.#routeTrie = this.#newTrie('once');
     this.#shareTrie = this.#newTrie('once');
     this.#cache.clear();
+    this.#single.clear();
     this.#last = undefined;
   }
 
@@ -114,13 +118,22 @@ export class RemoteTable {
     const takers = takerList(this.#subscriptionTrie.match(topicName));
     const routes = takerList(this.#routeTrie.match(topicName));
     const shares = takerList(this.#shareTrie.match(topicName));
-    if (takers.length === 0 && routes.length === 0 && shares.length === 0) return undefined;
+    const count = takers.length + routes.length + shares.length;
+    if (count === 0) return undefined;
+    const only = count === 1 ? (takers[0] ?? routes[0] ?? shares[0]) : undefined;
+    const known = only === undefined ? undefined : this.#single.get(only);
+    if (known !== undefined) return known;
     const match = new TopicMatch(
       takers,
       routes.map(({ subscriber }) => subscriber.nodeId),
       shares.map(({ subscriber }) => subscriber.share),
     );
-    this.#cache.set(topicName, match);
+    if (only === undefined) {
+      this.#cache.set(topicName, match);
+    } else {
+      if (this.#single.size >= MATCH_CACHE_TOPICS) this.#single.clear();
+      this.#single.set(only, match);
+    }
     return match;
   }
 
@@ -136,7 +149,7 @@ export class RemoteTable {
         this.#deleteSession(change.clientId);
         break;
       case 'session-moved':
-        this.#moveSession(change.clientId, change.nodeId);
+        this.#moveSession(this.#sessions.get(change.clientId), change.nodeId);
         break;
       case 'route-put':
         this.#putRoute(change.nodeId, change.topicFilter);
@@ -160,7 +173,7 @@ export class RemoteTable {
   #sessionOf(clientId: string, nodeId: string, queueId: number): StoredSession {
     const known = this.#sessions.get(clientId);
     if (known !== undefined && known.queueId === queueId) {
-      this.#moveSession(clientId, nodeId);
+      this.#moveSession(known, nodeId);
       return known;
     }
     if (known !== undefined) this.#deleteSession(clientId);
@@ -171,8 +184,7 @@ export class RemoteTable {
   }
 
   #putSubscription(session: StoredSession, record: SubscriptionRecord): void {
-    const former = session.subscription(record.topicFilter);
-    session.put(record);
+    const former = session.put(record);
     // Clients subscribe again to the same when they come back: nothing found is dropped for that.
     if (this.#isRemote(session) && !(former !== undefined && isSame(former, record))) this.#subscribe(session, record);
   }
@@ -199,8 +211,7 @@ export class RemoteTable {
     this.#forgetIfIdle(session.node);
   }
 
-  #moveSession(clientId: string, nodeId: string): void {
-    const session = this.#sessions.get(clientId);
+  #moveSession(session: StoredSession | undefined, nodeId: string): void {
     if (session === undefined || session.node.nodeId === nodeId) return;
     const former = session.node;
     const wasRemote = this.#isRemote(session);
@@ -309,6 +320,7 @@ export class RemoteTable {
 
   #changed(topicFilter: string): void {
     this.#last = undefined;
+    if (this.#single.size > 0) this.#single.clear();
     if (hasWildcard(topicFilter)) this.#cache.clear();
     else if (this.#cache.size > 0) this.#cache.delete(topicFilter);
   }

@@ -11,15 +11,20 @@ export interface KnownNode {
   readonly shareKeys: Set<string>;
 }
 
+/** So many subscriptions are searched one by one; a map for each session would be most of the memory. */
+const FEW = 8;
+
+const NONE: readonly SubscriptionRecord[] = [];
+
 /** A stored session with its subscriptions, shared ones left out, and the node that takes care of it. */
 export class StoredSession {
   readonly clientId: string;
   readonly queueId: number;
   node: KnownNode;
-  /** The only subscription; most sessions have no more, and a map for each would be most of the memory. */
-  #only: SubscriptionRecord | undefined = undefined;
-  /** All of them, once there were two. */
-  #all: Map<string, SubscriptionRecord> | undefined = undefined;
+  /** All subscriptions, while there are few. */
+  #few: readonly SubscriptionRecord[] = NONE;
+  /** All subscriptions, once there were more. */
+  #many: Map<string, SubscriptionRecord> | undefined = undefined;
 
   constructor(clientId: string, queueId: number, node: KnownNode) {
     this.clientId = clientId;
@@ -29,41 +34,41 @@ export class StoredSession {
 
   /** Subscriptions it has. */
   get size(): number {
-    return this.#all?.size ?? (this.#only === undefined ? 0 : 1);
-  }
-
-  subscription(topicFilter: string): SubscriptionRecord | undefined {
-    if (this.#all !== undefined) return this.#all.get(topicFilter);
-    return this.#only?.topicFilter === topicFilter ? this.#only : undefined;
+    return this.#many?.size ?? this.#few.length;
   }
 
   /** Its subscriptions; they must not be changed during a walk. */
   subscriptions(): Iterable<SubscriptionRecord> {
-    if (this.#all !== undefined) return this.#all.values();
-    return this.#only === undefined ? [] : [this.#only];
+    return this.#many?.values() ?? this.#few;
   }
 
-  /** Adds a subscription or replaces the one with its topic filter. */
-  put(record: SubscriptionRecord): void {
-    const only = this.#only;
-    if (this.#all !== undefined) {
-      this.#all.set(record.topicFilter, record);
-    } else if (only === undefined || only.topicFilter === record.topicFilter) {
-      this.#only = record;
+  /** Adds a subscription or replaces the one with its topic filter. @returns the one that it replaced. */
+  put(record: SubscriptionRecord): SubscriptionRecord | undefined {
+    const former = this.#find(record.topicFilter);
+    if (this.#many !== undefined) {
+      this.#many.set(record.topicFilter, record);
+    } else if (former !== undefined) {
+      this.#few = this.#few.map((one) => (one === former ? record : one));
+    } else if (this.#few.length < FEW) {
+      this.#few = this.#few.concat(record); // no longer than needed, unlike what a push makes
     } else {
-      this.#all = new Map([
-        [only.topicFilter, only],
-        [record.topicFilter, record],
-      ]);
-      this.#only = undefined;
+      this.#many = new Map([...this.#few, record].map((one) => [one.topicFilter, one]));
+      this.#few = NONE;
     }
+    return former;
   }
 
   /** Removes a subscription. @returns whether it was there. */
   delete(topicFilter: string): boolean {
-    if (this.#all !== undefined) return this.#all.delete(topicFilter);
-    if (this.#only?.topicFilter !== topicFilter) return false;
-    this.#only = undefined;
-    return true;
+    if (this.#many !== undefined) return this.#many.delete(topicFilter);
+    const { length } = this.#few;
+    this.#few = this.#few.filter((record) => record.topicFilter !== topicFilter);
+    return this.#few.length < length;
+  }
+
+  #find(topicFilter: string): SubscriptionRecord | undefined {
+    if (this.#many !== undefined) return this.#many.get(topicFilter);
+    for (const record of this.#few) if (record.topicFilter === topicFilter) return record;
+    return undefined;
   }
 }

@@ -283,9 +283,13 @@ class ChangeReader {
   string(): string {
     const length = this.u32();
     const start = this.#take(length);
-    const bytes = this.#bytes.subarray(start, start + length);
-    if (!isUtf8(bytes)) throw this.damaged('a string is not UTF-8');
-    return bytes.toString('utf8');
+    const end = start + length;
+    const bytes = this.#bytes;
+    let at = start;
+    while (at < end && bytes[at]! < 0x80) at++;
+    if (at === end) return bytes.toString('latin1', start, end); // ASCII, as almost always
+    if (!isUtf8(bytes.subarray(at, end))) throw this.damaged('a string is not UTF-8');
+    return bytes.toString('utf8', start, end);
   }
 
   /** A valid topic filter that is not a shared one: what routes messages relies on that. */

@@ -203,6 +203,31 @@ describe('a session', () => {
     expect(targets.shares).toEqual([]);
   });
 
+  test('with many subscriptions keeps each of them, changed, removed and moved', () => {
+    const topicFilters = Array.from({ length: 20 }, (_, i) => `s/${i}`);
+    const table = tableOf(...topicFilters.map((topicFilter) => put('c', OWN, { topicFilter })));
+    table.apply([put('c', OWN, { topicFilter: 's/3', qos: 2 }), put('c', OWN, { topicFilter: 's/19', qos: 0 })], 2);
+    table.apply([{ kind: 'subscription-delete', clientId: 'c', topicFilter: 's/4' }], 3);
+    table.apply([{ kind: 'session-moved', clientId: 'c', nodeId: 'n1' }], 4);
+    const qos = topicFilters.map((topicName) => table.match(message(topicName, { qos: 2 })).entries[0]?.qos);
+    expect(qos).toEqual(topicFilters.map((_, i) => (i === 4 || i === 19 ? undefined : i === 3 ? 2 : 1)));
+    expect(table.match(message('s/19')).nodes).toEqual(['n1']);
+    table.apply([{ kind: 'session-delete', clientId: 'c' }], 5);
+    for (const topicName of topicFilters) expect(table.match(message(topicName))).toBe(NO_TARGETS);
+  });
+
+  test.each([{ qos: 2 }, { noLocal: true }, { retainAsPublished: true }, { subscriptionIdentifier: 9 }] as const)(
+    'gets what its subscription says since it changed to %j',
+    (change) => {
+      const published = message('a/b', { qos: 2, retain: true, publisherId: 'c' });
+      const table = tableOf(put('c', 'n1'));
+      const before = table.match(published);
+      table.apply([put('c', 'n1', change)], 2);
+      expect(table.match(published)).not.toEqual(before);
+      expect(table.match(published)).toEqual(tableOf(put('c', 'n1', change)).match(published));
+    },
+  );
+
   test('with another queue is another one: subscriptions of the former are gone', () => {
     const table = tableOf(put('c', 'n1'));
     const record = { ...plain, topicFilter: 'x' };
@@ -214,16 +239,35 @@ describe('a session', () => {
 
 describe('what is kept of a match', () => {
   test('is given again, until something changes that concerns it', () => {
-    const table = tableOf(put('c', 'n1'), put('d', 'n1', { topicFilter: 'x' }));
+    const table = tableOf(put('c', 'n1'), put('d', 'n2'), put('d', 'n2', { topicFilter: 'x' }));
     const kept = table.match(message('a/b'));
     table.match(message('x'));
-    table.apply([put('d', 'n1', { topicFilter: 'y' }), put('c', 'n1')], 2);
+    table.apply([put('d', 'n2', { topicFilter: 'y' }), put('c', 'n1')], 2);
     expect(table.match(message('a/b'))).toBe(kept);
     // No subscription here has QoS 2 or Retain As Published, so that it makes no difference.
     expect(table.match(message('a/b', { qos: 2, retain: true, publisherId: 'c' }))).toBe(kept);
-    table.apply([put('d', 'n1', { topicFilter: '+/z' })], 3);
+    table.apply([put('d', 'n2', { topicFilter: '+/z' })], 3);
     expect(table.match(message('a/b'))).not.toBe(kept);
     expect(table.match(message('a/b'))).toEqual(kept);
+  });
+
+  test('is the same for all topic names that one taker alone gets', () => {
+    const table = tableOf(put('c', 'n1', { topicFilter: 's/+' }), {
+      kind: 'route-put',
+      nodeId: 'n1',
+      topicFilter: 'r/#',
+    });
+    for (const [one, other] of [
+      ['s/1', 's/2'],
+      ['r/1', 'r/2'],
+    ] as const) {
+      const kept = table.match(message(one));
+      expect(table.match(message(other))).toBe(kept);
+      expect(table.match(message('x'))).toBe(NO_TARGETS);
+      expect(table.match(message(one))).toBe(kept);
+    }
+    table.apply([{ kind: 'session-moved', clientId: 'c', nodeId: 'n2' }], 2);
+    expect(table.match(message('s/3')).entries.map(({ nodeId }) => nodeId)).toEqual(['n2']);
   });
 
   test('is one and the same empty result where nothing matches', () => {
