@@ -1,6 +1,5 @@
 import * as fc from 'fast-check';
 import type { TopologyChange } from '../../src/cluster/topology.ts';
-import { topicFilters } from '../router/naive-match.ts';
 
 /** What random changes are about; the smaller the choice, the more often they meet. */
 export interface ChangeNames {
@@ -8,13 +7,14 @@ export interface ChangeNames {
   nodeIds: fc.Arbitrary<string>;
   queueIds: fc.Arbitrary<number>;
   shareNames: fc.Arbitrary<string>;
+  topicFilters: fc.Arbitrary<string>;
 }
 
-/** Random changes of all kinds, more puts than deletes; their filters are those that `topicNames` meet. */
+/** Random changes of all kinds, more puts than deletes. */
 export function topologyChanges(names: ChangeNames): fc.Arbitrary<TopologyChange> {
   const { clientIds: clientId, nodeIds: nodeId, queueIds: queueId } = names;
-  const topicFilter = topicFilters;
-  const shareKey = fc.tuple(names.shareNames, topicFilters).map((parts) => parts.join('/'));
+  const { topicFilters: topicFilter } = names;
+  const shareKey = fc.tuple(names.shareNames, topicFilter).map((parts) => parts.join('/'));
   const record = fc.record({
     topicFilter,
     qos: fc.constantFrom(0, 1, 2),

@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decodeChanges, encodeChanges, type TopologyChange } from '../../src/cluster/topology.ts';
 import type { SubscriptionRecord } from '../../src/store/store.ts';
+import { topicFilters } from '../router/naive-match.ts';
 import { topologyChanges } from './topology-support.ts';
 
 const DAMAGED = /^A list of topology changes is damaged at byte \d+ of \d+: ./;
@@ -17,6 +18,7 @@ const changes = fc.array(
     nodeIds: text,
     queueIds: fc.oneof(fc.maxSafeNat(), fc.constantFrom(0, 2 ** 31, Number.MAX_SAFE_INTEGER)),
     shareNames: fc.constantFrom('g', 'Gruppe ä', '$share'),
+    topicFilters,
   }),
   { maxLength: 30 },
 );
