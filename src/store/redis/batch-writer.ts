@@ -22,6 +22,8 @@ export interface EncodedBatch {
 
 /** What the writer draws its names from. */
 export interface BatchContext {
+  /** Owner of the queues that are made. */
+  readonly nodeId: string;
   readonly keys: RedisKeys;
   readonly retained: RetainedLayout;
   /** An id for a shared message that no node ever uses again. */
@@ -109,6 +111,7 @@ export class BatchWriter {
         return;
       case 'session-put':
         this.#field(mutation.record.clientId, 'r', () => this.#writer.session(mutation.record));
+        this.#own(mutation.record.queueId);
         return;
       case 'session-delete':
         this.#op(Op.sessionDelete, this.#key(this.#context.keys.session(mutation.clientId)));
@@ -127,6 +130,7 @@ export class BatchWriter {
         this.#op(Op.group, 0);
         this.#writer.string(mutation.record.shareKey);
         this.#value(() => this.#writer.group(mutation.record));
+        this.#own(mutation.record.queueId);
         return;
       case 'group-delete':
         this.#op(Op.groupDelete, 0);
@@ -268,6 +272,11 @@ export class BatchWriter {
     this.#value(() => this.#writer.message(message));
   }
 
+  #own(queueId: number): void {
+    this.#op(Op.owner, this.#queueKeys(queueId));
+    this.#writer.string(this.#context.nodeId);
+  }
+
   #dropQueue(queueId: number): void {
     this.#writeRuns(this.#runsOf(queueId));
     this.#last.delete(queueId);
@@ -332,13 +341,13 @@ export class BatchWriter {
     return index;
   }
 
-  /** Index of the first of the three keys that a queue has. */
+  /** Index of the first of the four keys that a queue has. */
   #queueKeys(queueId: number): number {
     const known = this.#queueIndexes.get(queueId);
     if (known !== undefined) return known;
     const { keys } = this.#context;
     const index = COMMIT_KEYS + this.#keys.push(keys.queue(queueId));
-    this.#keys.push(keys.flight(queueId), keys.dropped(queueId));
+    this.#keys.push(keys.flight(queueId), keys.dropped(queueId), keys.mailbox(queueId));
     this.#queueIndexes.set(queueId, index);
     return index;
   }

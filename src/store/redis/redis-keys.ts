@@ -6,6 +6,10 @@ export class RedisKeys {
   readonly messages: string;
   readonly counts: string;
   readonly trash: string;
+  /** Counts up with each change of who takes messages where. */
+  readonly topology: string;
+  /** Stream of these changes; the id of an entry is its version. */
+  readonly changes: string;
   readonly #start: string;
 
   /** @param prefix `redis.prefix`. */
@@ -17,6 +21,8 @@ export class RedisKeys {
     this.messages = `${this.#start}messages`;
     this.counts = `${this.#start}counts`;
     this.trash = `${this.#start}trash`;
+    this.topology = `${this.#start}topology`;
+    this.changes = `${this.#start}changes`;
   }
 
   node(nodeId: string): string {
@@ -35,6 +41,11 @@ export class RedisKeys {
     return `${this.#start}groups:${nodeId}`;
   }
 
+  /** Stream of what others tell a node. */
+  inbox(nodeId: string): string {
+    return `${this.#start}inbox:${nodeId}`;
+  }
+
   session(clientId: string): string {
     return `${this.#start}s:${clientId}`;
   }
@@ -47,6 +58,11 @@ export class RedisKeys {
   /** What of a queue is in flight, and its bytes. */
   flight(queueId: number): string {
     return `${this.#start}f:${queueId}`;
+  }
+
+  /** What other nodes posted for a queue. */
+  mailbox(queueId: number): string {
+    return `${this.#start}r:${queueId}`;
   }
 
   /** A queue that was dropped and waits to be emptied. */

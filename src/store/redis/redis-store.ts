@@ -102,7 +102,7 @@ export class RedisStore implements Store {
       this.#broken = undefined;
       this.#isClosing = false;
       const retained = new RetainedLayout(address.kind === 'cluster');
-      const writer = new BatchWriter({ keys: this.#keys, retained, nextSharedId: () => this.#nextSharedId() });
+      const writer = new BatchWriter({ nodeId, keys: this.#keys, retained, nextSharedId: () => this.#nextSharedId() });
       const queues = new QueueReader(scripts, this.#keys);
       const beats = setInterval(() => this.#beat(), Math.ceil(leaseMs / 4));
       this.#open = { connection, scripts, place, writer, queues, beats };
@@ -177,7 +177,7 @@ export class RedisStore implements Store {
   async #commit(open: Open, encoded: EncodedBatch): Promise<void> {
     const { nodeId, waitReplicas } = this.#options;
     const keys = this.#keys;
-    const first = [keys.node(nodeId), keys.messages, keys.counts, keys.own(nodeId), keys.groups(nodeId), keys.trash];
+    const first = [keys.node(nodeId), keys.messages, keys.counts, keys.own(nodeId), keys.groups(nodeId), keys.trash, keys.topology, keys.changes];
     const names = [...first, ...encoded.keys];
     const number = this.#batch + 1;
     for (;;) {
@@ -185,7 +185,7 @@ export class RedisStore implements Store {
       try {
         const { writer } = open.connection;
         const name = encoded.needsRoom ? 'commit' : 'commitWhenFull';
-        await open.scripts.run(name, names, [open.place.incarnation, number, encoded.operations]);
+        await open.scripts.run(name, names, [open.place.incarnation, number, encoded.operations, '', '', '']);
         if (waitReplicas > 0) await this.#waitForReplicas(open, writer);
         await applyApart(open, encoded.apart);
         this.#batch = number;

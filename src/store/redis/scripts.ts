@@ -19,18 +19,29 @@ export const Op = {
   groupDelete: 11,
   hashSet: 12,
   hashDelete: 13,
+  /** The owner of a queue. */
+  owner: 14,
+  /** A message for a queue that another node may own. */
+  post: 15,
+  /** Messages that the owner has taken out of the mailbox of a queue. */
+  taken: 16,
+  /** Bytes for another node. */
+  send: 17,
 } as const;
 
 /** Entries that one of `putNew`, `states` and `deletes` is about at most: Lua passes on some thousand arguments. */
 export const RUN_MAX = 1_000;
 
 /** Keys that come first in every call of the commit script; those of the operations follow. */
-export const COMMIT_KEYS = 6;
+export const COMMIT_KEYS = 8;
 
 /**
  * Applies a batch, or nothing: see docs/decisions/0008-redis-store.md.
- * KEYS node, messages, counts, own, groups, trash, others; ARGV incarnation, number of the batch, operations.
- * Returns the number of the last batch applied. Errors that begin with FENCED or LOST are for good.
+ * KEYS node, messages, counts, own, groups, trash, topology, changes, others; those of a queue are entries, flight, dropped
+ * and mailbox, one after the other. ARGV incarnation, number of the batch, operations, topology that its messages were
+ * routed by or nothing, changes of the topology or nothing, nodes that are alive and the keys of their inboxes.
+ * Returns the number of the last batch applied, and the topology. Errors that begin with FENCED or LOST are for good; after
+ * STALE the messages have to be routed anew.
  */
 const COMMIT = `
 local node = redis.call('HMGET', KEYS[1], 'incarnation', 'batch')
@@ -38,9 +49,11 @@ if not node[1] then return redis.error_reply('LOST everything') end
 if node[1] ~= ARGV[1] then return redis.error_reply('FENCED the place of this node is taken') end
 local last, number = tonumber(node[2]), tonumber(ARGV[2])
 if number > last + 1 then return redis.error_reply('LOST ' .. last) end
+local topology = redis.call('GET', KEYS[7]) or '0'
+if number > last and ARGV[4] ~= '' and ARGV[4] ~= topology then return redis.error_reply('STALE ' .. topology) end
 -- also where nothing is left to do: WAIT waits for the last write of its own connection
 redis.call('HSET', KEYS[1], 'batch', math.max(last, number))
-if number <= last then return last end
+if number <= last then return {last, tonumber(topology)} end
 
 local arguments, unpack, ops = unpack, struct.unpack, ARGV[3]
 local byte, sub = string.byte, string.sub
@@ -50,10 +63,12 @@ local function text(sequence)
   return string.format('%d', sequence)
 end
 
--- by key: by how much the bytes of a queue change, and whether something was taken from it
-local bytes, emptied = {}, {}
--- by id: by how much the number of entries changes that refer to a shared message
-local holders = {}
+-- by key: by how much the bytes of a queue change
+local bytes = {}
+-- by id: by how much the number of entries changes that refer to a shared message, and the messages of this batch
+local holders, bodies = {}, {}
+-- by node: what was posted for it
+local news = {}
 
 local function account(key, members, sign)
   local size = 0
@@ -75,7 +90,26 @@ local function take(key, first, last)
   redis.call('ZREMRANGEBYSCORE', KEYS[key], first, last)
   redis.call('HDEL', KEYS[key + 1], arguments(sequences))
   account(key, members, -1)
-  emptied[key] = true
+end
+
+local function hold(member, change)
+  if byte(member, 9) < 128 then return end
+  local id = sub(member, -8)
+  holders[id] = (holders[id] or 0) + change
+end
+
+-- the owner at this instant hears of it; one that is gone has an heir who reads the mailbox
+local function post(key, queue, entry)
+  local owner = redis.call('HGET', KEYS[key + 1], 'o')
+  if not owner then return end
+  local number = redis.call('HINCRBY', KEYS[key + 1], 'n', 1)
+  local member = struct.pack('<d', number) .. entry
+  redis.call('RPUSH', KEYS[key + 3], member)
+  hold(member, 1)
+  local told = news[owner] or {entries = {}, bodies = {}}
+  news[owner] = told
+  told.entries[#told.entries + 1] = struct.pack('<dI4', queue, #member) .. member
+  if byte(member, 9) >= 128 then told.bodies[sub(member, -8)] = true end
 end
 
 local at, stop = 1, #ops
@@ -115,12 +149,14 @@ while at <= stop do
       if #changes > 0 then redis.call('HSET', KEYS[key + 1], arguments(changes)) end
     end
   elseif op == 5 then
-    bytes[key], emptied[key] = nil, nil
+    bytes[key] = nil
     if redis.call('EXISTS', KEYS[key]) == 1 then
       redis.call('RENAME', KEYS[key], KEYS[key + 2])
       redis.call('SADD', KEYS[6], KEYS[key + 2])
     end
     redis.call('DEL', KEYS[key + 1])
+    for _, member in ipairs(redis.call('LRANGE', KEYS[key + 3], 0, -1)) do hold(member, -1) end
+    redis.call('DEL', KEYS[key + 3])
   elseif op == 6 then
     local client, field, value
     client, field, value, at = unpack('<I4c0I4c0I4c0', ops, at)
@@ -141,6 +177,7 @@ while at <= stop do
     local id, message
     id, message, at = unpack('<c8I4c0', ops, at)
     redis.call('HSET', KEYS[2], id, message)
+    bodies[id] = message
   elseif op == 10 then
     local field, value
     field, value, at = unpack('<I4c0I4c0', ops, at)
@@ -153,10 +190,26 @@ while at <= stop do
     local field, value
     field, value, at = unpack('<I4c0I4c0', ops, at)
     redis.call('HSET', KEYS[key], field, value)
-  else
+  elseif op == 13 then
     local field
     field, at = unpack('<I4c0', ops, at)
     redis.call('HDEL', KEYS[key], field)
+  elseif op == 14 then
+    local owner
+    owner, at = unpack('<I4c0', ops, at)
+    redis.call('HSET', KEYS[key + 1], 'o', owner)
+  elseif op == 15 then
+    local queue, entry
+    queue, entry, at = unpack('<dI4c0', ops, at)
+    post(key, queue, entry)
+  elseif op == 16 then
+    local count
+    count, at = unpack('<I4', ops, at)
+    for _, member in ipairs(redis.call('LPOP', KEYS[key + 3], count) or {}) do hold(member, -1) end
+  else
+    local frame
+    frame, at = unpack('<I4c0', ops, at)
+    redis.call('XADD', KEYS[key], '*', 'f', frame)
   end
 end
 
@@ -168,13 +221,26 @@ for id, change in pairs(holders) do
 end
 
 for key, size in pairs(bytes) do
-  if emptied[key] and redis.call('EXISTS', KEYS[key]) == 0 then
-    redis.call('DEL', KEYS[key + 1])
-  elseif size ~= 0 then
-    redis.call('HINCRBY', KEYS[key + 1], 'b', size)
+  if size ~= 0 then redis.call('HINCRBY', KEYS[key + 1], 'b', size) end
+end
+
+local nodes, place = ARGV[6], 1
+while place <= #nodes do
+  local id, inbox
+  id, inbox, place = unpack('<I4c0I4', nodes, place)
+  local told = news[id]
+  if told then
+    local frame = {}
+    for body in pairs(told.bodies) do frame[#frame + 1] = body .. struct.pack('<I4', #bodies[body]) .. bodies[body] end
+    redis.call('XADD', KEYS[inbox], '*', 'b', table.concat(frame), 'n', table.concat(told.entries))
   end
 end
-return number
+
+if ARGV[5] ~= '' then
+  topology = redis.call('INCR', KEYS[7])
+  redis.call('XADD', KEYS[8], 'MAXLEN', '~', 10000, topology .. '-0', 'c', ARGV[5])
+end
+return {number, tonumber(topology)}
 `;
 
 /** The commit script; Redis refuses it whole while it is above its maxmemory. */
