@@ -79,7 +79,7 @@ export class ImportWriter {
     const queueId = this.#nextQueueId++;
     const expiry = { sessionExpiryInterval: isPersistent ? NEVER : DAY, expiresAt: Number.POSITIVE_INFINITY };
     this.#batch.push({ kind: 'session-put', record: { clientId, epoch: 0, queueId, username: UNCLAIMED, ...expiry } });
-    for (const record of subscriptions) this.#batch.push({ kind: 'subscription-put', clientId, record });
+    for (const record of subscriptions) this.#batch.push({ kind: 'subscription-put', clientId, queueId, record });
     for (const packetId of inbound) this.#batch.push({ kind: 'inbound-put', clientId, packetId });
     for (const [index, entry] of queue.entries()) {
       const sequence = FIRST_SEQUENCE + index;

@@ -3,6 +3,7 @@ import type { DeadlineHeap } from '../lib/deadline-heap.ts';
 import type { Message } from '../protocol/message.ts';
 import type { Store } from '../store/store.ts';
 import type { Books } from './books.ts';
+import type { Neighbours } from './neighbours.ts';
 import type { SessionSettings } from './settings.ts';
 import type { WritePath } from './write-path.ts';
 
@@ -30,4 +31,6 @@ export interface SessionContext {
   readonly noteInFlight: () => void;
   /** Random number in [0, 1). */
   readonly random: () => number;
+  /** Where nodes share the store; undefined for one alone. */
+  readonly neighbours?: Neighbours | undefined;
 }

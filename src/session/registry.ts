@@ -173,7 +173,12 @@ export class SessionRegistry {
     const isNew = session.addSubscription(record);
     this.#route(session, record, parsed ?? parseTopicFilter(record.topicFilter));
     if (session.durable) {
-      this.#context.writePath.add({ kind: 'subscription-put', clientId: session.clientId, record });
+      this.#context.writePath.add({
+        kind: 'subscription-put',
+        clientId: session.clientId,
+        queueId: session.queueId,
+        record,
+      });
     }
     return isNew;
   }
@@ -192,7 +197,7 @@ export class SessionRegistry {
     }
     if (durable && !group.stored) {
       group.stored = true;
-      this.#context.writePath.add({ kind: 'group-put', record: { shareKey, queueId: group.queue.queueId } });
+      this.#context.writePath.add({ kind: 'group-put', record: { shareKey, queueId: group.queue.queueId }, online: 0 });
     }
     return group;
   }

@@ -123,6 +123,8 @@ export class MemoryState {
       case 'retained-delete':
         this.#retained.delete(mutation.topicName);
         return;
+      default:
+        throw new Error(`only a store that nodes share takes ${mutation.kind}`);
     }
   }
 

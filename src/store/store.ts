@@ -81,9 +81,11 @@ export interface GroupRecord {
 export type Mutation =
   | { kind: 'session-put'; record: SessionRecord }
   | { kind: 'session-delete'; clientId: string; epoch: number; queueId: number }
-  | { kind: 'subscription-put'; clientId: string; record: SubscriptionRecord }
+  /** `queueId`: that of the session. */
+  | { kind: 'subscription-put'; clientId: string; queueId: number; record: SubscriptionRecord }
   | { kind: 'subscription-delete'; clientId: string; topicFilter: string }
-  | { kind: 'group-put'; record: GroupRecord }
+  /** `online`: its members here that are connected; of no account where there is one node. */
+  | { kind: 'group-put'; record: GroupRecord; online: number }
   | { kind: 'group-delete'; shareKey: string; queueId: number }
   /** Adds an entry, or replaces it whole; `record.message` is written once for all queues that hold it. */
   | { kind: 'queue-put'; record: QueueRecord }
@@ -96,7 +98,43 @@ export type Mutation =
   | { kind: 'will-put'; record: WillRecord }
   | { kind: 'will-delete'; clientId: string }
   | { kind: 'retained-put'; message: Message }
-  | { kind: 'retained-delete'; topicName: string };
+  | { kind: 'retained-delete'; topicName: string }
+  | NodeMutation;
+
+/** Changes that only a store knows which several nodes share (shared-store.ts); another one is never given them. */
+export type NodeMutation =
+  /**
+   * Brings a message to its takers on other nodes, as they are when the batch is applied. `view` tells which sessions
+   * were here when its takers here got it; `servedShares` of which shared subscriptions the part here has got it.
+   */
+  | { kind: 'route'; message: Message; view: number; servedShares: readonly string[] }
+  /** There is a taker of this topic filter here that is not a stored session, or none any more. */
+  | { kind: 'interest-put'; topicFilter: string }
+  | { kind: 'interest-delete'; topicFilter: string }
+  /** A message of this node's goes to another queue. */
+  | { kind: 'post'; post: PostedMessage }
+  /** So many messages have been taken out of the mailbox of a queue. */
+  | { kind: 'posted-delete'; queueId: number; count: number }
+  /** Hands a client id over to another node, with its session where it has one: 0 as its queue id for none. */
+  | { kind: 'session-move'; clientId: string; queueId: number; nodeId: string }
+  /** The client id is nobody's any more. */
+  | { kind: 'client-release'; clientId: string }
+  /** Removes a retained message that has expired, unless another has taken its place. */
+  | { kind: 'retained-expire'; message: Message };
+
+/** A message for the queue of a session, or of a node's part of a shared subscription, wherever that is. */
+export interface PostedMessage {
+  readonly queueId: number;
+  readonly message: Message;
+  /** QoS it is delivered with. */
+  readonly qos: Qos;
+  /** RETAIN to be sent. */
+  readonly retain: boolean;
+  /** Empty for none. */
+  readonly subscriptionIdentifiers: readonly number[];
+  /** Key of the shared subscription it is for; empty for a session. */
+  readonly shareKey: string;
+}
 
 /** Summary of one queue that is not empty and belongs to a session or a group, at start: enough for limits, the entries themselves are read when needed. */
 export interface QueueSummary {

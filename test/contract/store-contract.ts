@@ -134,7 +134,7 @@ function ownersOf(mutations: readonly Mutation[]): Mutation[] {
   const queueIds = mutations.flatMap((mutation) => (mutation.kind === 'queue-put' ? [mutation.record.queueId] : []));
   return [...new Set(queueIds)]
     .filter((queueId) => !owned.has(queueId))
-    .map((queueId) => ({ kind: 'group-put', record: { shareKey: `queue ${queueId}`, queueId } }));
+    .map((queueId) => ({ kind: 'group-put', record: { shareKey: `queue ${queueId}`, queueId }, online: 0 }));
 }
 
 function describeRecords(differences: Differences): void {
@@ -178,8 +178,8 @@ function describeRecords(differences: Differences): void {
     expect(
       await differences(
         [
-          { kind: 'group-put', record: { shareKey: 'g/a', queueId: 1 } },
-          { kind: 'group-put', record: { shareKey: 'g/b', queueId: 2 } },
+          { kind: 'group-put', record: { shareKey: 'g/a', queueId: 1 }, online: 0 },
+          { kind: 'group-put', record: { shareKey: 'g/b', queueId: 2 }, online: 0 },
           put(entry(1, 1)),
           put(entry(2, 1)),
         ],

@@ -97,7 +97,7 @@ function toMutations(operation: Operation, ...rest: Rest): Mutation[] {
   const name = OWNERS[operation.owner]!;
   const { queueId } = mutation.record;
   if (operation.item % 2 === 0) return [session(name, queueId), mutation];
-  return [{ kind: 'group-put', record: { shareKey: name, queueId } }, mutation];
+  return [{ kind: 'group-put', record: { shareKey: name, queueId }, online: 0 }, mutation];
 }
 
 function toMutation({ what, owner, item, choice }: Operation, ...[queueIds, messages, renew]: Rest): Mutation {
@@ -118,7 +118,7 @@ function toMutation({ what, owner, item, choice }: Operation, ...[queueIds, mess
     case 3:
       return { kind: 'subscription-delete', clientId: name, topicFilter: `${item}` };
     case 4:
-      return { kind: 'group-put', record: { shareKey: name, queueId: queueIds[owner * 2 + 1]! } };
+      return { kind: 'group-put', record: { shareKey: name, queueId: queueIds[owner * 2 + 1]! }, online: 0 };
     case 5: {
       const deleted = queueIds[owner * 2 + 1]!;
       if (item < 4) return { kind: 'queue-delete', queueId: deleted, sequence: item };

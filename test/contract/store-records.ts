@@ -97,7 +97,7 @@ export function subscription(clientId: string, topicFilter: string, change: obje
     retainHandling: 0,
     subscriptionIdentifier: 0,
   } as const;
-  return { kind: 'subscription-put', clientId, record: { ...base, ...change } };
+  return { kind: 'subscription-put', clientId, queueId: 1, record: { ...base, ...change } };
 }
 
 /** Puts an inbound packet id. */

@@ -177,7 +177,16 @@ export class RedisStore implements Store {
   async #commit(open: Open, encoded: EncodedBatch): Promise<void> {
     const { nodeId, waitReplicas } = this.#options;
     const keys = this.#keys;
-    const first = [keys.node(nodeId), keys.messages, keys.counts, keys.own(nodeId), keys.groups(nodeId), keys.trash, keys.topology, keys.changes];
+    const first = [
+      keys.node(nodeId),
+      keys.messages,
+      keys.counts,
+      keys.own(nodeId),
+      keys.groups(nodeId),
+      keys.trash,
+      keys.topology,
+      keys.changes,
+    ];
     const names = [...first, ...encoded.keys];
     const number = this.#batch + 1;
     for (;;) {

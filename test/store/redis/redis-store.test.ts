@@ -108,7 +108,7 @@ const belongings: Mutation[] = [
   subscription('a', 'x'),
   inbound('a', 3),
   { kind: 'will-put', record: { ...fullWill, clientId: 'a' } },
-  { kind: 'group-put', record: { shareKey: 'g/t', queueId: 2 } },
+  { kind: 'group-put', record: { shareKey: 'g/t', queueId: 2 }, online: 0 },
   put(entry(1, 1)),
   setState(1, 1, 7, 'sent'),
   put(entry(1, 2, text('shared'))),

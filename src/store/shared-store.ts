@@ -1,0 +1,94 @@
+import type { Message } from '../protocol/message.ts';
+import type { Mutation, PostedMessage, Store, StoredState, SubscriptionRecord } from './store.ts';
+
+/** A message to be brought to the takers on other nodes, see the mutation `route`. */
+export type RouteMutation = Extract<Mutation, { kind: 'route' }>;
+
+/** A posted message with its number: it counts up by one in each queue, from 1. */
+export interface MailboxMessage extends PostedMessage {
+  readonly number: number;
+}
+
+/** What was posted for a queue and not taken yet. */
+export interface Mailbox {
+  readonly queueId: number;
+  /** Number of the last message that was posted, taken or not. */
+  readonly lastNumber: number;
+  readonly messages: readonly MailboxMessage[];
+}
+
+/** What this node takes care of from now on: at start, of a session that comes here, of a node that is gone. */
+export interface AdoptedState extends Omit<StoredState, 'retained'> {
+  /** Of the queues of its sessions and groups, where anything was ever posted. */
+  readonly mailboxes: readonly Mailbox[];
+}
+
+/** One message of another node for takers here that are no stored sessions, or get it with QoS 0. */
+export interface ForwardedMessage {
+  readonly message: Message;
+  /** Keys of the shared subscriptions whose part here is to get it. */
+  readonly shareKeys: readonly string[];
+}
+
+/** Where a message has to go beside the takers of this node. */
+export interface MessageRoute {
+  /** Queues to post it for. */
+  readonly posts: readonly Omit<PostedMessage, 'message'>[];
+  /** Nodes that are sent the message itself, each once, and the shared subscriptions it is for there. */
+  readonly nodes: readonly { readonly nodeId: string; readonly shareKeys: readonly string[] }[];
+}
+
+/** Who takes messages where, as of a version of the topology: what a shared store asks and tells its node. */
+export interface Topology {
+  /** Version of what it knows. */
+  readonly version: number;
+  /** Nodes that are there, this one included. */
+  readonly nodeIds: Iterable<string>;
+  /** Where a message has to go by what is known now. Asked when the batch is sent, and again when that was too late. */
+  routeOf(mutation: RouteMutation): MessageRoute;
+  /** Whether the subscription of a stored session of this node is known as it is: then it need not be told. */
+  knows(clientId: string, queueId: number, record: SubscriptionRecord): boolean;
+  /** Takes over encoded lists of changes (see cluster/topology.ts), one for each version. */
+  apply(changes: readonly { readonly version: number; readonly bytes: Uint8Array }[]): void;
+  /** Replaces all that is known. */
+  load(version: number, lists: Iterable<Uint8Array>): void;
+}
+
+/** What a shared store tells its node; all calls come in the order of the store. */
+export interface NodeEvents {
+  /** Messages for queues of this node; one may come twice, or for a queue it does not have any more. */
+  onPosted(messages: readonly MailboxMessage[]): void;
+  onForwarded(messages: readonly ForwardedMessage[]): void;
+  /** The retained message of a topic, of this node or another; undefined for none any more. */
+  onRetained(topicName: string, message: Message | undefined): void;
+  /** Another node wants to have a client id of this one, for that user: it is handed over with `session-move`, or refused. */
+  onWanted(clientId: string, nodeId: string, username: string): void;
+  /** A node is gone, and this one takes care of what it had. */
+  onAdopted(state: AdoptedState): void;
+  /** The topology has changed. */
+  onTopology(): void;
+}
+
+/** A store that several nodes share, docs/decisions/0009-nodes.md. */
+export interface SharedStore extends Store {
+  readonly nodeId: string;
+  /** Set before `open`. */
+  topology: Topology | undefined;
+  /** Set before `open`; called only after `listen`. */
+  events: NodeEvents | undefined;
+  open(): Promise<StoredState & AdoptedState>;
+  /** Begins to tell what other nodes do; what happened since `open` comes first. */
+  listen(): void;
+  /**
+   * Makes this node the owner of a client id, which another node is asked for where it has it. Not to be called for a
+   * client id that this node has, nor while a batch that lets go of it is under way.
+   * @returns what is stored of its session, which may be nothing; undefined where its owner refuses it to that user.
+   */
+  claim(clientId: string, username: string): Promise<AdoptedState | undefined>;
+  /** Tells a node that wants a client id that it does not get it. */
+  refuse(clientId: string, nodeId: string): void;
+  /** What is posted for a queue now. */
+  readMailbox(queueId: number): Promise<Mailbox>;
+  /** Resolves once everything that other nodes did before this call has been told. */
+  caughtUp(): Promise<void>;
+}
