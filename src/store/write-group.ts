@@ -138,6 +138,8 @@ export class WriteGroup {
       case 'retained-delete':
         this.retained.set(mutation.topicName, null);
         return;
+      default:
+        throw new Error(`only a store that nodes share takes ${mutation.kind}`);
     }
   }
 
