@@ -158,6 +158,12 @@ export class RecordWriter {
     this.position = end;
   }
 
+  /** All of the bytes, of a string its UTF-8, without their length. */
+  bytesOf(source: Uint8Array | string): void {
+    const bytes = typeof source === 'string' ? Buffer.from(source) : source;
+    this.raw(bytes, 0, bytes.length);
+  }
+
   raw(source: Uint8Array, start: number, end: number): void {
     this.#reserve(end - start);
     const bytes = this.bytes;

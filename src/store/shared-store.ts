@@ -1,5 +1,6 @@
 import type { Message } from '../protocol/message.ts';
 import type { Mutation, PostedMessage, Store, StoredState, SubscriptionRecord } from './store.ts';
+import type { TopologyChange } from './topology-change.ts';
 
 /** A message to be brought to the takers on other nodes, see the mutation `route`. */
 export type RouteMutation = Extract<Mutation, { kind: 'route' }>;
@@ -48,10 +49,10 @@ export interface Topology {
   routeOf(mutation: RouteMutation): MessageRoute;
   /** Whether the subscription of a stored session of this node is known as it is: then it need not be told. */
   knows(clientId: string, queueId: number, record: SubscriptionRecord): boolean;
-  /** Takes over encoded lists of changes (see cluster/topology.ts), one for each version. */
-  apply(changes: readonly { readonly version: number; readonly bytes: Uint8Array }[]): void;
+  /** Takes over the changes of the next version. */
+  apply(changes: readonly TopologyChange[], version: number): void;
   /** Replaces all that is known. */
-  load(version: number, lists: Iterable<Uint8Array>): void;
+  load(changes: readonly TopologyChange[], version: number): void;
 }
 
 /** What a shared store tells its node; all calls come in the order of the store. */

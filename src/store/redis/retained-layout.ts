@@ -10,7 +10,9 @@ export type RetainedCommand =
   | { kind: 'hset'; key: string; field: string; value: Buffer }
   | { kind: 'hdel'; key: string; field: string }
   | { kind: 'set'; key: string; value: Buffer }
-  | { kind: 'del'; key: string };
+  | { kind: 'del'; key: string }
+  /** As `del`, if it has that value. */
+  | { kind: 'del-equal'; key: string; value: Buffer };
 
 /** The mutations of retained messages. */
 export type RetainedMutation = Extract<Mutation, { kind: 'retained-put' | 'retained-delete' }>;

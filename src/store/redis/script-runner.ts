@@ -1,27 +1,47 @@
 import type { Cluster, Redis } from 'ioredis';
+import { commitScript, commitWhenFullScript } from './commit-script.ts';
 import {
+  adoptScript,
   beatScript,
   beginScript,
-  commitScript,
-  commitWhenFullScript,
+  claimScript,
   endScript,
-  readQueueScript,
-  summariesScript,
-  sweepScript,
-} from './scripts.ts';
+  fenceScript,
+  mailboxesScript,
+  tellScript,
+} from './node-scripts.ts';
+import { readQueueScript, summariesScript, sweepScript } from './scripts.ts';
 
 /** Name of a script. */
-export type ScriptName = 'begin' | 'beat' | 'commit' | 'commitWhenFull' | 'end' | 'readQueue' | 'summaries' | 'sweep';
+export type ScriptName =
+  | 'adopt'
+  | 'begin'
+  | 'beat'
+  | 'claim'
+  | 'commit'
+  | 'commitWhenFull'
+  | 'end'
+  | 'fence'
+  | 'mailboxes'
+  | 'readQueue'
+  | 'summaries'
+  | 'sweep'
+  | 'tell';
 
 const SCRIPTS: Readonly<Record<ScriptName, string>> = {
+  adopt: adoptScript,
   begin: beginScript,
   beat: beatScript,
+  claim: claimScript,
   commit: commitScript,
   commitWhenFull: commitWhenFullScript,
   end: endScript,
+  fence: fenceScript,
+  mailboxes: mailboxesScript,
   readQueue: readQueueScript,
   summaries: summariesScript,
   sweep: sweepScript,
+  tell: tellScript,
 };
 
 type Argument = string | number | Buffer;
