@@ -123,8 +123,10 @@ local more = redis.call('EXISTS', KEYS[6])
 if more == 0 then
   local all = redis.call('HGETALL', KEYS[8])
   for at = 1, #all, 2 do
-    groups[#groups + 1] = all[at + 1]
-    redis.call('HSET', KEYS[9], all[at], all[at + 1])
+    -- in place of how many members are connected: this part has none, and gets nothing more
+    local record = string.sub(all[at + 1], 1, -5) .. '\\255\\255\\255\\255'
+    groups[#groups + 1] = record
+    redis.call('HSET', KEYS[9], all[at], record)
     redis.call('HSET', ARGV[4] .. 'f:' .. all[at], 'o', ARGV[2])
   end
   redis.call('DEL', KEYS[8])

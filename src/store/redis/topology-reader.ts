@@ -8,6 +8,14 @@ import type { StateReader } from './state-reader.ts';
 /** Sessions read at a time. */
 const SESSIONS_AT_ONCE = 1_000;
 
+/** In place of how many members are connected: the part was another node's, which is gone. */
+export const ADOPTED = 0xffff_ffff;
+
+/** How many members of a part of a shared subscription are connected, which stands behind its record. */
+export function onlineOf(value: Buffer): number {
+  return value.readUInt32LE(value.length - 4);
+}
+
 /** An entry of a stream: its id, and names and values in turn. */
 export type StreamEntry = readonly [id: Buffer, fields: readonly Buffer[]];
 
@@ -84,8 +92,8 @@ export class TopologyReader {
     for (const value of Object.values(await redis.hgetallBuffer(keys.groups(nodeId)))) {
       this.#reader.reset(value, value.length);
       const { shareKey, queueId } = this.#reader.group();
-      // Which members are connected is behind the record.
-      changes.push({ kind: 'share-put', nodeId, shareKey, queueId, online: value.readUInt32LE(value.length - 4) });
+      const online = onlineOf(value);
+      if (online !== ADOPTED) changes.push({ kind: 'share-put', nodeId, shareKey, queueId, online });
     }
   }
 }
