@@ -1,6 +1,7 @@
 import type { Message } from '../../protocol/message.ts';
 import { RecordWriter } from '../record-writer.ts';
 import type { Mutation, NodeMutation, QueueRecord, SubscriptionRecord } from '../store.ts';
+import type { TimeOffset } from '../time-offset.ts';
 import type { TopologyChange } from '../topology-change.ts';
 import { COMMIT_KEYS, Op, RUN_MAX } from './commit-script.ts';
 import { FrameWriter } from './inbox-frame.ts';
@@ -30,6 +31,8 @@ export interface BatchContext {
   readonly nodeId: string;
   readonly keys: RedisKeys;
   readonly retained: RetainedLayout;
+  /** By which clock times are stored. */
+  readonly times: TimeOffset;
   /** An id for a shared message that no node ever uses again. */
   nextSharedId(): number;
   /** Whether all nodes know a subscription as it is, so that nothing has to be said of it. */
@@ -58,7 +61,7 @@ export class BatchWriter {
   readonly #context: BatchContext;
   /** Highest sequence put so far, by queue: what is above needs no look at what it replaces. */
   readonly #last: Map<number, number> = new Map();
-  #writer: RecordWriter = new RecordWriter();
+  readonly #writer: RecordWriter;
   #keys: string[] = [];
   #keyIndexes: Map<string, number> = new Map();
   /** By queue id, the index of its first key. */
@@ -76,6 +79,7 @@ export class BatchWriter {
 
   constructor(context: BatchContext) {
     this.#context = context;
+    this.#writer = new RecordWriter(context.times);
   }
 
   /** Notes what a queue that was read at start has. */

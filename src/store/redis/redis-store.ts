@@ -1,6 +1,7 @@
 import { setTimeout as later } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { Logger } from '../../lib/logger.ts';
+import { systemClock } from '../../lib/system-clock.ts';
 import type { Message } from '../../protocol/message.ts';
 import { RecordReader } from '../record-reader.ts';
 import {
@@ -22,6 +23,7 @@ import { failureOf } from './redis-errors.ts';
 import { RedisKeys } from './redis-keys.ts';
 import { type RetainedCommand, RetainedLayout } from './retained-layout.ts';
 import { Scripts } from './script-runner.ts';
+import { redisTime, ServerClock } from './server-clock.ts';
 import { StateReader } from './state-reader.ts';
 import { errorText } from '../../lib/error-text.ts';
 
@@ -48,6 +50,8 @@ export interface RedisStoreOptions {
   /** After so long without an answer the connection is opened anew, ms. */
   readonly timeoutMs: number;
   readonly logger: Logger;
+  /** The clock of the times that it is given, ms since the epoch; by default that of the process. */
+  readonly now?: () => number;
 }
 
 /** Everything that there is once the store is open. */
@@ -57,6 +61,7 @@ interface Open {
   readonly place: NodePlace;
   readonly writer: BatchWriter;
   readonly queues: QueueReader;
+  readonly times: ServerClock;
   readonly beats: NodeJS.Timeout;
 }
 
@@ -101,12 +106,15 @@ export class RedisStore implements Store {
       this.#nextId = 0;
       this.#broken = undefined;
       this.#isClosing = false;
-      const retained = new RetainedLayout(address.kind === 'cluster');
-      const writer = new BatchWriter({ nodeId, keys: this.#keys, retained, nextSharedId: () => this.#nextSharedId() });
-      const queues = new QueueReader(scripts, this.#keys);
+      const times = new ServerClock(() => redisTime(scripts, this.#keys), this.#options.now ?? systemClock.now);
+      await times.measure();
+      const retained = new RetainedLayout(address.kind === 'cluster', times);
+      const nextSharedId = (): number => this.#nextSharedId();
+      const writer = new BatchWriter({ nodeId, keys: this.#keys, retained, times, nextSharedId });
+      const queues = new QueueReader(scripts, this.#keys, times);
       const beats = setInterval(() => this.#beat(), Math.ceil(leaseMs / 4));
-      this.#open = { connection, scripts, place, writer, queues, beats };
-      const reader = new RecordReader();
+      this.#open = { connection, scripts, place, writer, queues, times, beats };
+      const reader = new RecordReader(times);
       const state = await new StateReader({ redis, scripts, keys: this.#keys, reader }).read(nodeId);
       for (const { queueId, lastSequence } of state.queues) writer.known(queueId, lastSequence);
       const messages: Message[] = [];
@@ -241,7 +249,7 @@ export class RedisStore implements Store {
     const open = this.#open;
     if (open === undefined || !open.connection.isReady || this.#isBeating) return;
     this.#isBeating = true;
-    Promise.all([open.place.beat(), this.#lookAtMemory(open)])
+    Promise.all([open.place.beat(), this.#lookAtMemory(open), open.times.measure()])
       .then(([whose]) => {
         if (whose === 'ours' || this.#open !== open || this.#broken !== undefined) return;
         this.onBroken(this.#break(whose === 'taken' ? 'fenced' : 'lost', undefined));

@@ -10,7 +10,7 @@ import {
   mailboxesScript,
   tellScript,
 } from './node-scripts.ts';
-import { readQueueScript, summariesScript, sweepScript } from './scripts.ts';
+import { readQueueScript, readSessionsScript, summariesScript, sweepScript, timeScript } from './scripts.ts';
 
 /** Name of a script. */
 export type ScriptName =
@@ -24,9 +24,11 @@ export type ScriptName =
   | 'fence'
   | 'mailboxes'
   | 'readQueue'
+  | 'readSessions'
   | 'summaries'
   | 'sweep'
-  | 'tell';
+  | 'tell'
+  | 'time';
 
 const SCRIPTS: Readonly<Record<ScriptName, string>> = {
   adopt: adoptScript,
@@ -39,9 +41,11 @@ const SCRIPTS: Readonly<Record<ScriptName, string>> = {
   fence: fenceScript,
   mailboxes: mailboxesScript,
   readQueue: readQueueScript,
+  readSessions: readSessionsScript,
   summaries: summariesScript,
   sweep: sweepScript,
   tell: tellScript,
+  time: timeScript,
 };
 
 type Argument = string | number | Buffer;

@@ -29,18 +29,49 @@ end
 return found
 `;
 
-/** KEYS queue and flight of each queue in turn. Returns count, bytes, first and last sequence of each. */
+/**
+ * Reads sessions. KEYS their hashes; ARGV bytes after which it stops. Returns how many it has read, at least one, and of
+ * each in turn how many fields (u32) and those: first letter of the name, then length (u32) and bytes of the value. The
+ * value of an inbound packet id is the id itself, as text.
+ */
+export const readSessionsScript: string = `#!lua flags=no-writes
+local pack, byte, sub = struct.pack, string.byte, string.sub
+local most, bytes, parts, read = tonumber(ARGV[1]), 0, {}, 0
+for _, key in ipairs(KEYS) do
+  local found = redis.call('HGETALL', key)
+  parts[#parts + 1] = pack('<I4', #found / 2)
+  for at = 1, #found, 2 do
+    local letter, value = byte(found[at]), found[at + 1]
+    if letter == 105 then value = sub(found[at], 2) end
+    parts[#parts + 1] = pack('<BI4', letter, #value)
+    parts[#parts + 1] = value
+    bytes = bytes + #value
+  end
+  read = read + 1
+  if bytes >= most then break end
+end
+return {read, table.concat(parts)}
+`;
+
+/** KEYS queue and flight of each queue in turn. Returns place, count, bytes, first and last sequence of those with entries. */
 export const summariesScript: string = `#!lua flags=no-writes
 local found = {}
 for at = 1, #KEYS, 2 do
-  local first = redis.call('ZRANGE', KEYS[at], 0, 0, 'WITHSCORES')
-  local last = redis.call('ZRANGE', KEYS[at], -1, -1, 'WITHSCORES')
-  found[#found + 1] = tostring(redis.call('ZCARD', KEYS[at]))
-  found[#found + 1] = redis.call('HGET', KEYS[at + 1], 'b') or '0'
-  found[#found + 1] = first[2] or '0'
-  found[#found + 1] = last[2] or '0'
+  local count = redis.call('ZCARD', KEYS[at])
+  if count > 0 then
+    found[#found + 1] = tostring((at + 1) / 2)
+    found[#found + 1] = tostring(count)
+    found[#found + 1] = redis.call('HGET', KEYS[at + 1], 'b') or '0'
+    found[#found + 1] = redis.call('ZRANGE', KEYS[at], 0, 0, 'WITHSCORES')[2]
+    found[#found + 1] = redis.call('ZRANGE', KEYS[at], -1, -1, 'WITHSCORES')[2]
+  end
 end
 return found
+`;
+
+/** KEYS any of those here, to ask the Redis that has it. Returns its time: seconds since the epoch, and microseconds. */
+export const timeScript: string = `#!lua flags=no-writes
+return redis.call('TIME')
 `;
 
 /** Empties a part of a dropped queue. KEYS dropped queue, messages, counts, trash; ARGV entries. Returns how many are left. */
