@@ -106,7 +106,8 @@ export class RedisStore implements Store {
       this.#nextId = 0;
       this.#broken = undefined;
       this.#isClosing = false;
-      const times = new ServerClock(() => redisTime(scripts, this.#keys), this.#options.now ?? systemClock.now);
+      const now = this.#options.now ?? (() => systemClock.now());
+      const times = new ServerClock(() => redisTime(scripts, this.#keys), now);
       await times.measure();
       const retained = new RetainedLayout(address.kind === 'cluster', times);
       const nextSharedId = (): number => this.#nextSharedId();
