@@ -19,7 +19,7 @@ export interface Mailbox {
 }
 
 /** What this node takes care of from now on: at start, of a session that comes here, of a node that is gone. */
-export interface AdoptedState extends Omit<StoredState, 'retained'> {
+export interface AdoptedState extends Omit<StoredState, 'retained' | 'firstQueueId'> {
   /** Of the queues of its sessions and groups, where anything was ever posted. */
   readonly mailboxes: readonly Mailbox[];
 }
@@ -78,8 +78,8 @@ export interface SharedStore extends Store {
   /** Set before `open`; called only after `listen`. */
   events: NodeEvents | undefined;
   open(): Promise<StoredState & AdoptedState>;
-  /** Begins to tell what other nodes do; what happened since `open` comes first. */
-  listen(): void;
+  /** Begins to tell what other nodes do; what happened since `open` comes first. @throws StoreError. */
+  listen(): Promise<void>;
   /**
    * Makes this node the owner of a client id, which another node is asked for where it has it. Not to be called for a
    * client id that this node has, nor while a batch that lets go of it is under way.

@@ -225,7 +225,7 @@ export class BatchWriter {
         this.#writer.string(mutation.clientId);
         return;
       case 'retained-expire':
-        this.#expire(retained.commandFor({ kind: 'retained-put', message: mutation.message }));
+        this.#expire(retained.commandFor({ kind: 'retained-delete', topicName: mutation.message.topicName }));
     }
   }
 
@@ -250,14 +250,12 @@ export class BatchWriter {
   }
 
   #expire(command: RetainedCommand): void {
-    if (command.kind === 'set') {
-      this.#apart.push({ kind: 'del-equal', key: command.key, value: command.value });
+    if (command.kind !== 'hdel') {
+      this.#apart.push({ kind: 'del-expired', key: command.key });
       return;
     }
-    if (command.kind !== 'hset') throw new Error('a retained message is set by one command');
-    this.#op(Op.hashDeleteEqual, this.#key(command.key));
+    this.#op(Op.hashDeleteExpired, this.#key(command.key));
     this.#writer.string(command.field);
-    this.#value(() => this.#writer.bytesOf(command.value));
   }
 
   #writeOther(

@@ -1,3 +1,5 @@
+import { EXPIRED } from './scripts.ts';
+
 /** Operations in the bytes that the commit script gets, by their first byte; see `BatchWriter`. */
 export const Op = {
   /** Entries of a queue with sequences above all before them, in order. */
@@ -34,8 +36,8 @@ export const Op = {
   move: 20,
   /** A client id is nobody's any more. */
   release: 21,
-  /** As hashDelete, if the field has that value. */
-  hashDeleteEqual: 22,
+  /** As hashDelete, if the retained message there has expired. */
+  hashDeleteExpired: 22,
 } as const;
 
 /** Entries that one of `putNew`, `states` and `deletes` is about at most: Lua passes on some thousand arguments. */
@@ -53,6 +55,7 @@ export const COMMIT_KEYS = 11;
  * the changes up to it where the messages have to be routed anew. Errors that begin with FENCED or LOST are for good.
  */
 const COMMIT = `
+${EXPIRED}
 local node = redis.call('HMGET', KEYS[1], 'incarnation', 'batch')
 if not node[1] then return redis.error_reply('LOST everything') end
 if node[1] ~= ARGV[1] then return redis.error_reply('FENCED the place of this node is taken') end
@@ -249,9 +252,9 @@ while at <= stop do
     redis.call('HDEL', KEYS[key], 'o')
     if redis.call('EXISTS', KEYS[key]) == 0 then redis.call('SREM', KEYS[4], client) end
   else
-    local field, value
-    field, value, at = unpack('<I4c0I4c0', ops, at)
-    if redis.call('HGET', KEYS[key], field) == value then redis.call('HDEL', KEYS[key], field) end
+    local field
+    field, at = unpack('<I4c0', ops, at)
+    if expired(redis.call('HGET', KEYS[key], field)) then redis.call('HDEL', KEYS[key], field) end
   end
 end
 

@@ -2,6 +2,7 @@ import { errorText } from '../../lib/error-text.ts';
 import type { Logger } from '../../lib/logger.ts';
 import { RecordReader } from '../record-reader.ts';
 import type { NodeEvents, Topology } from '../shared-store.ts';
+import type { TimeOffset } from '../time-offset.ts';
 import type { ClientClaims } from './client-claims.ts';
 import { type InboxFrame, readFrame } from './inbox-frame.ts';
 import type { MailboxReader } from './mailbox-reader.ts';
@@ -21,6 +22,8 @@ export interface InboxParts {
   /** Shorter than what makes the connection take Redis for silent, ms. */
   readonly timeoutMs: number;
   readonly keys: RedisKeys;
+  /** By which clock messages expire in Redis. */
+  readonly times: TimeOffset;
   readonly nodeId: string;
   readonly topology: Topology;
   readonly topologyReader: TopologyReader;
@@ -37,7 +40,7 @@ export interface InboxParts {
 /** Reads what other nodes put into this node's inbox, and the changes of the topology, as they come. */
 export class InboxReader {
   readonly #parts: InboxParts;
-  readonly #reader = new RecordReader();
+  readonly #reader: RecordReader;
   /** Id of the last entry of the inbox that was read. */
   #lastId = '0-0';
   #waiting: { id: string; version: number; resolve: () => void }[] = [];
@@ -46,10 +49,12 @@ export class InboxReader {
 
   constructor(parts: InboxParts) {
     this.#parts = parts;
+    this.#reader = new RecordReader(parts.times);
   }
 
-  /** Begins to read. */
-  start(): void {
+  /** Begins to read. @throws StoreError when there is no connection. */
+  async start(): Promise<void> {
+    await this.#parts.connection.open();
     this.#running = this.#run().catch((error: unknown) => {
       if (!this.#isClosed) this.#parts.onBroken(error);
     });

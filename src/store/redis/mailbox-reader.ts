@@ -2,6 +2,7 @@ import type { Message } from '../../protocol/message.ts';
 import { RecordReader } from '../record-reader.ts';
 import type { Mailbox, MailboxMessage } from '../shared-store.ts';
 import { StoreError } from '../store.ts';
+import type { TimeOffset } from '../time-offset.ts';
 import type { RedisKeys } from './redis-keys.ts';
 import type { Scripts } from './script-runner.ts';
 
@@ -14,12 +15,15 @@ const MAILBOXES_AT_ONCE = 500;
 export class MailboxReader {
   readonly #scripts: Scripts;
   readonly #keys: RedisKeys;
-  readonly #reader = new RecordReader();
-  readonly #messageReader = new RecordReader();
+  readonly #reader: RecordReader;
+  readonly #messageReader: RecordReader;
 
-  constructor(scripts: Scripts, keys: RedisKeys) {
+  /** @param times by which clock messages expire in Redis. */
+  constructor(scripts: Scripts, keys: RedisKeys, times: TimeOffset) {
     this.#scripts = scripts;
     this.#keys = keys;
+    this.#reader = new RecordReader(times);
+    this.#messageReader = new RecordReader(times);
   }
 
   /** The mailboxes of those of the queues for which anything was ever posted. @throws the error of the connection. */
@@ -34,7 +38,8 @@ export class MailboxReader {
       )[];
       for (const [index, queueId] of some.entries()) {
         const lastNumber = found[2 * index] as number;
-        if (lastNumber > 0) mailboxes.push({ queueId, lastNumber, messages: this.#messages(queueId, found[2 * index + 1] as Buffer[]) });
+        if (lastNumber > 0)
+          mailboxes.push({ queueId, lastNumber, messages: this.#messages(queueId, found[2 * index + 1] as Buffer[]) });
       }
     }
     return mailboxes;

@@ -12,8 +12,8 @@ export type RetainedCommand =
   | { kind: 'hdel'; key: string; field: string }
   | { kind: 'set'; key: string; value: Buffer }
   | { kind: 'del'; key: string }
-  /** As `del`, if it has that value. */
-  | { kind: 'del-equal'; key: string; value: Buffer };
+  /** As `del`, if the message there has expired. */
+  | { kind: 'del-expired'; key: string };
 
 /** The mutations of retained messages. */
 export type RetainedMutation = Extract<Mutation, { kind: 'retained-put' | 'retained-delete' }>;

@@ -2,6 +2,7 @@ import type { Message } from '../../protocol/message.ts';
 import { RecordWriter } from '../record-writer.ts';
 import type { RouteMutation, Topology } from '../shared-store.ts';
 import type { Mutation, PostedMessage } from '../store.ts';
+import type { TimeOffset } from '../time-offset.ts';
 import { COMMIT_KEYS, Op, RUN_MAX } from './commit-script.ts';
 import { type EncodedMessage, FrameWriter } from './inbox-frame.ts';
 import type { RedisKeys } from './redis-keys.ts';
@@ -29,7 +30,7 @@ type PostHead = Omit<PostedMessage, 'message'>;
 export class RouteWriter {
   readonly #keys: RedisKeys;
   readonly #nextSharedId: () => number;
-  readonly #bodies = new RecordWriter();
+  readonly #bodies: RecordWriter;
   readonly #frames = new FrameWriter();
   #writer = new RecordWriter();
   #names: string[] = [];
@@ -38,8 +39,10 @@ export class RouteWriter {
   /** By queue id, what is posted for it. */
   #posts = new Map<number, { head: PostHead; message: Message; body: EncodedMessage; sharedId: number }[]>();
 
-  constructor(keys: RedisKeys, nextSharedId: () => number) {
+  /** @param times by which clock messages expire in Redis. */
+  constructor(keys: RedisKeys, times: TimeOffset, nextSharedId: () => number) {
     this.#keys = keys;
+    this.#bodies = new RecordWriter(times);
     this.#nextSharedId = nextSharedId;
   }
 

@@ -10,7 +10,14 @@ import {
   mailboxesScript,
   tellScript,
 } from './node-scripts.ts';
-import { readQueueScript, readSessionsScript, summariesScript, sweepScript, timeScript } from './scripts.ts';
+import {
+  deleteExpiredScript,
+  readQueueScript,
+  readSessionsScript,
+  summariesScript,
+  sweepScript,
+  timeScript,
+} from './scripts.ts';
 
 /** Name of a script. */
 export type ScriptName =
@@ -20,6 +27,7 @@ export type ScriptName =
   | 'claim'
   | 'commit'
   | 'commitWhenFull'
+  | 'deleteExpired'
   | 'end'
   | 'fence'
   | 'mailboxes'
@@ -37,6 +45,7 @@ const SCRIPTS: Readonly<Record<ScriptName, string>> = {
   claim: claimScript,
   commit: commitScript,
   commitWhenFull: commitWhenFullScript,
+  deleteExpired: deleteExpiredScript,
   end: endScript,
   fence: fenceScript,
   mailboxes: mailboxesScript,

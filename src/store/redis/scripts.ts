@@ -1,3 +1,21 @@
+/** Lua that tells whether a retained message has expired, as aedes-persistence-redis keeps it; clocks may differ a little. */
+export const EXPIRED = `
+local function expired(value)
+  if not value then return false end
+  local ok, packet = pcall(cmsgpack.unpack, value)
+  if not ok or type(packet) ~= 'table' or type(packet.messageExpiry) ~= 'number' then return false end
+  local time = redis.call('TIME')
+  return packet.messageExpiry <= time[1] * 1000 + time[2] / 1000 + 1000
+end
+`;
+
+/** Removes a retained message that has a key of its own, if it has expired. KEYS its key. */
+export const deleteExpiredScript: string = `#!lua flags=allow-oom
+${EXPIRED}
+if expired(redis.call('GET', KEYS[1])) then redis.call('DEL', KEYS[1]) end
+return 1
+`;
+
 /**
  * Reads a window of a queue. KEYS queue, flight, messages; ARGV sequence to start behind, entries and bytes at most.
  * Returns for each entry: sequence with entry, state or an empty string, shared message or an empty string.

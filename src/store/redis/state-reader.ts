@@ -1,6 +1,7 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { RecordReader } from '../record-reader.ts';
-import type { QueueSummary, StoredState } from '../store.ts';
+import type { GroupRecord, QueueSummary, StoredState } from '../store.ts';
+import { ADOPTED, onlineOf } from './group-online.ts';
 import type { RedisKeys } from './redis-keys.ts';
 import type { Scripts } from './script-runner.ts';
 
@@ -19,7 +20,7 @@ const Field = { session: 0x72, subscription: 0x66, inbound: 0x69, will: 0x77 } a
 const HEAD_BYTES = 5;
 
 /** What a node needs at start, without its retained messages. */
-export type NodeState = Omit<StoredState, 'retained'>;
+export type NodeState = Omit<StoredState, 'retained' | 'firstQueueId'>;
 
 /** Reads what a node takes care of: sessions, subscriptions, QoS 2 ids, wills, groups, and how full the queues are. */
 export class StateReader {
@@ -37,13 +38,24 @@ export class StateReader {
 
   /** Everything of a node. @throws Error when a record is damaged or the connection breaks. */
   async read(nodeId: string): Promise<NodeState> {
-    const state = await this.readSessions(await this.#redis.smembers(this.#keys.own(nodeId)));
-    for (const value of Object.values(await this.#redis.hgetallBuffer(this.#keys.groups(nodeId)))) {
-      this.#reader.reset(value, value.length);
-      state.groups.push(this.#reader.group());
-    }
+    const clientIds = await this.#redis.smembers(this.#keys.own(nodeId));
+    const values = Object.values(await this.#redis.hgetallBuffer(this.#keys.groups(nodeId)));
+    // Of several parts of one shared subscription, the one that was this node's from the beginning comes first.
+    const groups = values
+      .toSorted((one, other) => Number(onlineOf(one) === ADOPTED) - Number(onlineOf(other) === ADOPTED))
+      .map((value) => {
+        this.#reader.reset(value, value.length);
+        return this.#reader.group();
+      });
+    return this.readParts(clientIds, groups);
+  }
+
+  /** Sessions, and these groups, with what is in their queues. @throws Error when a record is damaged or the connection breaks. */
+  async readParts(clientIds: readonly string[], groups: readonly GroupRecord[]): Promise<NodeState> {
+    const state = await this.readSessions(clientIds);
+    state.groups.push(...groups);
     await this.#addSummaries(
-      state.groups.map(({ queueId }) => queueId),
+      groups.map(({ queueId }) => queueId),
       state,
     );
     return state;

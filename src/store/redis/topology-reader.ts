@@ -2,19 +2,12 @@ import type { Cluster, Redis } from 'ioredis';
 import { RecordReader } from '../record-reader.ts';
 import type { Topology } from '../shared-store.ts';
 import { decodeChanges, type TopologyChange } from '../topology-change.ts';
+import { ADOPTED, onlineOf } from './group-online.ts';
 import type { RedisKeys } from './redis-keys.ts';
 import type { StateReader } from './state-reader.ts';
 
 /** Sessions read at a time. */
 const SESSIONS_AT_ONCE = 1_000;
-
-/** In place of how many members are connected: the part was another node's, which is gone. */
-export const ADOPTED = 0xffff_ffff;
-
-/** How many members of a part of a shared subscription are connected, which stands behind its record. */
-export function onlineOf(value: Buffer): number {
-  return value.readUInt32LE(value.length - 4);
-}
 
 /** An entry of a stream: its id, and names and values in turn. */
 export type StreamEntry = readonly [id: Buffer, fields: readonly Buffer[]];
