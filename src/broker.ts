@@ -114,6 +114,7 @@ export class Broker implements EventSink {
     this.#writePath = new WritePath(this.#store, this.#clock, config.store.minFreeBytes, {
       onWork: () => this.#tick.wake(),
       onFatal: (error) => this.#fail(error),
+      onRouteLost: (message) => this.#dispatcher.giveUp(message),
       onInboundLost: (clientId, packetId) => this.#registry.get(clientId)?.inbound?.delete(packetId),
       onEntryLost: (entry) => this.#registry.queueOwner(entry.queueId)?.forget(entry),
     });

@@ -18,7 +18,7 @@ import type { PublishFrame } from '../protocol/publish.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import type { Link } from '../session/link.ts';
 import type { Session } from '../session/session.ts';
-import type { FlushWaiter } from '../session/write-path.ts';
+import { type FlushWaiter, HELD_BACK_BYTES } from '../session/write-path.ts';
 import type { ByteStream, ByteStreamHandler } from '../transport/byte-stream.ts';
 import { AckQueue, type AckSender } from './ack-queue.ts';
 import { addressOf } from './connection-table.ts';
@@ -44,8 +44,6 @@ export type ConnectionState = 'new' | 'handshaking' | 'authenticating' | 'connec
 
 /** A backlog of the outbox above this many bytes holds back replays. */
 const CONGESTED_BYTES = 256 * 1024;
-/** Bytes of messages waiting for a flush from which publishers are held back; twice as many for those of QoS 0 alone. */
-const HELD_BACK_BYTES = 32 * 1024 * 1024;
 /** Bytes of answers in the outbox from which a client that does not read them is held back. */
 const ANSWER_BYTES = 1024 * 1024;
 

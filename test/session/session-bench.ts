@@ -87,6 +87,7 @@ export class SessionBench {
       onWork: () => tick.wake(),
       onFatal: (error) => this.fatal.push(error),
       onEntryLost: (entry) => this.registry.queueOwner(entry.queueId)?.forget(entry),
+      onRouteLost: (message) => this.dispatcher.giveUp(message),
       onInboundLost: (clientId, packetId) => this.registry.get(clientId)?.inbound?.delete(packetId),
     });
     tick.writePath = this.writePath;
