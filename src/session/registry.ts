@@ -163,6 +163,7 @@ export class SessionRegistry {
   /** The connection of the session is gone: it ends now, or starts to expire [MQTT-3.1.2-23]. @returns whether it lives on. */
   disconnect(session: Session): boolean {
     session.detach();
+    if (session.ended) return false;
     if (!session.durable) {
       this.end(session, 'connection closed');
       return false;
@@ -345,6 +346,7 @@ export class SessionRegistry {
 
   #restoreSession(record: SessionRecord): Session {
     const session = new Session(this.#context, record);
+    session.stored = true; // also where it was to end with its connection
     session.unread = true;
     this.#add(session);
     this.#queues.set(session.queueId, session);
