@@ -258,7 +258,9 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
   ): readonly { shareKey: string; queueId: number }[] {
     return this.#broker
       .localParts(message.topicName)
-      .filter(({ shareKey }) => !servedShares.includes(shareKey) && !shares.some((share) => share.shareKey === shareKey));
+      .filter(
+        ({ shareKey }) => !servedShares.includes(shareKey) && !shares.some((share) => share.shareKey === shareKey),
+      );
   }
 
   /** One part, each as likely as it has connected members; where none has any, each as likely as the others. */
@@ -276,8 +278,8 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
   // What other nodes do
 
   /** Takes over what was found at start; sessions and groups follow. */
-  restore({ mailboxes }: Pick<AdoptedState, 'mailboxes'>): void {
-    for (const mailbox of mailboxes) this.#mailboxes.coming(mailbox);
+  restore({ mailboxes }: Partial<Pick<AdoptedState, 'mailboxes'>>): void {
+    for (const mailbox of mailboxes ?? []) this.#mailboxes.coming(mailbox);
   }
 
   onPosted(messages: readonly MailboxMessage[]): void {

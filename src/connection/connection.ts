@@ -21,6 +21,7 @@ import type { Session } from '../session/session.ts';
 import { type FlushWaiter, HELD_BACK_BYTES } from '../session/write-path.ts';
 import type { ByteStream, ByteStreamHandler } from '../transport/byte-stream.ts';
 import { AckQueue, type AckSender } from './ack-queue.ts';
+import { settleClaim } from './claim.ts';
 import { addressOf } from './connection-table.ts';
 import type { ConnectionContext } from './context.ts';
 import { DeferredSteps } from './deferred-steps.ts';
@@ -69,6 +70,8 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
   session: Session | undefined = undefined;
   /** Counts up with each CONNECT that claims a client id. */
   epoch = 0;
+  /** Client id that was claimed for it and that nothing has become of yet. */
+  claimed: string | undefined = undefined;
   /** Client's Receive Maximum, section 3.1.2.11.3. */
   receiveMaximum = 65_535;
   /** Client's Maximum Packet Size, bytes. */
@@ -475,6 +478,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
     const { context, client, session } = this;
     if (!wasConnected) context.connections.settled(this);
     this.state = 'closing';
+    settleClaim(this);
     this.#chunks = undefined;
     context.connections.countEnd(why);
     if (session !== undefined && client !== undefined) {

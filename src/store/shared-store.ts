@@ -70,6 +70,11 @@ export interface NodeEvents {
   onTopology(): void;
 }
 
+/** Whether several nodes share a store. */
+export function isShared(store: Store): store is SharedStore {
+  return 'claim' in store;
+}
+
 /** A store that several nodes share, docs/decisions/0009-nodes.md. */
 export interface SharedStore extends Store {
   readonly nodeId: string;

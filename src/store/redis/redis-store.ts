@@ -353,7 +353,8 @@ export class RedisStore implements SharedStore {
     if (changes.length > 0) {
       // Where the answer to the first call was lost, nothing is known but that it is in the stream.
       this.#ownVersion = answer[1] === 0 ? Number.POSITIVE_INFINITY : answer[1];
-      if (topology !== undefined && answer[1] !== 0 && answer[1] === topology.version + 1) topology.apply(changes, answer[1]);
+      if (topology !== undefined && answer[1] !== 0 && answer[1] === topology.version + 1)
+        topology.apply(changes, answer[1]);
     }
     return true;
   }
