@@ -280,6 +280,16 @@ export const options: { readonly [Key in OptionKey]: Option<ValueAt<Config, Key>
     '',
     'Name of this node among those that share a Redis, the same at each start; empty for host name and port.',
   ),
+  'cluster.serverReference': option(
+    { kind: 'text', rule: 'utf8', min: 0, max: 1_024 },
+    '',
+    'Where MQTT 5.0 clients are sent when this node stops (Server Reference), such as mqtt.example:1883; empty leaves it to them. For store redis only.',
+  ),
+  'cluster.drainMs': option(
+    integer(0, 3_600_000, 'ms'),
+    0,
+    'Time over which the clients of a node that stops are told to go, so that they do not all come to the others at once; 0 tells all at once. For store redis only.',
+  ),
 
   'auth.allowAnonymous': option(
     choice('loopback', 'everywhere'),
