@@ -252,7 +252,7 @@ export const options: { readonly [Key in OptionKey]: Option<ValueAt<Config, Key>
   'redis.prefix': option(
     { kind: 'text', rule: 'key-prefix', min: 1, max: 64 },
     'trellis',
-    'What the names of all keys in Redis begin with, in braces; one broker uses a prefix at a time.',
+    'What the names of all keys in Redis begin with, in braces; the same for all nodes that belong together.',
   ),
   'redis.waitReplicas': option(
     integer(0, 16),
