@@ -1,7 +1,9 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Session } from '../../src/session/session.ts';
 import { HELD_BACK_BYTES } from '../../src/session/write-path.ts';
 import { StoreFullError } from '../../src/store/store.ts';
+import { RecordingLink } from './recording-link.ts';
 import { applied, benchAmong, connect, FakeNeighbours, postedOf, stateOf } from './fake-neighbours.ts';
 import { DURABLE, type SessionBench } from './session-bench.ts';
 
@@ -343,5 +345,137 @@ describe('a part without any member', () => {
       expect(other.registry.get('c') === undefined).toBe(expiresAt === 0);
       expect([other.books.moved, other.books.queued, other.books.imbalance]).toEqual([1, 0, 0]);
     }
+  });
+});
+
+const MEMBERS = ['a', 'b', 'c'];
+
+const step = fc.oneof(
+  { weight: 6, arbitrary: fc.record({ do: fc.constantFrom('publish' as const, 'posted' as const) }) },
+  { weight: 6, arbitrary: fc.record({ do: fc.constant('answer' as const), who: fc.nat(2) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ do: fc.constantFrom('connect' as const, 'disconnect' as const), who: fc.nat(2) }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constantFrom('join' as const, 'leave' as const, 'end' as const), who: fc.nat(2) }),
+  },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('elsewhere' as const), online: fc.constantFrom(-1, 0, 0, 1) }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('settle' as const) }) },
+);
+
+/** A part whose members come and go, while parts elsewhere do. */
+class Trial {
+  readonly neighbours: FakeNeighbours;
+  readonly bench: SessionBench;
+  readonly links: Map<string, RecordingLink> = new Map();
+  readonly done: string[] = [];
+  #count = 0;
+  /** Payloads that this part was to deliver. */
+  readonly taken: string[] = [];
+
+  constructor(bench: SessionBench, neighbours: FakeNeighbours) {
+    this.bench = bench;
+    this.neighbours = neighbours;
+  }
+
+  publish(): void {
+    const payload = `${this.#count++}`;
+    this.neighbours.served = [];
+    this.bench.publish({ payload });
+    if (this.neighbours.served.includes(SHARE_KEY)) this.taken.push(payload);
+  }
+
+  posted(): void {
+    const group = this.bench.registry.group(SHARE_KEY);
+    if (group === undefined) return;
+    const payload = `${this.#count++}`;
+    this.bench.registry.takePosted([postedOf(group.queue.queueId, { payload }, SHARE_KEY)]);
+    this.taken.push(payload);
+  }
+
+  connect(name: string, expiry: number): void {
+    this.disconnect(name);
+    const link = new RecordingLink(2);
+    this.bench.open(name, expiry).attach(link);
+    this.links.set(name, link);
+  }
+
+  disconnect(name: string): void {
+    if (!this.links.delete(name)) return;
+    this.bench.registry.disconnect(this.bench.registry.get(name)!);
+  }
+
+  answer(name: string): boolean {
+    const link = this.links.get(name);
+    const sent = link?.sent.shift();
+    if (sent === undefined) return false;
+    expect(this.bench.registry.get(name)?.onPuback(sent.packetId)).toBe('done');
+    this.done.push(sent.payload);
+    return true;
+  }
+}
+
+describe('a part of a shared subscription, whatever comes', () => {
+  test('has each message acknowledged by a member, or handed over, or booked as dropped: one of them, once', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(step, { minLength: 5, maxLength: 60 }),
+        fc.tuple(...MEMBERS.map(() => fc.constantFrom(0, DURABLE))),
+        fc.constantFrom(2, 100),
+        async (steps, expiries, queueWindowMessages) => {
+          const neighbours = new FakeNeighbours();
+          const bench = await benchAmong(neighbours, { queueWindowMessages });
+          const trial = new Trial(bench, neighbours);
+          for (const next of steps) {
+            const who = 'who' in next ? next.who : 0;
+            const name = MEMBERS[who] as string;
+            const session = bench.registry.get(name);
+            if (next.do === 'publish') trial.publish();
+            else if (next.do === 'posted') trial.posted();
+            else if (next.do === 'answer') trial.answer(name);
+            else if (next.do === 'connect') trial.connect(name, expiries[who] as number);
+            else if (next.do === 'disconnect') trial.disconnect(name);
+            else if (next.do === 'join' && session !== undefined) bench.subscribe(session, GROUP, 1);
+            else if (next.do === 'leave' && session !== undefined) bench.registry.unsubscribe(session, GROUP);
+            else if (next.do === 'end' && session !== undefined && !trial.links.has(name))
+              bench.registry.end(session, 'administrator');
+            else if (next.do === 'elsewhere') {
+              if (next.online < 0) {
+                neighbours.online.clear();
+                neighbours.parts.clear();
+              } else neighbours.share(SHARE_KEY, ELSEWHERE, next.online);
+              bench.registry.handOverGroups();
+            } else await bench.clock.settle();
+            expect(bench.books.imbalance).toBe(0);
+          }
+          await bench.clock.settle();
+          // Members that are left finish what they have, then all go and another node takes the rest.
+          for (let round = 0; round < 20; round++) {
+            for (const name of MEMBERS) while (trial.answer(name));
+            await bench.clock.settle();
+          }
+          neighbours.share(SHARE_KEY, ELSEWHERE, 1);
+          for (const name of MEMBERS) {
+            trial.disconnect(name);
+            const session = bench.registry.get(name);
+            if (session !== undefined) bench.registry.end(session, 'administrator');
+          }
+          bench.registry.handOverGroups();
+          await bench.clock.pass(120_000);
+          const moved = posts(bench).map((post) => post.split(' ')[0] as string);
+          const dropped = bench.books.dropped['session-ended'];
+          expect(new Set([...trial.done, ...moved]).size).toBe(trial.done.length + moved.length);
+          expect(trial.done.length + moved.length + dropped).toBe(trial.taken.length);
+          expect(trial.taken).toEqual(expect.arrayContaining([...trial.done, ...moved]));
+          expect([bench.books.queued, bench.books.imbalance]).toEqual([0, 0]);
+          const disk = bench.store.disk.read();
+          expect([disk.queues, disk.groups, disk.sessions]).toEqual([[], [], []]);
+          expect(bench.fatal).toEqual([]);
+        },
+      ),
+      { numRuns: 300 },
+    );
   });
 });
