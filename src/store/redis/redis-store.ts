@@ -218,12 +218,12 @@ export class RedisStore implements SharedStore {
   }
 
   async #catchUp(): Promise<void> {
-    const { inbox: inboxOf, topology: topologyKey } = this.#keys;
+    const keys = this.#keys;
     await this.#untilAnswered(async (open) => {
       const { redis } = open.connection;
       const [last, version] = await Promise.all([
-        redis.xrevrange(inboxOf.call(this.#keys, this.nodeId), '+', '-', 'COUNT', 1),
-        redis.get(topologyKey),
+        redis.xrevrange(keys.inbox(this.nodeId), '+', '-', 'COUNT', 1),
+        redis.get(keys.topology),
       ]);
       await open.inbox?.reached(last[0]?.[0] ?? '0-0', Number(version ?? 0));
     });
