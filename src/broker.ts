@@ -175,6 +175,7 @@ export class Broker implements EventSink {
       retained: this.#retained,
       wills: this.#wills,
       connections: this.#connections,
+      books: this.#books,
       knowsUsers: this.#hooks.authenticate !== undefined || this.#hooks.startAuthExchange !== undefined,
       random,
       fail: (error) => this.#fail(error),

@@ -3,6 +3,7 @@ import type { ConnectionTable } from './connection/connection-table.ts';
 import type { Message } from './protocol/message.ts';
 import { ReasonCode } from './protocol/reason-codes.ts';
 import { takerList } from './router/taker.ts';
+import type { Books } from './session/books.ts';
 import type { Dispatcher } from './session/dispatcher.ts';
 import type { SessionRegistry } from './session/registry.ts';
 import type { RetainedMessages } from './session/retained-messages.ts';
@@ -19,6 +20,7 @@ export interface NodeBrokerParts {
   readonly retained: RetainedMessages;
   readonly wills: Wills;
   readonly connections: ConnectionTable;
+  readonly books: Books;
   /** Whether clients prove who they are, so that a client id belongs to a user. */
   readonly knowsUsers: boolean;
   /** Random number in [0, 1). */
@@ -85,6 +87,12 @@ export class BrokerNode implements NodeBroker {
 
   handOverGroups(): void {
     this.#parts().registry.handOverGroups();
+  }
+
+  unsent(count: number): void {
+    const { books } = this.#parts();
+    books.owed += count;
+    books.dropped['slow-reader'] += count;
   }
 
   release(clientId: string, nodeId: string, username: string): 'refused' | 'session' | 'nothing' {

@@ -42,6 +42,8 @@ export interface NodeBroker {
   forward(messages: readonly ForwardedMessage[]): void;
   applyRetained(topicName: string, message: Message | undefined): void;
   handOverGroups(): void;
+  /** Books QoS 0 messages that another node was too slow for. */
+  unsent(count: number): void;
   /**
    * Ends the connection of a client id, and lets another node have its stored session.
    * @returns what there was: 'refused' where it belongs to another user, 'session' where a stored session was released.
@@ -293,6 +295,10 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
 
   onRetained(topicName: string, message: Message | undefined): void {
     this.#broker.applyRetained(topicName, message);
+  }
+
+  onUnsent(count: number): void {
+    this.#broker.unsent(count);
   }
 
   onTopology(): void {

@@ -66,6 +66,8 @@ export interface NodeEvents {
   onWanted(clientId: string, nodeId: string, username: string): void;
   /** A node is gone, and this one takes care of what it had. */
   onAdopted(state: AdoptedState): void;
+  /** So many QoS 0 messages were not sent, as the node they were for is far behind. */
+  onUnsent(count: number): void;
   /** The topology has changed. */
   onTopology(): void;
 }

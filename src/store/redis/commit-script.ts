@@ -36,12 +36,17 @@ export const Op = {
   move: 20,
   /** A client id is nobody's any more, if it is this node's. */
   release: 21,
+  /** A frame of QoS 0 messages for the inbox of a node, unless that is far behind. */
+  sendUnlessBehind: 23,
   /** As hashDelete, if the retained message there has expired. */
   hashDeleteExpired: 22,
 } as const;
 
 /** Entries that one of `putNew`, `states` and `deletes` is about at most: Lua passes on some thousand arguments. */
 export const RUN_MAX = 1_000;
+
+/** Entries in the inbox of a node from which on it gets no QoS 0 messages. */
+const INBOX_MAX = 10_000;
 
 /** Keys that come first in every call of the commit script; those of the operations follow. */
 export const COMMIT_KEYS = 11;
@@ -51,8 +56,8 @@ export const COMMIT_KEYS = 11;
  * KEYS node, messages, counts, own, groups, trash, topology, changes, nodes, gone, interests, others; those of a queue are
  * entries, flight, dropped and mailbox, one after the other. ARGV incarnation, number of the batch, operations, topology
  * that its messages were routed by or nothing, changes of the topology or nothing, nodes that are there and the keys of
- * their inboxes. Returns the number of the last batch applied, and the topology if this one made it; or -1, the topology and
- * the changes up to it where the messages have to be routed anew. Errors that begin with FENCED or LOST are for good.
+ * their inboxes. Returns the number of the last batch applied, the topology if this one made it, and how many QoS 0 messages
+ * were not sent; or -1, the topology and the changes up to it where the messages have to be routed anew. Errors that begin with FENCED or LOST are for good.
  */
 const COMMIT = `
 ${EXPIRED}
@@ -67,7 +72,7 @@ if number > last and ARGV[4] ~= '' and ARGV[4] ~= topology then
 end
 -- also where nothing is left to do: WAIT waits for the last write of its own connection
 redis.call('HSET', KEYS[1], 'batch', math.max(last, number))
-if number <= last then return {last, 0} end
+if number <= last then return {last, 0, 0} end
 
 local arguments, unpack, ops = unpack, struct.unpack, ARGV[3]
 local byte, sub = string.byte, string.sub
@@ -81,6 +86,7 @@ end
 local bytes = {}
 -- by id: by how much the number of entries changes that refer to a shared message, and the messages of this batch
 local holders, bodies = {}, {}
+local unsent = 0
 -- by node: what was posted for it
 local news = {}
 
@@ -251,6 +257,14 @@ while at <= stop do
     client, owner, at = unpack('<I4c0I4c0', ops, at)
     if redis.call('HGET', KEYS[key], 'o') == owner then redis.call('HDEL', KEYS[key], 'o') end
     if redis.call('EXISTS', KEYS[key]) == 0 then redis.call('SREM', KEYS[4], client) end
+  elseif op == 23 then
+    local count, frame
+    count, frame, at = unpack('<I4I4c0', ops, at)
+    if redis.call('XLEN', KEYS[key]) < ${INBOX_MAX} then
+      redis.call('XADD', KEYS[key], '*', 'f', frame)
+    else
+      unsent = unsent + count
+    end
   else
     local field
     field, at = unpack('<I4c0', ops, at)
@@ -288,7 +302,7 @@ if ARGV[5] ~= '' then
   made = redis.call('INCR', KEYS[7])
   redis.call('XADD', KEYS[8], 'MAXLEN', '~', 10000, made .. '-0', 'c', ARGV[5])
 end
-return {number, made}
+return {number, made, unsent}
 `;
 
 /** The commit script; Redis refuses it whole while it is above its maxmemory. */

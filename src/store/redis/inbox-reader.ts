@@ -11,7 +11,7 @@ import type { RedisKeys } from './redis-keys.ts';
 import type { StreamEntry, TopologyReader } from './topology-reader.ts';
 
 /** Entries of each stream read at a time. */
-const ENTRIES_AT_ONCE = 200;
+const ENTRIES_AT_ONCE = 50;
 /** Longest time Redis is let wait for something to come, ms. */
 const BLOCK_MS = 5_000;
 

@@ -124,6 +124,7 @@ export function openInbox(open: OpenParts, ingredients: InboxIngredients): Inbox
       onRetained: (topicName, message) => events.onRetained(topicName, message),
       onWanted: (clientId, other, username) => events.onWanted(clientId, other, username),
       onAdopted: (state) => events.onAdopted(state),
+      onUnsent: (count) => events.onUnsent(count),
       onTopology: () => {
         events.onTopology();
         onTopology();

@@ -347,9 +347,9 @@ export class RedisStore implements SharedStore {
       version,
       list,
       nodes,
-    ])) as [last: number, version: number, newer?: StreamEntry[]];
+    ])) as [last: number, version: number, rest: number | StreamEntry[]];
     if (answer[0] === -1) {
-      await this.#learn(open, answer[1], answer[2] ?? []);
+      await this.#learn(open, answer[1], answer[2] as StreamEntry[]);
       return false;
     }
     if (changes.length > 0) {
@@ -358,6 +358,7 @@ export class RedisStore implements SharedStore {
       if (topology !== undefined && answer[1] !== 0 && answer[1] === topology.version + 1)
         topology.apply(changes, answer[1]);
     }
+    if (answer[2] !== 0) this.events?.onUnsent(answer[2] as number);
     return true;
   }
 

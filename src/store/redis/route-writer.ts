@@ -27,6 +27,25 @@ export interface Outgoing {
 /** One message of a queue, as `RecordWriter` writes it. */
 type PostHead = Omit<PostedMessage, 'message'>;
 
+/** One message for the takers of a node. */
+interface Forward {
+  readonly message: EncodedMessage;
+  readonly shareKeys: readonly string[];
+}
+
+/** Messages for nodes, by node id: those that were acknowledged, and those of QoS 0. */
+class Forwards {
+  readonly acknowledged = new Map<string, Forward[]>();
+  readonly others = new Map<string, Forward[]>();
+
+  add(nodeId: string, forward: Forward, { qos }: Message): void {
+    const lists = qos > 0 ? this.acknowledged : this.others;
+    const list = lists.get(nodeId);
+    if (list === undefined) lists.set(nodeId, [forward]);
+    else list.push(forward);
+  }
+}
+
 /** Turns what a batch has for other nodes into operations of the commit script. */
 export class RouteWriter {
   readonly #keys: RedisKeys;
@@ -70,25 +89,22 @@ export class RouteWriter {
     this.#firstKey = firstKey;
     this.#keyIndexes = new Map();
     this.#posts = new Map();
-    const forwards = new Map<string, { message: EncodedMessage; shareKeys: readonly string[] }[]>();
+    const forwards = new Forwards();
     for (const mutation of routes) {
       const { posts: heads, nodes } = topology.routeOf(mutation);
       if (heads.length + nodes.length === 0) continue;
       const body = this.#encoded(mutation.message);
       const sharedId = heads.length > 1 ? this.#share(body) : 0;
       for (const head of heads) this.#post(head, mutation.message, body, sharedId);
-      for (const { nodeId, shareKeys } of nodes) {
-        const list = forwards.get(nodeId);
-        if (list === undefined) forwards.set(nodeId, [{ message: body, shareKeys }]);
-        else list.push({ message: body, shareKeys });
-      }
+      for (const { nodeId, shareKeys } of nodes) forwards.add(nodeId, { message: body, shareKeys }, mutation.message);
     }
     for (const post of posts) this.#post(post, post.message, this.#encoded(post.message), 0);
     for (const [queueId, list] of this.#posts) {
       const first = this.#queueKeys(queueId);
       for (let at = 0; at < list.length; at += RUN_MAX) this.#writePosts(first, queueId, list.slice(at, at + RUN_MAX));
     }
-    for (const [nodeId, messages] of forwards) this.#send(nodeId, this.#frames.forward(messages));
+    for (const [nodeId, messages] of forwards.acknowledged) this.#send(nodeId, this.#frames.forward(messages));
+    for (const [nodeId, messages] of forwards.others) this.#sendUnlessBehind(nodeId, messages);
     if (retained.length > 0) {
       const frame = this.#frames.retained(
         retained.map(({ topicName, message }) => ({
@@ -159,6 +175,16 @@ export class RouteWriter {
     const writer = this.#writer;
     writer.u8(Op.send);
     writer.u32(this.#key(this.#keys.inbox(nodeId)));
+    writer.u32(frame.length);
+    writer.raw(frame, 0, frame.length);
+  }
+
+  #sendUnlessBehind(nodeId: string, messages: readonly Forward[]): void {
+    const writer = this.#writer;
+    const frame = this.#frames.forward(messages);
+    writer.u8(Op.sendUnlessBehind);
+    writer.u32(this.#key(this.#keys.inbox(nodeId)));
+    writer.u32(messages.length);
     writer.u32(frame.length);
     writer.raw(frame, 0, frame.length);
   }

@@ -1,0 +1,201 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import { Message } from '../../../src/protocol/message.ts';
+import { parseRedisUrl } from '../../../src/store/redis/redis-address.ts';
+import { RedisStore } from '../../../src/store/redis/redis-store.ts';
+import type {
+  AdoptedState,
+  ForwardedMessage,
+  MailboxMessage,
+  MessageRoute,
+  NodeEvents,
+  Topology,
+} from '../../../src/store/shared-store.ts';
+import type { Mutation } from '../../../src/store/store.ts';
+import type { TopologyChange } from '../../../src/store/topology-change.ts';
+import { session, subscription } from '../../contract/store-records.ts';
+import { redisMissing, RedisServer } from '../../support/redis-server.ts';
+import { SILENT } from '../../support/silent-logger.ts';
+
+const OPEN: { end(): Promise<unknown> }[] = [];
+
+afterEach(async () => {
+  for (const each of OPEN.splice(0).toReversed()) await each.end();
+});
+
+/** A node without a broker: it notes what it is told, and sends messages where it is told to. */
+class Node implements Topology, NodeEvents {
+  readonly store: RedisStore;
+  readonly changes: TopologyChange[] = [];
+  readonly posted: MailboxMessage[] = [];
+  readonly forwarded: ForwardedMessage[] = [];
+  readonly adopted: AdoptedState[] = [];
+  readonly wanted: string[] = [];
+  readonly nodeIds: Set<string> = new Set();
+  version = 0;
+  unsent = 0;
+  /** How often it was asked for a route. */
+  asked = 0;
+  route: MessageRoute = { posts: [], nodes: [] };
+
+  constructor(server: RedisServer, nodeId: string) {
+    const times = { leaseMs: 1_000, timeoutMs: 60_000 };
+    const options = { prefix: 'trellis', nodeId, waitReplicas: 0, ...times, logger: SILENT };
+    this.store = new RedisStore({ address: parseRedisUrl(server.url), ...options });
+    this.store.topology = this;
+    this.store.events = this;
+  }
+
+  routeOf(): MessageRoute {
+    this.asked += 1;
+    return this.route;
+  }
+
+  knows(): boolean {
+    return false;
+  }
+
+  apply(changes: readonly TopologyChange[], version: number): void {
+    expect(version).toBe(this.version + 1);
+    this.load([...this.changes, ...changes], version);
+  }
+
+  load(changes: readonly TopologyChange[], version: number): void {
+    this.changes.splice(0, this.changes.length, ...changes);
+    this.version = version;
+    for (const change of changes) {
+      if (change.kind === 'node-put') this.nodeIds.add(change.nodeId);
+      else if (change.kind === 'node-delete') this.nodeIds.delete(change.nodeId);
+    }
+  }
+
+  onPosted(messages: readonly MailboxMessage[]): void {
+    this.posted.push(...messages);
+  }
+
+  onForwarded(messages: readonly ForwardedMessage[]): void {
+    this.forwarded.push(...messages);
+  }
+
+  onRetained(): void {}
+
+  onWanted(clientId: string): void {
+    this.wanted.push(clientId);
+  }
+
+  onAdopted(state: AdoptedState): void {
+    this.adopted.push(state);
+  }
+
+  onUnsent(count: number): void {
+    this.unsent += count;
+  }
+
+  onTopology(): void {}
+}
+
+async function startNodes(...nodeIds: string[]): Promise<{ server: RedisServer; nodes: Node[] }> {
+  const server = await RedisServer.start();
+  OPEN.push({ end: () => server.stop() });
+  const nodes: Node[] = [];
+  for (const nodeId of nodeIds) {
+    const node = new Node(server, nodeId);
+    nodes.push(node);
+    OPEN.push({ end: () => node.store.close() });
+    await node.store.open();
+  }
+  for (const { store } of nodes) await store.listen();
+  return { server, nodes };
+}
+
+function route(payload: string, qos: 0 | 1 = 1): Mutation {
+  const message = new Message({ topicName: 'topic', payload: Buffer.from(payload), qos });
+  return { kind: 'route', message, view: 0, servedShares: [] };
+}
+
+const post = { qos: 1, retain: false, subscriptionIdentifiers: [7], shareKey: '' } as const;
+const patience = { timeout: 60_000 };
+
+describe.skipIf(redisMissing !== '')('among nodes on one Redis', () => {
+  test('what one posts for a queue is told to its owner, and stays until that has taken it', async () => {
+    const { server, nodes } = await startNodes('a', 'b');
+    const [a, b] = nodes as [Node, Node];
+    await b.store.commit([session('c', 1)]);
+    a.route = { posts: [{ queueId: 1, ...post }], nodes: [] };
+    await a.store.commit([route('one'), route('two')]);
+    await expect.poll(() => b.posted.map(({ number }) => number), patience).toEqual([1, 2]);
+    expect(b.posted.map(({ message }) => Buffer.from(message.payload).toString())).toEqual(['one', 'two']);
+    expect(b.posted[0]?.subscriptionIdentifiers).toEqual([7]);
+    expect((await b.store.readMailbox(1)).messages).toHaveLength(2);
+    await b.store.commit([{ kind: 'posted-delete', queueId: 1, count: 2 }]);
+    expect(await b.store.readMailbox(1)).toEqual({ queueId: 1, lastNumber: 2, messages: [] });
+    expect(await server.client().exists('{trellis}:r:1', '{trellis}:messages')).toBe(0);
+  });
+
+  test('a batch that was routed by an older topology is routed again', async () => {
+    const { nodes } = await startNodes('a', 'b');
+    const [a, b] = nodes as [Node, Node];
+    await a.store.caughtUp();
+    const { asked } = a;
+    // Told of it or not: what counts is that the batch is applied with what Redis knows.
+    await b.store.commit([session('c', 1), subscription('c', 'x')]);
+    await a.store.commit([route('one')]);
+    expect(a.asked - asked).toBeGreaterThanOrEqual(1);
+    expect(a.changes).toContainEqual(expect.objectContaining({ kind: 'subscription-put', clientId: 'c', queueId: 1 }));
+    expect(a.version).toBe(b.version);
+  });
+
+  test('a node that is far behind gets no QoS 0 messages, and all others', async () => {
+    const { server, nodes } = await startNodes('a', 'b');
+    const [a, b] = nodes as [Node, Node];
+    await a.store.commit([route('found')]);
+    await b.store.close();
+    // One that is there and reads nothing.
+    await server.client().hset('{trellis}:nodes', 'b', '{}');
+    await server.client().set('{trellis}:lease:b', '1');
+    a.route = { posts: [], nodes: [{ nodeId: 'b', shareKeys: [] }] };
+    const fill = server.client().pipeline();
+    for (let entries = 0; entries < 10_000; entries++) fill.xadd('{trellis}:inbox:b', '*', 'f', '');
+    await fill.exec();
+    await a.store.commit([route('one', 0), route('two', 0), route('three', 1)]);
+    expect(a.unsent).toBe(2);
+    expect(await server.client().xlen('{trellis}:inbox:b')).toBe(10_001);
+    await server.client().del('{trellis}:inbox:b');
+    await a.store.commit([route('four', 0)]);
+    expect(a.unsent).toBe(2);
+    expect(await server.client().xlen('{trellis}:inbox:b')).toBe(1);
+  });
+
+  test('a client id is asked for, handed over with its session, or refused', async () => {
+    const { nodes } = await startNodes('a', 'b');
+    const [a, b] = nodes as [Node, Node];
+    await b.store.commit([session('c', 1), subscription('c', 'x')]);
+    const claim = a.store.claim('c', 'user');
+    await expect.poll(() => b.wanted.length, patience).toBeGreaterThan(0);
+    await b.store.commit([{ kind: 'session-move', clientId: 'c', queueId: 1, nodeId: 'a' }]);
+    const state = await claim;
+    expect(state?.sessions.map(({ queueId }) => queueId)).toEqual([1]);
+    expect(state?.subscriptions).toHaveLength(1);
+    const refused = b.store.claim('c', 'other');
+    await expect.poll(() => a.wanted, patience).toContain('c');
+    a.store.refuse('c', 'b');
+    expect(await refused).toBeUndefined();
+  });
+
+  test('what a node leaves is taken over by another', async () => {
+    const { server, nodes } = await startNodes('a', 'b');
+    const [a, b] = nodes as [Node, Node];
+    await b.store.commit([session('c', 1), subscription('c', 'x')]);
+    await b.store.commit([{ kind: 'group-put', record: { shareKey: 'g/t', queueId: 2 }, online: 1 }]);
+    await b.store.close();
+    await expect
+      .poll(() => a.adopted.flatMap(({ sessions }) => sessions).map(({ clientId }) => clientId), patience)
+      .toEqual(['c']);
+    await expect
+      .poll(() => a.adopted.flatMap(({ groups }) => groups), patience)
+      .toEqual([{ shareKey: 'g/t', queueId: 2 }]);
+    await expect
+      .poll(() => server.client().exists('{trellis}:gone', '{trellis}:own:b', '{trellis}:groups:b'), patience)
+      .toBe(0);
+    expect(await server.client().hget('{trellis}:f:1', 'o')).toBe('a');
+  });
+});
