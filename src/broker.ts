@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { captureRejectionSymbol, EventEmitter } from 'node:events';
+import { ClusterTopics } from './admin/cluster-topics.ts';
 import { type SysFigures, SysTopics } from './admin/sys-topics.ts';
 import type { Cluster } from './cluster/cluster.ts';
 import { NodeCluster } from './cluster/node-cluster.ts';
@@ -160,6 +161,12 @@ export class Broker implements EventSink {
       () => this.#sysFigures(),
       (topicName, payload) => this.#publishSys(topicName, payload),
     );
+    if (isShared(store))
+      this.#sys.cluster = new ClusterTopics(
+        (figures) => store.shareFigures(figures),
+        (topicName, payload) => this.#publishSys(topicName, payload),
+        this.#logger,
+      );
     this.#books.onDrop = (clientId, topicName, reason) => {
       if (this.hears('messageDropped')) this.emit('messageDropped', clientId, topicName, reason);
     };

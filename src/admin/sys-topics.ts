@@ -1,4 +1,5 @@
 import type { Clock, Timer } from '../lib/clock.ts';
+import type { ClusterTopics } from './cluster-topics.ts';
 
 /** The figures behind $SYS, as they are now. Totals count from the start of the broker. */
 export interface SysFigures {
@@ -39,6 +40,8 @@ const LOAD_MINUTES = [1, 5, 15] as const;
 
 /** Publishes the figures below `$SYS/broker/`, by Mosquitto's names, so that dashboards made for it work. */
 export class SysTopics {
+  /** Where nodes share a store: what they have in common is published at the same times. Set before `start`. */
+  cluster: ClusterTopics | undefined = undefined;
   readonly #clock: Clock;
   readonly #intervalMs: number;
   readonly #read: () => SysFigures;
@@ -68,12 +71,14 @@ export class SysTopics {
   /** Stops publishing. */
   close(): void {
     this.#timer?.cancel();
+    this.cluster?.close();
   }
 
   #run(): void {
     const figures = this.#read();
     for (const [topic, value] of topicsOf(figures)) this.#send(topic, String(value));
     this.#sendLoads(figures);
+    this.cluster?.update(figures);
     this.#last = figures;
     this.#timer = this.#clock.setTimeout(() => this.#run(), this.#intervalMs);
   }

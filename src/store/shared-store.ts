@@ -97,6 +97,12 @@ export interface SharedStore extends Store {
   refuse(clientId: string, nodeId: string): void;
   /** What is posted for a queue now. */
   readMailbox(queueId: number): Promise<Mailbox>;
+  /**
+   * Tells the other nodes figures of this one, which go with it, and reads theirs; asked once, whatever the store is up to.
+   * @returns by the id of each node that is there what it told last, an empty text for nothing yet. @throws Error where it
+   * cannot be had now.
+   */
+  shareFigures(figures: string): Promise<ReadonlyMap<string, string>>;
   /** Resolves once everything that other nodes did before this call has been told. */
   caughtUp(): Promise<void>;
 }

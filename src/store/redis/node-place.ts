@@ -72,7 +72,18 @@ export class NodePlace {
     const { nodeId } = this.#options;
     const place = [keys.node(nodeId), keys.lease(nodeId), keys.nodes, keys.gone, keys.topology, keys.changes];
     const belongings = [keys.inbox(nodeId), keys.interests(nodeId), keys.own(nodeId), keys.groups(nodeId)];
-    await this.#scripts.run('end', [...place, ...belongings], [this.incarnation, nodeId]);
+    await this.#scripts.run('end', [...place, ...belongings, keys.figures], [this.incarnation, nodeId]);
+  }
+
+  /** Tells the others figures of this node. @returns what each node that is there has told last, nothing told as an empty text. */
+  async shareFigures(figures: string): Promise<ReadonlyMap<string, string>> {
+    const keys = this.#keys;
+    const { nodeId } = this.#options;
+    const names = [keys.node(nodeId), keys.nodes, keys.figures];
+    const told = (await this.#scripts.run('figures', names, [this.incarnation, nodeId, figures])) as string[];
+    const byNode = new Map<string, string>();
+    for (let at = 0; at + 1 < told.length; at += 2) byNode.set(told[at] as string, told[at + 1] as string);
+    return byNode;
   }
 
   /** @returns the incarnation, 0 when the node is alive. */
@@ -84,7 +95,8 @@ export class NodePlace {
     const own = [keys.node(nodeId), keys.lease(nodeId), keys.inbox(nodeId), keys.interests(nodeId)];
     const now: About = { host: hostname(), pid: process.pid };
     const values = [nodeId, leaseMs, JSON.stringify(now), dead ?? ''];
-    const [verdict, incarnation] = (await this.#scripts.run('begin', [...all, ...own], values)) as [string, string];
+    const names = [...all, ...own, keys.figures];
+    const [verdict, incarnation] = (await this.#scripts.run('begin', names, values)) as [string, string];
     return verdict === 'OK' ? Number(incarnation) : 0;
   }
 }

@@ -33,8 +33,8 @@ if incarnation ~= ARGV[1] then return redis.error_reply('FENCED the place of thi
 
 /**
  * Takes the place of a node. KEYS incarnations, nodes, gone, topology, changes, then node, lease, inbox and interests of
- * this node; ARGV node id, lease in ms, what others have to know of the node, the lease of an earlier start of it that is
- * known to be dead. Returns OK and the incarnation, or BUSY when the node is alive.
+ * this node, and figures; ARGV node id, lease in ms, what others have to know of the node, the lease of an earlier start of it
+ * that is known to be dead. Returns OK and the incarnation, or BUSY when the node is alive.
  */
 export const beginScript: string = `#!lua
 ${CHANGES}
@@ -42,6 +42,7 @@ local lease = redis.call('GET', KEYS[7])
 if lease and lease ~= ARGV[4] then return {'BUSY'} end
 local incarnation = redis.call('INCR', KEYS[1])
 redis.call('DEL', KEYS[6], KEYS[8], KEYS[9])
+redis.call('HDEL', KEYS[10], ARGV[1])
 redis.call('HSET', KEYS[6], 'incarnation', incarnation, 'batch', 0)
 redis.call('SET', KEYS[7], incarnation, 'PX', ARGV[2])
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
@@ -61,13 +62,14 @@ return 1
 
 /**
  * Gives the place up; what is stored stays, for whoever comes. KEYS node, lease, nodes, gone, topology, changes, inbox,
- * interests, own, groups; ARGV incarnation, node id.
+ * interests, own, groups, figures; ARGV incarnation, node id.
  */
 export const endScript: string = `#!lua flags=allow-oom
 ${CHANGES}
 if redis.call('HGET', KEYS[1], 'incarnation') ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[7], KEYS[8])
 redis.call('HDEL', KEYS[3], ARGV[2])
+redis.call('HDEL', KEYS[11], ARGV[2])
 if redis.call('EXISTS', KEYS[9], KEYS[10]) > 0 then redis.call('SADD', KEYS[4], ARGV[2]) end
 change(KEYS[5], KEYS[6], {struct.pack('<B', 9) .. text(ARGV[2])})
 return 1
@@ -75,7 +77,7 @@ return 1
 
 /**
  * Takes the place away from a node whose lease has ended: it cannot write any more. KEYS own node, incarnations, nodes,
- * gone, topology, changes, then node, lease, inbox, interests of the other; ARGV own incarnation, id of the other, its
+ * gone, topology, changes, then node, lease, inbox, interests of the other, and figures; ARGV own incarnation, id of the other, its
  * lease if that is known to be dead, seconds to keep the note for. Returns 1, 0 where there is nothing to do.
  */
 export const fenceScript: string = `#!lua flags=allow-oom
@@ -85,6 +87,7 @@ local lease = redis.call('GET', KEYS[8])
 if lease and lease ~= ARGV[3] then return 0 end
 if redis.call('HDEL', KEYS[3], ARGV[2]) == 0 then return 0 end
 redis.call('DEL', KEYS[7], KEYS[8], KEYS[9], KEYS[10])
+redis.call('HDEL', KEYS[11], ARGV[2])
 redis.call('HSET', KEYS[7], 'incarnation', redis.call('INCR', KEYS[2]))
 redis.call('EXPIRE', KEYS[7], ARGV[4])
 redis.call('SADD', KEYS[4], ARGV[2])
@@ -156,6 +159,21 @@ if take(ARGV[4], KEYS[6], ARGV[2]) then
   change(KEYS[3], KEYS[4], {struct.pack('<B', 4) .. text(ARGV[3]) .. text(ARGV[2])})
 end
 return 1
+`;
+
+/**
+ * Tells the figures of a node and reads those of all. KEYS own node, nodes, figures; ARGV own incarnation, own id, figures.
+ * Returns the id of each node that is there, and in turn what it has told, or an empty string.
+ */
+export const figuresScript: string = `#!lua flags=allow-oom
+${FENCE}
+redis.call('HSET', KEYS[3], ARGV[2], ARGV[3])
+local told = {}
+for _, node in ipairs(redis.call('HKEYS', KEYS[2])) do
+  told[#told + 1] = node
+  told[#told + 1] = redis.call('HGET', KEYS[3], node) or ''
+end
+return told
 `;
 
 /** Puts a frame into the inbox of a node that is there. KEYS nodes, inbox; ARGV node id, frame. */

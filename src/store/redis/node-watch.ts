@@ -101,7 +101,11 @@ export class NodeWatch {
     const { scripts, keys, nodeId, place, logger } = this.#options;
     const all = [keys.node(nodeId), keys.incarnations, keys.nodes, keys.gone, keys.topology, keys.changes];
     const places = [keys.node(other), keys.lease(other), keys.inbox(other), keys.interests(other)];
-    const done = await scripts.run('fence', [...all, ...places], [place.incarnation, other, deadLease, NOTE_SECONDS]);
+    const done = await scripts.run(
+      'fence',
+      [...all, ...places, keys.figures],
+      [place.incarnation, other, deadLease, NOTE_SECONDS],
+    );
     if (done === 1) logger.warn('a node is not heard of any more; the others take over its sessions', { node: other });
   }
 

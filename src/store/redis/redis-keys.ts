@@ -12,6 +12,8 @@ export class RedisKeys {
   readonly topology: string;
   /** Stream of these changes; the id of an entry is its version. */
   readonly changes: string;
+  /** What nodes tell each other of themselves for the $SYS topics, by node id. */
+  readonly figures: string;
   /** What all of them begin with. */
   readonly start: string;
 
@@ -27,6 +29,7 @@ export class RedisKeys {
     this.trash = `${this.start}trash`;
     this.topology = `${this.start}topology`;
     this.changes = `${this.start}changes`;
+    this.figures = `${this.start}figures`;
   }
 
   node(nodeId: string): string {

@@ -210,6 +210,10 @@ export class RedisStore implements SharedStore {
     });
   }
 
+  async shareFigures(figures: string): Promise<ReadonlyMap<string, string>> {
+    return this.#openStore.place.shareFigures(figures);
+  }
+
   caughtUp(): Promise<void> {
     // All calls of a turn wait together; who comes later may have to wait for more.
     this.#catchingUp ??= Promise.resolve().then(() => {

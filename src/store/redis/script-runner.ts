@@ -7,6 +7,7 @@ import {
   claimScript,
   endScript,
   fenceScript,
+  figuresScript,
   mailboxesScript,
   tellScript,
 } from './node-scripts.ts';
@@ -30,6 +31,7 @@ export type ScriptName =
   | 'deleteExpired'
   | 'end'
   | 'fence'
+  | 'figures'
   | 'mailboxes'
   | 'readQueue'
   | 'readSessions'
@@ -48,6 +50,7 @@ const SCRIPTS: Readonly<Record<ScriptName, string>> = {
   deleteExpired: deleteExpiredScript,
   end: endScript,
   fence: fenceScript,
+  figures: figuresScript,
   mailboxes: mailboxesScript,
   readQueue: readQueueScript,
   readSessions: readSessionsScript,
