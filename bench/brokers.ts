@@ -21,6 +21,15 @@ export interface Broker {
   readonly ownCommand?: BrokerCommand;
   /** A Redis of its own that it keeps its state in, started before it. */
   readonly redis?: Command;
+  /**
+   * How many nodes it has, each the same command on a port of its own: subscribers connect to the first, publishers to the
+   * last. One unless said.
+   */
+  readonly nodes?: number;
+  /** Whether it has several processes, which then run on any core, as does its Redis. */
+  readonly isSpread?: boolean;
+  /** What it prints once all its processes take clients; of others the first CONNACK tells. */
+  readonly readyText?: string;
   /** Why it cannot do a scenario; undefined when it can. */
   readonly cannot: (scenario: Scenario, version: ProtocolVersion) => string | undefined;
 }
@@ -35,7 +44,18 @@ export interface Missing {
 export const DEFAULT_BROKERS: readonly string[] = ['trellis', 'mosquitto', 'nats', 'aedes'];
 
 /** The others that can be named: Trellis without some of its parts, to see what these cost, and brokers on Redis. */
-export const MORE_BROKERS: readonly string[] = ['trellis-open', 'trellis-bare', 'trellis-redis', 'aedes-redis'];
+export const MORE_BROKERS: readonly string[] = [
+  'trellis-open',
+  'trellis-bare',
+  'trellis-redis',
+  'aedes-redis',
+  'trellis-nodes',
+  'trellis-workers1',
+  'trellis-workers2',
+];
+
+/** Scenarios with a stream of messages from publishers to subscribers that are there. */
+const STREAMS = /^--scenario (fanin|fanout|pairs|iot) /;
 
 function pathOf(file: string): string {
   return fileURLToPath(new URL(file, import.meta.url));
@@ -118,6 +138,29 @@ function trellisOnRedis(name: string): Broker | Missing {
       return [process.execPath, pathOf('../src/main.ts'), 'start', ...flags];
     },
   });
+}
+
+/** Two nodes on one Redis: what is published at one is delivered at the other. */
+function trellisNodes(name: string): Broker | Missing {
+  const broker = trellisOnRedis(name);
+  if ('reason' in broker) return broker;
+  return {
+    ...broker,
+    nodes: 2,
+    isSpread: true,
+    cannot: ({ loadFlags }) => (STREAMS.test(loadFlags) ? undefined : 'it has nothing to do with two nodes'),
+  };
+}
+
+/** So many processes behind one port, as `trellis start` runs them: without hook, with $SYS. */
+function trellisWorkers(name: string, workers: number): Broker | Missing {
+  const broker = trellisOnRedis(name);
+  if ('reason' in broker) return broker;
+  const command: BrokerCommand = (port, directory, redisPort) => {
+    const start = (broker.ownCommand ?? broker.command)(port, directory, redisPort);
+    return [...start, '--workers', String(workers), '--log-format', 'json'];
+  };
+  return { ...broker, isSpread: true, command, ownCommand: command, readyText: '{"ready":true' };
 }
 
 function aedesOnRedis(name: string): Broker | Missing {
@@ -217,6 +260,12 @@ export function findBroker(name: string): Broker | Missing {
       return trellis(name, '');
     case 'trellis-redis':
       return trellisOnRedis(name);
+    case 'trellis-nodes':
+      return trellisNodes(name);
+    case 'trellis-workers1':
+      return trellisWorkers(name, 1);
+    case 'trellis-workers2':
+      return trellisWorkers(name, 2);
     case 'aedes-redis':
       return aedesOnRedis(name);
     case 'mosquitto':

@@ -13,6 +13,7 @@ const FLAGS = {
   scenario: { type: 'string' },
   host: { type: 'string', default: '127.0.0.1' },
   port: { type: 'string', default: '1883' },
+  'publish-port': { type: 'string' },
   'broker-pid': { type: 'string' },
   'redis-pid': { type: 'string' },
   version: { type: 'string', default: '4' },
@@ -37,15 +38,19 @@ function die(reason: string, exitCode: number): never {
 /** @throws when a flag is unknown or its value makes no sense. */
 function readOptions(): { scenario: string; options: LoadOptions } {
   const { values } = parseArgs({ options: FLAGS });
-  const number = (name: Exclude<keyof typeof FLAGS, 'persistent'>, from: number, to: number): number => {
-    const value = Number(values[name]);
+  const check = (name: string, text: string | undefined, from: number, to: number): number => {
+    const value = Number(text);
     if (value >= from && value <= to) return value;
     throw new RangeError(`--${name} must be given and be a number from ${from} to ${to}.`);
   };
+  const number = (name: Exclude<keyof typeof FLAGS, 'persistent'>, from: number, to: number): number =>
+    check(name, values[name], from, to);
+  const brokerPids = (values['broker-pid'] ?? '').split(',').map((text) => check('broker-pid', text, 1, 2 ** 31));
   const options: LoadOptions = {
     host: values.host,
     port: number('port', 1, 65_535),
-    brokerPid: number('broker-pid', 1, 2 ** 31),
+    publishPort: number(values['publish-port'] === undefined ? 'port' : 'publish-port', 1, 65_535),
+    brokerPids,
     redisPid: values['redis-pid'] === undefined ? undefined : number('redis-pid', 1, 2 ** 31),
     version: number('version', 4, 5) === 5 ? 5 : 4,
     qos: ([0, 1, 2] as const)[number('qos', 0, 2)] ?? 0,

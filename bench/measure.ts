@@ -68,31 +68,39 @@ function answersPing(port: number): Promise<boolean> {
   });
 }
 
-/** Waits until the server takes clients: `isUp` asks it. */
-async function waitUntilReady(
-  server: PinnedProcess,
-  port: number,
-  isUp: (port: number) => Promise<boolean> = accepts,
-): Promise<void> {
+/** Waits until the server takes clients, which `isUp` tells. */
+async function waitUntilReady(server: PinnedProcess, isUp: () => Promise<boolean> | boolean): Promise<void> {
   const giveUpMs = performance.now() + START_MS;
-  while (!(await isUp(port))) {
+  while (!(await isUp())) {
     if (server.hasEnded) throw new Error(`It did not start: ${server.lastError}`);
     if (performance.now() > giveUpMs) throw new Error(`It did not accept a client within ${START_MS} ms.`);
     await sleep(POLL_MS);
   }
 }
 
-/** What a broker on Node said about its event loop when it ended; nothing of others. */
-function eventLoopOf(stdout: string): Partial<EventLoopReport> {
-  const line = stdout.trim().split('\n').at(-1) ?? '';
-  if (!line.startsWith('{"eventLoopP99Ms"')) return {};
-  return JSON.parse(line);
+/** What brokers on Node said about their event loop when they ended, the latest of them; nothing of others. */
+function eventLoopOf(outputs: readonly string[]): Partial<EventLoopReport> {
+  const lines = outputs.map((stdout) => stdout.trim().split('\n').at(-1) ?? '');
+  const reports = lines
+    .filter((line) => line.startsWith('{"eventLoopP99Ms"'))
+    .map((line): EventLoopReport => JSON.parse(line));
+  if (reports.length === 0) return {};
+  return {
+    eventLoopP99Ms: Math.max(...reports.map(({ eventLoopP99Ms }) => eventLoopP99Ms)),
+    eventLoopMaxMs: Math.max(...reports.map(({ eventLoopMaxMs }) => eventLoopMaxMs)),
+  };
+}
+
+/** A process of a broker, on its port. */
+interface Node {
+  readonly port: number;
+  readonly process: PinnedProcess;
 }
 
 /** A broker that runs. */
 interface Running {
-  readonly port: number;
-  readonly process: PinnedProcess;
+  /** One, unless it has several nodes. */
+  readonly nodes: readonly Node[];
   /** Its Redis; undefined where it has none. */
   readonly redis: PinnedProcess | undefined;
 }
@@ -112,12 +120,11 @@ export class Measurement {
    * @throws when either fails, with the reason.
    */
   async run(broker: Broker, loadFlags: readonly string[]): Promise<Report> {
-    const { result, stdout } = await this.#withBroker(broker, broker.command, async (running) => {
-      await waitUntilReady(running.process, running.port);
+    const { result, outputs } = await this.#withBroker(broker, broker.command, async (running) => {
       await sleep(SETTLE_MS);
       return this.#load(loadFlags, running);
     });
-    return { ...result, ...eventLoopOf(stdout) };
+    return { ...result, ...eventLoopOf(outputs) };
   }
 
   /**
@@ -125,14 +132,10 @@ export class Measurement {
    * @throws when it does not start.
    */
   async start(broker: Broker): Promise<number> {
-    const { result } = await this.#withBroker(
-      broker,
-      broker.ownCommand ?? broker.command,
-      async ({ port, process }) => {
-        await waitUntilReady(process, port);
-        return performance.now() - process.startedMs;
-      },
-    );
+    const command = broker.ownCommand ?? broker.command;
+    const { result } = await this.#withBroker(broker, command, async ({ nodes }) => {
+      return performance.now() - nodes.at(-1)!.process.startedMs;
+    });
     return result;
   }
 
@@ -147,24 +150,32 @@ export class Measurement {
     broker: Broker,
     command: Broker['command'],
     use: (running: Running) => Promise<Result>,
-  ): Promise<{ result: Result; stdout: string }> {
+  ): Promise<{ result: Result; outputs: readonly string[] }> {
     const directory = mkdtempSync(join(tmpdir(), 'trellis-bench-'));
     this.#directories.add(directory);
     const started: PinnedProcess[] = [];
     const start = (words: readonly string[]): PinnedProcess => {
-      const server = this.#start(words, this.#pins.broker);
+      const server = this.#start(words, broker.isSpread === true ? undefined : this.#pins.broker);
       started.unshift(server);
       return server;
     };
     try {
       const redisPort = broker.redis === undefined ? 0 : await freePort();
       const redis = broker.redis && start(broker.redis(redisPort, directory));
-      if (redis !== undefined) await waitUntilReady(redis, redisPort, answersPing);
-      const port = await freePort();
-      const process = start(command(port, directory, redisPort));
-      const result = await use({ port, process, redis });
-      await process.stop();
-      return { result, stdout: process.stdout };
+      if (redis !== undefined) await waitUntilReady(redis, () => answersPing(redisPort));
+      const nodes: Node[] = [];
+      for (let count = broker.nodes ?? 1; count > 0; count--) {
+        const port = await freePort();
+        const process = start(command(port, directory, redisPort));
+        const { readyText } = broker;
+        await waitUntilReady(process, () =>
+          readyText === undefined ? accepts(port) : process.stdout.includes(readyText),
+        );
+        nodes.push({ port, process });
+      }
+      const result = await use({ nodes, redis });
+      for (const { process } of nodes) await process.stop();
+      return { result, outputs: nodes.map(({ process }) => process.stdout) };
     } finally {
       for (const server of started) {
         await server.stop();
@@ -175,14 +186,16 @@ export class Measurement {
     }
   }
 
-  async #load(loadFlags: readonly string[], { port, process: broker, redis }: Running): Promise<Report> {
-    const target = ['--port', String(port), '--broker-pid', String(broker.pid)];
+  async #load(loadFlags: readonly string[], { nodes, redis }: Running): Promise<Report> {
+    const ports = ['--port', String(nodes[0]!.port), '--publish-port', String(nodes.at(-1)!.port)];
+    const target = [...ports, '--broker-pid', nodes.map(({ process }) => process.pid).join(',')];
     if (redis !== undefined) target.push('--redis-pid', String(redis.pid));
     const generator = this.#start([process.execPath, GENERATOR, ...target, ...loadFlags], this.#pins.generator);
     try {
       return JSON.parse(await generator.output());
     } catch (error) {
-      if (broker.hasEnded) throw new Error(`The broker died: ${broker.lastError}`, { cause: error });
+      const dead = nodes.find(({ process: broker }) => broker.hasEnded);
+      if (dead !== undefined) throw new Error(`The broker died: ${dead.process.lastError}`, { cause: error });
       throw error;
     } finally {
       this.#running.delete(generator);

@@ -89,6 +89,20 @@ export const PLAN: ReadonlyMap<string, Scenario> = new Map<string, Scenario>([
     },
   ],
   [
+    'fanin20-persist-q1',
+    {
+      title: 'fan-in from 20 to a persistent session, QoS 1',
+      loadFlags: '--scenario fanin --pubs 20 --qos 1 --window 50 --persistent',
+    },
+  ],
+  [
+    'pairs20-persist-q1',
+    {
+      title: '20 pairs, persistent sessions, QoS 1',
+      loadFlags: '--scenario pairs --pubs 20 --qos 1 --window 50 --persistent',
+    },
+  ],
+  [
     'stopped',
     {
       title: 'fan-out to 1,000 of which 100 stop',

@@ -18,13 +18,13 @@ class IdleClient extends Client {
 }
 
 /** Waits until the broker has given back what memory it will. */
-async function settle(pid: number): Promise<void> {
-  let lowest = residentKb(pid);
+async function settle(pids: readonly number[]): Promise<void> {
+  let lowest = residentKb(pids);
   let sinceMs = performance.now();
   const giveUpMs = sinceMs + SETTLE_MAX_MS;
   while (performance.now() < Math.min(giveUpMs, sinceMs + SETTLE_MS)) {
     await sleep(POLL_MS);
-    const now = residentKb(pid);
+    const now = residentKb(pids);
     if (now >= lowest * 0.99) continue;
     lowest = now;
     sinceMs = performance.now();
@@ -33,16 +33,16 @@ async function settle(pid: number): Promise<void> {
 
 /** Opens connections, measures how fast that goes, then leaves them idle and measures what they cost. */
 export async function runConnections(run: Run): Promise<Report> {
-  const { count, brokerPid, durationMs } = run.options;
+  const { count, brokerPids, durationMs } = run.options;
   const clients = Array.from({ length: count }, (_, index) => new IdleClient(run.target, `idle-${index}`, true));
-  const residentBefore = residentKb(brokerPid);
+  const residentBefore = residentKb(brokerPids);
   const from = run.sample();
   await run.openAll(clients);
   const to = run.sample();
-  await settle(brokerPid);
-  const residentKbPerConnection = (residentKb(brokerPid) - residentBefore) / count;
-  const cpuBefore = cpuSeconds(brokerPid);
+  await settle(brokerPids);
+  const residentKbPerConnection = (residentKb(brokerPids) - residentBefore) / count;
+  const cpuBefore = cpuSeconds(brokerPids);
   await sleep(durationMs);
-  const idleCpuShare = (cpuSeconds(brokerPid) - cpuBefore) / (durationMs / 1000);
+  const idleCpuShare = (cpuSeconds(brokerPids) - cpuBefore) / (durationMs / 1000);
   return { ...run.report(from, to, count), residentKbPerConnection, idleCpuShare };
 }

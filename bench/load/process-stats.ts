@@ -25,21 +25,21 @@ function childrenOf(pid: number): number[] {
   return lists.flatMap((list) => list.split(' ').flatMap((child) => (child === '' ? [] : [Number(child)])));
 }
 
-/** A process and all that descend from it. */
-function processTree(root: number): number[] {
-  const tree = [root];
+/** Processes and all that descend from them. */
+function processTree(roots: readonly number[]): number[] {
+  const tree = [...roots];
   for (let index = 0; index < tree.length; index++) tree.push(...childrenOf(tree[index]!));
   return tree;
 }
 
-function statusKb(root: number, key: string): number {
+function statusKb(roots: readonly number[], key: string): number {
   const pattern = new RegExp(`^${key}:\\s+(\\d+) kB`, 'm');
-  return processTree(root).reduce((sum, pid) => sum + Number(pattern.exec(readProc(`${pid}/status`))?.[1] ?? 0), 0);
+  return processTree(roots).reduce((sum, pid) => sum + Number(pattern.exec(readProc(`${pid}/status`))?.[1] ?? 0), 0);
 }
 
-/** The CPU seconds a process and its children have used so far, all their threads together, in steps of 0.01. */
-export function cpuSeconds(root: number): number {
-  return processTree(root).reduce((sum, pid) => {
+/** The CPU seconds processes and their children have used so far, all their threads together, in steps of 0.01. */
+export function cpuSeconds(roots: readonly number[]): number {
+  return processTree(roots).reduce((sum, pid) => {
     const stat = readProc(`${pid}/stat`);
     // The name in parentheses may hold anything; utime and stime are the 12th and 13th field after it.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
@@ -47,14 +47,14 @@ export function cpuSeconds(root: number): number {
   }, 0);
 }
 
-/** The memory a process and its children have resident now, in KiB. */
-export function residentKb(pid: number): number {
-  return statusKb(pid, 'VmRSS');
+/** The memory processes and their children have resident now, in KiB. */
+export function residentKb(roots: readonly number[]): number {
+  return statusKb(roots, 'VmRSS');
 }
 
-/** The most memory a process and its children ever had resident, in KiB. */
-export function peakResidentKb(pid: number): number {
-  return statusKb(pid, 'VmHWM');
+/** The most memory processes and their children ever had resident, each for itself, in KiB. */
+export function peakResidentKb(roots: readonly number[]): number {
+  return statusKb(roots, 'VmHWM');
 }
 
 /** The CPU seconds this process has used so far, all its threads together. */

@@ -9,8 +9,10 @@ import { Turns } from './turns.ts';
 export interface LoadOptions {
   readonly host: string;
   readonly port: number;
-  /** The process of the broker. */
-  readonly brokerPid: number;
+  /** Where publishers of a stream of messages connect: the same, or that of another node. */
+  readonly publishPort: number;
+  /** The processes of the broker. */
+  readonly brokerPids: readonly number[];
   /** The process of the Redis that the broker keeps its state in; undefined where there is none. */
   readonly redisPid: number | undefined;
   readonly version: ProtocolVersion;
@@ -74,13 +76,16 @@ const POLL_MS = 20;
 export class Run {
   readonly options: LoadOptions;
   readonly target: Target;
+  /** What publishers of a stream of messages connect to. */
+  readonly publishTarget: Target;
   readonly shape: PublishShape;
   readonly ledger: Ledger = new Ledger();
 
   constructor(options: LoadOptions, fail: (reason: string) => void) {
     this.options = options;
-    const { host, port, version, qos, payloadBytes } = options;
+    const { host, port, publishPort, version, qos, payloadBytes } = options;
     this.target = { host, port, version, turns: new Turns(), readBuffer: Buffer.allocUnsafe(READ_BUFFER_BYTES), fail };
+    this.publishTarget = { ...this.target, port: publishPort };
     this.shape = { version, qos, payloadBytes, retain: false };
   }
 
@@ -98,8 +103,8 @@ export class Run {
     return {
       atMs: performance.now(),
       delivered: this.ledger.delivered,
-      brokerCpu: cpuSeconds(this.options.brokerPid),
-      redisCpu: this.options.redisPid === undefined ? 0 : cpuSeconds(this.options.redisPid),
+      brokerCpu: cpuSeconds(this.options.brokerPids),
+      redisCpu: this.options.redisPid === undefined ? 0 : cpuSeconds([this.options.redisPid]),
       ownCpu: ownCpuSeconds(),
       machineCpu: machineCpuSeconds(),
     };
@@ -138,7 +143,7 @@ export class Run {
         : { redisCpuPerMillion: (redisCpu * 1e6) / count, redisCpuShare: redisCpu / seconds }),
       generatorCpuShare: ownCpu / seconds,
       otherCpuShare: Math.max(0, otherCpu / seconds),
-      peakResidentMb: peakResidentKb(this.options.brokerPid) / 1024,
+      peakResidentMb: peakResidentKb(this.options.brokerPids) / 1024,
       ...{ lost: 0, duplicates: 0, reordered: 0, invalid, skipped, stalls },
     };
   }

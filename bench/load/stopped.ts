@@ -34,11 +34,11 @@ class Filler extends Client {
   }
 }
 
-async function waitForRest(pid: number): Promise<void> {
+async function waitForRest(pids: readonly number[]): Promise<void> {
   for (let poll = 0; poll < REST_POLLS; poll++) {
-    const before = cpuSeconds(pid);
+    const before = cpuSeconds(pids);
     await sleep(REST_POLL_MS);
-    if (cpuSeconds(pid) - before < (REST_SHARE * REST_POLL_MS) / 1000) return;
+    if (cpuSeconds(pids) - before < (REST_SHARE * REST_POLL_MS) / 1000) return;
   }
 }
 
@@ -48,7 +48,7 @@ async function waitForRest(pid: number): Promise<void> {
  */
 export async function runStopped(run: Run): Promise<Report> {
   const { target, ledger, shape, options } = run;
-  const { subs, count, brokerPid } = options;
+  const { subs, count, brokerPids } = options;
   if (options.qos !== 0 || count >= subs)
     throw new RangeError('--scenario stopped takes --qos 0 and --count < --subs.');
   const own = { index: 0, topicName: TOPIC, shape, window: options.window, deliveriesEach: 0, limit: Infinity };
@@ -70,7 +70,7 @@ export async function runStopped(run: Run): Promise<Report> {
   const [stopped, healthy] = [subscribers.slice(0, count), subscribers.slice(count)];
   for (const subscriber of stopped) subscriber.stopReading();
   await new Filler(target, 'filler', true).fill(run);
-  await waitForRest(brokerPid);
+  await waitForRest(brokerPids);
   const stop = publishAtRate(run, [publisher]);
   const measured = await measureTraffic(run);
   await stop();

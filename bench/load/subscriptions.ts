@@ -165,7 +165,7 @@ class RandomPublisher extends Client implements WindowedPublisher {
 export async function runSubscriptions(run: Run): Promise<Report> {
   const { target, ledger, shape, options } = run;
   if (options.qos !== 0) throw new RangeError('--scenario subscriptions publishes with --qos 0 only.');
-  const { pubs, subs, count, brokerPid } = options;
+  const { pubs, subs, count, brokerPids } = options;
   const messages = new Messages(shape, count);
   const publishers = Array.from({ length: pubs }, (_, index) => new RandomPublisher(run, messages, index));
   const streams = publishers.flatMap((publisher) => publisher.streams);
@@ -182,9 +182,9 @@ export async function runSubscriptions(run: Run): Promise<Report> {
       `subscriber-${index}`,
     );
   });
-  const residentBefore = residentKb(brokerPid);
+  const residentBefore = residentKb(brokerPids);
   await connectAll(run, subscribers, publishers);
-  const residentBytesPerSubscription = ((residentKb(brokerPid) - residentBefore) * 1024) / count;
+  const residentBytesPerSubscription = ((residentKb(brokerPids) - residentBefore) * 1024) / count;
   const stop = publishInWindow(run, publishers);
   const measured = await measureTraffic(run);
   await stop();

@@ -59,6 +59,15 @@ export function publishAtRate(run: Run, publishers: readonly Publisher[]): () =>
   return () => schedule.stop();
 }
 
+/**
+ * Publishers in the order in which they connect: those with an even index first. A broker that hands connections to its
+ * processes in turn then has about half of the pairs in one process each, and half across two.
+ */
+function openingOrder(publishers: readonly Client[]): Client[] {
+  const even = publishers.filter((_, index) => index % 2 === 0);
+  return [...even, ...publishers.filter((_, index) => index % 2 === 1)];
+}
+
 /** Opens and subscribes, then opens the publishers, and leaves the broker alone for a moment. */
 export async function connectAll(
   run: Run,
@@ -67,7 +76,7 @@ export async function connectAll(
 ): Promise<void> {
   await run.openAll(subscribers);
   await Promise.all(subscribers.map((subscriber) => subscriber.subscribe()));
-  await run.openAll(publishers);
+  await run.openAll(openingOrder(publishers));
   await sleep(SETTLE_MS);
 }
 
@@ -111,11 +120,11 @@ export async function reportTraffic(
 }
 
 function makeClients(run: Run, layout: Layout, deliveriesEach: number): [Publisher[], Subscriber[]] {
-  const { target, ledger, shape, options } = run;
+  const { target, publishTarget, ledger, shape, options } = run;
   const publishers = layout.topicNames.map((topicName, index) => {
     const waitsFor = layout.pace === 'window' ? deliveriesEach : 0;
     const own = { index, topicName, shape, window: options.window, deliveriesEach: waitsFor, limit: Infinity };
-    return new Publisher(target, ledger, own, `publisher-${index}`);
+    return new Publisher(publishTarget, ledger, own, `publisher-${index}`);
   });
   const subscribers = layout.topicFilters.map((topicFilter, index) => {
     const check = new DeliveryCheck(publishers.length);

@@ -66,6 +66,26 @@ test.skipIf(redisMissing !== '')(
   },
 );
 
+test.skipIf(redisMissing !== '').each(['trellis-nodes', 'trellis-workers1', 'trellis-workers2'])(
+  '%s gets what is published at one of its processes to the subscribers of another',
+  async (name) => {
+    const flags = ['pairs', '--pubs', '4', '--qos', '1', '--window', '5', '--persistent'];
+    const report = await measurement.run(trellis(name), [...TIMES, '--scenario', ...flags]);
+    const { lost, duplicates, reordered, invalid } = report;
+    expect({ lost, duplicates, reordered, invalid }).toEqual({ lost: 0, duplicates: 0, reordered: 0, invalid: 0 });
+    expect(report.perSecond).toBeGreaterThan(0);
+    expect(report.redisCpuShare).toBeGreaterThan(0);
+  },
+);
+
+test('two nodes are measured where publishers and subscribers are apart, and left out elsewhere', () => {
+  const nodes = findBroker('trellis-nodes');
+  if ('reason' in nodes) return;
+  expect(nodes.cannot(PLAN.get('pairs20-persist-q1')!, 4)).toBeUndefined();
+  for (const name of ['start', 'idle10k', 'offline50k'])
+    expect(nodes.cannot(PLAN.get(name)!, 4)).toBe('it has nothing to do with two nodes');
+});
+
 test('a Redis that does not start says why, and no broker is started', async () => {
   const redis = (): string[] => ['sh', '-c', 'echo no room >&2; exit 1'];
   const broken: Broker = { ...trellis(), redis, command: () => ['sh', '-c', 'echo started too early >&2; exit 1'] };
