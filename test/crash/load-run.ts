@@ -97,6 +97,11 @@ export class LoadRun implements DeviceWorld {
     }
     this.state = 'over';
     for (const device of this.devices) device.leave();
+    await this.endBrokers();
+  }
+
+  /** Ends the broker in order. */
+  protected async endBrokers(): Promise<void> {
     this.broker?.kill('SIGTERM');
     const end = await this.broker?.ended;
     if (end?.code !== 0) this.checker.violated('liveness', `SIGTERM ends it with ${end?.code}: ${end?.stderr}`);
