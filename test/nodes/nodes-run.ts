@@ -66,8 +66,13 @@ export class NodesRun extends SteadyRun {
 
   /** Kills a node. Another life begins: what it was told and had not stored is forgotten. */
   async kill(index: number): Promise<void> {
+    const port = this.nodes.portOf(index);
     this.expectEnd(index, 'is killed');
     await this.nodes.kill(index);
+    const { balancer } = this.nodes;
+    await until('its connections to end', () => (balancer.connectionsTo(port) === 0 ? true : undefined));
+    // Who said DISCONNECT meanwhile, said it to nobody.
+    this.life += 1;
   }
 
   /** A node is going to end, by the test or by itself: that is no fault. */
@@ -95,6 +100,7 @@ export class NodesRun extends SteadyRun {
 
   /** Asserts that a node that was taken over ends by itself, and not as one that was told to. */
   async expectEndsItself(index: number, ended: Promise<ProcessEnd>): Promise<void> {
+    await until(`the end of node ${index}`, () => (this.nodes.runs(index) ? undefined : true));
     const { code, signal, stderr } = await ended;
     expect(signal, `how node ${index} ended`).toBeNull();
     expect(code, stderr).not.toBe(0);
