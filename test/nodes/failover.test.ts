@@ -1,3 +1,4 @@
+import { setTimeout as pass } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { FAULT_TIMEOUT_MS, rounds } from '../faults/steady-run.ts';
 import { clusterUrl, REDIS_KEY, sentinelUrl } from '../faults/redis/addresses.ts';
@@ -7,6 +8,8 @@ import { RedisSentinel } from '../support/redis-sentinel.ts';
 import { redisMissing } from '../support/redis-server.ts';
 import { NodesRun, tellLoss } from './nodes-run.ts';
 
+/** Between two steps of the move of a slot, ms. */
+const STEP_MS = 20;
 const SETTINGS = ['redis.timeoutMs=1000'];
 
 // For longer: TRELLIS_FAULT_SECONDS=600 npx vitest run --project all test/nodes
@@ -25,8 +28,9 @@ describe.skipIf(redisMissing !== '')('nodes on a Redis with replicas', () => {
         await run.load(100);
         const from = await cluster.slotOwner(REDIS_KEY);
         const to = (await cluster.masters()).find((node) => node !== from);
-        const onStep = (): Promise<void> => run.load(1);
-        await cluster.moveSlot(slot, from.port, to?.port ?? 0, { keysPerStep: 10, onStep });
+        // Batches find some of their keys here and some there for a while.
+        const onStep = (): Promise<void> => pass(STEP_MS);
+        await cluster.moveSlot(slot, from.port, to?.port ?? 0, { keysPerStep: 5, onStep });
       }
       await run.load(100);
       expectKept(await run.finish());

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type AckPacket, type Packet, PacketType, type PublishPacket } from '../../src/protocol/packets.ts';
+import { type AckPacket, type Packet, PacketType } from '../../src/protocol/packets.ts';
 import { FAULT_SECONDS, FAULT_TIMEOUT_MS } from '../faults/steady-run.ts';
 import { openTcp } from '../support/client-socket.ts';
 import { type Nodes, startNodes } from '../support/nodes.ts';
@@ -21,7 +21,7 @@ class Application {
   /** @returns the answer that is due, if any. */
   receive(packet: Packet): { type: AckPacket['type']; packetId: number } | undefined {
     if (packet.type === PacketType.publish) {
-      const { packetId, payload } = packet as PublishPacket;
+      const { packetId, payload } = packet;
       if (!this.#open.has(packetId)) this.taken.push(Buffer.from(payload).toString());
       this.#open.add(packetId);
       return { type: PacketType.pubrec, packetId };

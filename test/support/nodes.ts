@@ -168,8 +168,9 @@ export class Nodes {
   /** Ends everything, whatever state it is in. */
   async stop(): Promise<void> {
     await this.balancer.stop();
-    await Promise.all([...this.#nodes.keys()].map((index) => (this.runs(index) ? this.kill(index) : undefined)));
-    await Promise.all(this.#nodes.map(({ proxy }) => proxy?.stop()));
+    const running = [...this.#nodes.keys()].filter((index) => this.runs(index));
+    await Promise.all(running.map((index) => this.kill(index)));
+    for (const { proxy } of this.#nodes) await proxy?.stop();
     await this.#redis?.stop();
     rmSync(this.#directory, { recursive: true, force: true });
   }
