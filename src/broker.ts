@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { captureRejectionSymbol, EventEmitter } from 'node:events';
 import { type SysFigures, SysTopics } from './admin/sys-topics.ts';
 import type { Cluster } from './cluster/cluster.ts';
+import { NodeCluster } from './cluster/node-cluster.ts';
 import { SingleNode } from './cluster/single-node.ts';
 import { exposedListeners, exposureSentence } from './config/check.ts';
 import { type Config, ConfigError, connectionSettings, sessionSettings } from './config.ts';
@@ -17,6 +18,7 @@ import type { Failpoint } from './lib/failpoints.ts';
 import type { Logger } from './lib/logger.ts';
 import { systemClock } from './lib/system-clock.ts';
 import { openListeners } from './listeners.ts';
+import { BrokerNode } from './node-broker.ts';
 import { LocalSubscription, type MessageListener } from './local-subscription.ts';
 import { Message } from './protocol/message.ts';
 import type { Properties, Qos, Will } from './protocol/packets.ts';
@@ -32,6 +34,7 @@ import { RetainedReplay } from './session/retained-replay.ts';
 import type { Session } from './session/session.ts';
 import { Wills } from './session/wills.ts';
 import { WritePath } from './session/write-path.ts';
+import { type AdoptedState, isShared } from './store/shared-store.ts';
 import type { Store, StoredState } from './store/store.ts';
 import { makeStore } from './stores.ts';
 import { Tick } from './tick.ts';
@@ -88,7 +91,9 @@ export class Broker implements EventSink {
   readonly #context: ConnectionContext;
   readonly #sys: SysTopics;
   readonly #startedAt: number;
-  #cluster: Cluster = new SingleNode(0);
+  readonly #cluster: Cluster;
+  /** Where nodes share the store. */
+  readonly #node: NodeCluster | undefined;
   #sweep: Timer | undefined = undefined;
   #nextLocal = 1;
   #expiredSessions = 0;
@@ -114,13 +119,17 @@ export class Broker implements EventSink {
     this.#writePath = new WritePath(this.#store, this.#clock, config.store.minFreeBytes, {
       onWork: () => this.#tick.wake(),
       onFatal: (error) => this.#fail(error),
+      onRouteLost: (message) => this.#dispatcher.giveUp(message),
       onInboundLost: (clientId, packetId) => this.#registry.get(clientId)?.inbound?.delete(packetId),
       onEntryLost: (entry) => this.#registry.queueOwner(entry.queueId)?.forget(entry),
     });
     this.#tick.writePath = this.#writePath;
     this.#writePath.failpoint = parts.failpoint;
     if (this.#store.durability !== 'memory') this.#writePath.holdMs = config.store.holdMs;
+    this.#node = this.#makeNode(parts.random ?? Math.random);
+    this.#cluster = this.#node ?? new SingleNode();
     this.#session = {
+      neighbours: this.#node,
       waitingMemory: { bytes: 0 },
       settings: sessionSettings(config),
       clock: this.#clock,
@@ -155,6 +164,26 @@ export class Broker implements EventSink {
     };
   }
 
+  #makeNode(random: () => number): NodeCluster | undefined {
+    const store = this.#store;
+    if (!isShared(store)) return undefined;
+    const broker = new BrokerNode(() => ({
+      writePath: this.#writePath,
+      registry: this.#registry,
+      dispatcher: this.#dispatcher,
+      retained: this.#retained,
+      wills: this.#wills,
+      connections: this.#connections,
+      knowsUsers: this.#hooks.authenticate !== undefined || this.#hooks.startAuthExchange !== undefined,
+      random,
+      fail: (error) => this.#fail(error),
+    }));
+    const node = new NodeCluster(store, broker, { overlap: sessionSettings(this.config).overlap });
+    store.topology = node;
+    store.events = node;
+    return node;
+  }
+
   #connectionContext(): ConnectionContext {
     return {
       settings: connectionSettings(this.config),
@@ -172,7 +201,7 @@ export class Broker implements EventSink {
       events: this,
       logger: this.#logger,
       scheduler: this.#tick,
-      claim: (clientId) => this.#cluster.claim(clientId),
+      clientIds: this.#cluster,
       assignClientId: () => `trellis-${randomBytes(12).toString('hex')}`,
       traffic: {
         bytesReceived: 0,
@@ -217,14 +246,15 @@ export class Broker implements EventSink {
     if (exposed.length > 0) throw new ConfigError(exposed.map(exposureSentence));
   }
 
-  async #restore(state: StoredState): Promise<void> {
-    this.#cluster = new SingleNode(state.sessions.reduce((highest, { epoch }) => Math.max(highest, epoch), 0));
+  async #restore(state: StoredState & Partial<AdoptedState>): Promise<void> {
     this.#writePath.start();
     this.#retained.restore(state.retained);
+    this.#node?.restore(state);
     await this.#registry.restore(state);
     this.#writePath.failpoint?.reach('restore');
     this.#wills.restore(state.wills, (clientId) => this.#registry.get(clientId));
     await this.#writePath.drained();
+    if (isShared(this.#store)) await this.#store.listen();
     this.#writePath.failpoint?.reach('restored');
   }
 
@@ -357,7 +387,6 @@ export class Broker implements EventSink {
     for (const connection of [...this.#connections]) connection.stream.destroy();
     if (!failed) await this.#withinDrainTime(this.#writePath.drained());
     this.#stopTimers();
-    await this.#cluster.close();
     await this.#store.close();
     this.#state = 'closed';
   }
@@ -390,6 +419,7 @@ export class Broker implements EventSink {
 
   #onSessionEnded(session: Session, reason: string): void {
     if (reason === 'expired') this.#expiredSessions += 1;
+    this.#node?.sessionEnded(session);
     this.#wills.sessionEnded(session.clientId);
     if (this.hears('sessionEnded')) this.emit('sessionEnded', session.clientId, reason);
   }

@@ -15,6 +15,7 @@ export interface BrokerCounters {
     delivered: number;
     queued: number;
     expired: number;
+    moved: number;
     dropped: Record<DropReason, number>;
   };
   connections: {
@@ -35,12 +36,23 @@ export interface BrokerCounters {
 
 /** Reads all counters at once. */
 export function readCounters(context: ConnectionContext): BrokerCounters {
-  const { received, withoutTaker, refused, owed, restored, delivered, queued, expired, dropped } = context.books;
+  const { received, withoutTaker, refused, owed, restored, delivered, queued, expired, moved, dropped } = context.books;
   const { accepted, size, clients, maximum, ended } = context.connections;
   const byReason = Object.fromEntries(DISCONNECT_REASONS.map((reason) => [reason, ended.get(reason) ?? 0]));
   const { registry, retained, writePath } = context;
   return {
-    messages: { received, withoutTaker, refused, owed, restored, delivered, queued, expired, dropped: { ...dropped } },
+    messages: {
+      received,
+      withoutTaker,
+      refused,
+      owed,
+      restored,
+      delivered,
+      queued,
+      expired,
+      moved,
+      dropped: { ...dropped },
+    },
     connections: { accepted, open: size, clients, maximum, ended: byReason as Record<DisconnectReason, number> },
     traffic: { ...context.traffic },
     sessions: registry.size,

@@ -18,7 +18,7 @@ const TREES: ReadonlyMap<string, ReadonlyMap<string, readonly string[]>> = new M
       ['hooks', ['lib', 'protocol']],
       ['admin', ['lib', 'protocol']],
       ['session', ['lib', 'protocol', 'router', 'store']],
-      ['cluster', ['lib', 'protocol', 'router', 'store']],
+      ['cluster', ['lib', 'protocol', 'router', 'session', 'store']],
       ['connection', ['lib', 'protocol', 'transport', 'hooks', 'session', 'store']],
       ['config', ['lib', 'connection', 'session', 'store', '']],
       ['cli', ['lib', 'protocol', 'config', 'store', '']],

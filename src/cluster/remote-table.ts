@@ -11,7 +11,7 @@ import {
   TopicMatch,
 } from './remote-targets.ts';
 import { type KnownNode, StoredSession } from './stored-session.ts';
-import type { TopologyChange } from './topology.ts';
+import type { TopologyChange } from '../store/topology-change.ts';
 
 /** Topics whose targets are remembered; fewer than of local takers, as targets are larger. */
 const MATCH_CACHE_TOPICS = 16_384;
@@ -38,8 +38,8 @@ interface KnownShare {
  * Who takes messages on the other nodes: stored sessions, routes and shares, as their changes tell, and where a message
  * has to go.
  *
- * Stored sessions of this node are known as well, but match nothing: when one moves to another node, the change does not
- * repeat its subscriptions. Each kind of taker has a trie of its own. What they find together is kept by topic name and
+ * Stored sessions that are here are known as well, but match nothing: when one moves to another node, the change does not
+ * repeat its subscriptions. That one is here is not told by the changes but by `setHere`, as it may take a while to come. Each kind of taker has a trie of its own. What they find together is kept by topic name and
  * dropped as `TopicTrie` drops its matches; one taker alone, as where many devices publish to names of their own and one
  * service listens to all, is kept by that taker, and nothing is not kept. A change costs what it changes: sessions know
  * their subscriptions, nodes their routes and shares.
@@ -47,6 +47,8 @@ interface KnownShare {
 export class RemoteTable {
   readonly #ownNodeId: string;
   readonly #settings: RemoteTableSettings;
+  readonly #isHere: (clientId: string, queueId: number) => boolean;
+  readonly #nodeIds = new Set<string>();
   readonly #sessions = new Map<string, StoredSession>();
   readonly #nodes = new Map<string, KnownNode>();
   readonly #shares = new Map<string, KnownShare>();
@@ -61,10 +63,18 @@ export class RemoteTable {
   #last: TopicMatch | undefined = undefined;
   #lastName = '';
 
-  /** @param ownNodeId the node whose takers are not remote. */
-  constructor(ownNodeId: string, settings: RemoteTableSettings) {
+  /**
+   * @param ownNodeId the node whose routes and shares are not remote.
+   * @param isHere whether a stored session is on this node; asked when it is first heard of.
+   */
+  constructor(
+    ownNodeId: string,
+    settings: RemoteTableSettings,
+    isHere: (clientId: string, queueId: number) => boolean,
+  ) {
     this.#ownNodeId = ownNodeId;
     this.#settings = settings;
+    this.#isHere = isHere;
     this.#subscriptionTrie = this.#newTrie(settings.overlap);
     this.#routeTrie = this.#newTrie('once');
     this.#shareTrie = this.#newTrie('once');
@@ -88,9 +98,38 @@ export class RemoteTable {
     this.#version = version;
   }
 
+  /** Nodes that are there. */
+  get nodeIds(): ReadonlySet<string> {
+    return this.#nodeIds;
+  }
+
+  /** Whether a subscription is known as it is. */
+  knows(clientId: string, queueId: number, record: SubscriptionRecord): boolean {
+    const session = this.#sessions.get(clientId);
+    const known = session?.queueId === queueId ? session.find(record.topicFilter) : undefined;
+    return known !== undefined && isSame(known, record);
+  }
+
+  /** The parts that other nodes have of a shared subscription; undefined for none. */
+  share(shareKey: string): RemoteShare | undefined {
+    return this.#shares.get(shareKey)?.share;
+  }
+
+  /** Notes whether a stored session is on this node. */
+  setHere(clientId: string, isHere: boolean): void {
+    const session = this.#sessions.get(clientId);
+    if (session === undefined || session.isHere === isHere) return;
+    session.isHere = isHere;
+    for (const record of session.subscriptions()) {
+      if (isHere) this.#unsubscribe(session, record.topicFilter);
+      else this.#subscribe(session, record);
+    }
+  }
+
   /** Forgets everything. */
   clear(): void {
     this.#version = 0;
+    this.#nodeIds.clear();
     this.#sessions.clear();
     this.#nodes.clear();
     this.#shares.clear();
@@ -161,7 +200,10 @@ export class RemoteTable {
         this.#putShare(change.shareKey, change.nodeId, change.queueId, change.online);
         break;
       case 'share-delete':
-        this.#deleteShare(change.shareKey, change.nodeId);
+        this.#deleteShare(change.shareKey, change.nodeId, change.queueId);
+        break;
+      case 'node-put':
+        this.#startNode(change.nodeId);
         break;
       case 'node-delete':
         this.#deleteNode(change.nodeId);
@@ -178,6 +220,7 @@ export class RemoteTable {
     }
     if (known !== undefined) this.#deleteSession(clientId);
     const session = new StoredSession(clientId, queueId, this.#nodeOf(nodeId));
+    session.isHere = this.#isHere(clientId, queueId);
     session.node.sessions++;
     this.#sessions.set(clientId, session);
     return session;
@@ -186,20 +229,20 @@ export class RemoteTable {
   #putSubscription(session: StoredSession, record: SubscriptionRecord): void {
     const former = session.put(record);
     // Clients subscribe again to the same when they come back: nothing found is dropped for that.
-    if (this.#isRemote(session) && !(former !== undefined && isSame(former, record))) this.#subscribe(session, record);
+    if (!session.isHere && !(former !== undefined && isSame(former, record))) this.#subscribe(session, record);
   }
 
   #deleteSubscription(clientId: string, topicFilter: string): void {
     const session = this.#sessions.get(clientId);
     if (session?.delete(topicFilter) !== true) return;
-    if (this.#isRemote(session)) this.#unsubscribe(session, topicFilter);
+    if (!session.isHere) this.#unsubscribe(session, topicFilter);
     if (session.size === 0) this.#forgetSession(session);
   }
 
   #deleteSession(clientId: string): void {
     const session = this.#sessions.get(clientId);
     if (session === undefined) return;
-    if (this.#isRemote(session)) {
+    if (!session.isHere) {
       for (const { topicFilter } of session.subscriptions()) this.#unsubscribe(session, topicFilter);
     }
     this.#forgetSession(session);
@@ -214,21 +257,12 @@ export class RemoteTable {
   #moveSession(session: StoredSession | undefined, nodeId: string): void {
     if (session === undefined || session.node.nodeId === nodeId) return;
     const former = session.node;
-    const wasRemote = this.#isRemote(session);
     session.node = this.#nodeOf(nodeId);
     session.node.sessions++;
     former.sessions--;
     this.#forgetIfIdle(former);
-    const isRemote = this.#isRemote(session);
-    for (const record of session.subscriptions()) {
-      if (!isRemote) this.#unsubscribe(session, record.topicFilter);
-      else if (!wasRemote) this.#subscribe(session, record);
-      else this.#changed(record.topicFilter); // same taker, other node
-    }
-  }
-
-  #isRemote(session: StoredSession): boolean {
-    return session.node.nodeId !== this.#ownNodeId;
+    if (session.isHere) return;
+    for (const { topicFilter } of session.subscriptions()) this.#changed(topicFilter); // same taker, other node
   }
 
   #subscribe(session: StoredSession, record: SubscriptionRecord): void {
@@ -275,10 +309,11 @@ export class RemoteTable {
     return known;
   }
 
-  #deleteShare(shareKey: string, nodeId: string): void {
+  #deleteShare(shareKey: string, nodeId: string, queueId: number): void {
     const known = this.#shares.get(shareKey);
     const node = this.#nodes.get(nodeId);
-    if (known?.parts.delete(nodeId) !== true || node === undefined) return;
+    if (known === undefined || node === undefined || known.parts.get(nodeId)?.queueId !== queueId) return;
+    known.parts.delete(nodeId);
     node.shareKeys.delete(shareKey);
     this.#forgetIfIdle(node);
     if (known.parts.size === 0) {
@@ -293,12 +328,27 @@ export class RemoteTable {
     this.#changed(known.topicFilter);
   }
 
-  /** Its routes and shares go. Its stored sessions have their queues in the store and go on collecting messages there. */
-  #deleteNode(nodeId: string): void {
+  #startNode(nodeId: string): void {
+    this.#nodeIds.add(nodeId);
     const node = this.#nodes.get(nodeId);
     if (node === undefined) return;
     for (const topicFilter of [...node.routes]) this.#deleteRoute(nodeId, topicFilter);
-    for (const shareKey of [...node.shareKeys]) this.#deleteShare(shareKey, nodeId);
+    for (const shareKey of node.shareKeys) {
+      const queueId = this.#shares.get(shareKey)?.parts.get(nodeId)?.queueId;
+      if (queueId !== undefined) this.#putShare(shareKey, nodeId, queueId, 0);
+    }
+  }
+
+  /** Its routes and shares go. Its stored sessions have their queues in the store and go on collecting messages there. */
+  #deleteNode(nodeId: string): void {
+    this.#nodeIds.delete(nodeId);
+    const node = this.#nodes.get(nodeId);
+    if (node === undefined) return;
+    for (const topicFilter of [...node.routes]) this.#deleteRoute(nodeId, topicFilter);
+    for (const shareKey of [...node.shareKeys]) {
+      const queueId = this.#shares.get(shareKey)?.parts.get(nodeId)?.queueId;
+      if (queueId !== undefined) this.#deleteShare(shareKey, nodeId, queueId);
+    }
   }
 
   #nodeOf(nodeId: string): KnownNode {

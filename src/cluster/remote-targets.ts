@@ -128,76 +128,7 @@ export class TopicMatch {
         nodes.push(nodeId); // there are few nodes
       }
     }
-    return targetsFrom(entries, nodes, this.#shares);
+    if (entries.length === 0 && nodes.length === 0 && this.#shares.length === 0) return NO_TARGETS;
+    return { entries: entries.length === 0 ? NO_ENTRIES : entries, nodes, shares: this.#shares };
   }
-}
-
-function targetsFrom(
-  entries: readonly RemoteEntry[],
-  nodes: readonly string[],
-  shares: readonly RemoteShare[],
-): RemoteTargets {
-  if (entries.length === 0 && nodes.length === 0 && shares.length === 0) return NO_TARGETS;
-  return { entries: entries.length === 0 ? NO_ENTRIES : entries, nodes, shares };
-}
-
-/**
- * What the targets of a message are now and were not before, when they had been looked up with less knowledge.
- *
- * A queue gets as many entries more as it has now more than before, so that a change of options or of the session's node
- * duplicates nothing; a share is new when `before` had no part of it at all, and is given with all of its parts.
- */
-export function moreThan(before: RemoteTargets, now: RemoteTargets): RemoteTargets {
-  if (now === before || now === NO_TARGETS) return NO_TARGETS;
-  if (before === NO_TARGETS) return now;
-  const nodes = now.nodes.filter((nodeId) => !before.nodes.includes(nodeId));
-  const shareKeys = new Set(before.shares.map(({ shareKey }) => shareKey));
-  const shares = now.shares.filter(({ shareKey }) => !shareKeys.has(shareKey));
-  return targetsFrom(moreEntries(before.entries, now.entries), nodes, shares);
-}
-
-function moreEntries(before: readonly RemoteEntry[], now: readonly RemoteEntry[]): readonly RemoteEntry[] {
-  if (now === before || now.length === 0) return NO_ENTRIES;
-  if (before.length === 0) return now;
-  const former = byQueue(before);
-  const more: RemoteEntry[] = [];
-  for (const [queueId, entries] of byQueue(now)) {
-    const known = former.get(queueId);
-    if (known === undefined) more.push(...entries);
-    else if (entries.length > known.length) pushNew(known, entries, more);
-  }
-  return more;
-}
-
-/** Of one queue: appends as many entries as it has more than before, first those that were not there. */
-function pushNew(before: RemoteEntry[], now: readonly RemoteEntry[], more: RemoteEntry[]): void {
-  let missing = now.length - before.length;
-  for (const entry of now) {
-    const same = before.findIndex((other) => isSame(other, entry));
-    if (same >= 0) {
-      before.splice(same, 1);
-    } else if (missing > 0) {
-      more.push(entry);
-      missing--;
-    }
-  }
-}
-
-function byQueue(entries: readonly RemoteEntry[]): Map<number, RemoteEntry[]> {
-  const queues = new Map<number, RemoteEntry[]>();
-  for (const entry of entries) {
-    const queue = queues.get(entry.queueId);
-    if (queue === undefined) queues.set(entry.queueId, [entry]);
-    else queue.push(entry);
-  }
-  return queues;
-}
-
-function isSame(a: RemoteEntry, b: RemoteEntry): boolean {
-  return (
-    a.qos === b.qos &&
-    a.retain === b.retain &&
-    a.subscriptionIdentifiers.length === b.subscriptionIdentifiers.length &&
-    a.subscriptionIdentifiers.every((identifier, i) => identifier === b.subscriptionIdentifiers[i])
-  );
 }

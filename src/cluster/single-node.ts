@@ -1,21 +1,18 @@
 import type { Cluster } from './cluster.ts';
 
-/** A cluster of one: every claim succeeds. Epochs count up from the highest one found in the store. */
+/** A cluster of one: every claim succeeds. Epochs count up. */
 export class SingleNode implements Cluster {
   readonly nodeId: string = 'single';
-  #epoch: number;
+  #epoch = 0;
 
-  /** @param lastEpoch highest epoch in use before. */
-  constructor(lastEpoch: number) {
-    this.#epoch = lastEpoch;
-  }
-
-  claim(_clientId: string): number {
+  claim(_clientId: string, _username: string): number {
     this.#epoch += 1;
     return this.#epoch;
   }
 
-  close(): Promise<void> {
-    return Promise.resolve();
+  holds(_clientId: string): boolean {
+    return true;
   }
+
+  settle(_clientId: string): void {}
 }

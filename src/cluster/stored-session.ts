@@ -21,6 +21,8 @@ export class StoredSession {
   readonly clientId: string;
   readonly queueId: number;
   node: KnownNode;
+  /** Whether this node has it: then it is no remote taker. */
+  isHere = false;
   /** All subscriptions, while there are few. */
   #few: readonly SubscriptionRecord[] = NONE;
   /** All subscriptions, once there were more. */
@@ -44,7 +46,7 @@ export class StoredSession {
 
   /** Adds a subscription or replaces the one with its topic filter. @returns the one that it replaced. */
   put(record: SubscriptionRecord): SubscriptionRecord | undefined {
-    const former = this.#find(record.topicFilter);
+    const former = this.find(record.topicFilter);
     if (this.#many !== undefined) {
       this.#many.set(record.topicFilter, record);
     } else if (former !== undefined) {
@@ -66,7 +68,8 @@ export class StoredSession {
     return this.#few.length < length;
   }
 
-  #find(topicFilter: string): SubscriptionRecord | undefined {
+  /** Its subscription with that topic filter. */
+  find(topicFilter: string): SubscriptionRecord | undefined {
     if (this.#many !== undefined) return this.#many.get(topicFilter);
     for (const record of this.#few) if (record.topicFilter === topicFilter) return record;
     return undefined;

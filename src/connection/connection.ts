@@ -18,9 +18,10 @@ import type { PublishFrame } from '../protocol/publish.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import type { Link } from '../session/link.ts';
 import type { Session } from '../session/session.ts';
-import type { FlushWaiter } from '../session/write-path.ts';
+import { type FlushWaiter, HELD_BACK_BYTES } from '../session/write-path.ts';
 import type { ByteStream, ByteStreamHandler } from '../transport/byte-stream.ts';
 import { AckQueue, type AckSender } from './ack-queue.ts';
+import { settleClaim } from './claim.ts';
 import { addressOf } from './connection-table.ts';
 import type { ConnectionContext } from './context.ts';
 import { DeferredSteps } from './deferred-steps.ts';
@@ -44,8 +45,6 @@ export type ConnectionState = 'new' | 'handshaking' | 'authenticating' | 'connec
 
 /** A backlog of the outbox above this many bytes holds back replays. */
 const CONGESTED_BYTES = 256 * 1024;
-/** Bytes of messages waiting for a flush from which publishers are held back; twice as many for those of QoS 0 alone. */
-const HELD_BACK_BYTES = 32 * 1024 * 1024;
 /** Bytes of answers in the outbox from which a client that does not read them is held back. */
 const ANSWER_BYTES = 1024 * 1024;
 
@@ -71,6 +70,8 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
   session: Session | undefined = undefined;
   /** Counts up with each CONNECT that claims a client id. */
   epoch = 0;
+  /** Client id that was claimed for it and that nothing has become of yet. */
+  claimed: string | undefined = undefined;
   /** Client's Receive Maximum, section 3.1.2.11.3. */
   receiveMaximum = 65_535;
   /** Client's Maximum Packet Size, bytes. */
@@ -477,6 +478,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
     const { context, client, session } = this;
     if (!wasConnected) context.connections.settled(this);
     this.state = 'closing';
+    settleClaim(this);
     this.#chunks = undefined;
     context.connections.countEnd(why);
     if (session !== undefined && client !== undefined) {

@@ -21,6 +21,19 @@ export interface EventSink {
   hears(name: keyof BrokerEvents): boolean;
 }
 
+/** Which client ids are this node's. */
+export interface ClientIds {
+  /**
+   * Makes this node the owner of the client id, for that user; `settle` has to follow.
+   * @returns the epoch of the connection, later ones higher; undefined where it belongs to another user on another node.
+   */
+  claim(clientId: string, username: string): Awaitable<number | undefined>;
+  /** Whether this node is the owner still. */
+  holds(clientId: string): boolean;
+  /** What a claim was for has become of it: a session, or nothing. */
+  settle(clientId: string): void;
+}
+
 /** What all connections of a broker share; made once by the composition root. */
 export interface ConnectionContext {
   readonly settings: ConnectionSettings;
@@ -38,8 +51,7 @@ export interface ConnectionContext {
   readonly events: EventSink;
   readonly logger: Logger;
   readonly scheduler: OutboxScheduler;
-  /** Makes this node the owner of the client id. @returns the owner epoch. */
-  readonly claim: (clientId: string) => Awaitable<number>;
+  readonly clientIds: ClientIds;
   /** A client id for a client that brought none. */
   readonly assignClientId: () => string;
   readonly traffic: Traffic;

@@ -6,8 +6,8 @@ import { ReasonCode } from '../protocol/reason-codes.ts';
 import { isValidTopicName } from '../protocol/topic.ts';
 import { LOCAL_PREFIX } from '../session/registry.ts';
 import { NEVER_EXPIRES, type Session } from '../session/session.ts';
-import { UNCLAIMED } from '../store/store.ts';
 import { authenticate } from './authenticate.ts';
+import { claimClientId, settleClaim } from './claim.ts';
 import type { Connection } from './connection.ts';
 import { OutgoingAliases } from './outgoing-aliases.ts';
 import { authorize } from './rights.ts';
@@ -182,29 +182,6 @@ function checkRoom(handshake: Handshake): Refusal | undefined {
   return { reasonCode: ReasonCode.packetTooLarge, reasonString: 'no room for CONNACK in the Maximum Packet Size' };
 }
 
-/** Makes this node the one that has the client id, where the client may have it. */
-function claimClientId(handshake: Handshake): Awaitable<Refusal | undefined> {
-  const { connection, client } = handshake;
-  const { context } = connection;
-  if (context.writePath.full && needsRoom(handshake)) {
-    return { reasonCode: ReasonCode.quotaExceeded, reasonString: 'the store has no room for a session or a will' };
-  }
-  if (belongsToAnother(handshake)) {
-    return {
-      reasonCode: ReasonCode.notAuthorized,
-      reasonString: 'the session of this client id belongs to another user',
-    };
-  }
-  const epoch = context.claim(client.clientId);
-  if (epoch instanceof Promise) return takeEpoch(connection, epoch);
-  connection.epoch = epoch;
-  return undefined;
-}
-
-async function takeEpoch(connection: Connection, epoch: Promise<number>): Promise<undefined> {
-  connection.epoch = await epoch;
-}
-
 /** What a restart left of the session is read before anyone owns it. */
 function readSession({ connection, packet, client }: Handshake): Promise<undefined> | undefined {
   if (packet.cleanStart) return undefined;
@@ -220,6 +197,8 @@ function openSession(handshake: Handshake): Awaitable<Refusal | undefined> {
   const { clientId, username } = client;
   const refusal = checkLimits(handshake);
   if (refusal !== undefined) return refusal;
+  if (!context.clientIds.holds(clientId))
+    return { reasonCode: ReasonCode.sessionTakenOver, reasonString: 'another node has this client id now' };
   const owner = connections.owner(clientId);
   if (owner !== undefined) {
     // A CONNECT that came later may have been faster.
@@ -240,6 +219,7 @@ function openSession(handshake: Handshake): Awaitable<Refusal | undefined> {
   });
   connection.client = client;
   connection.session = session;
+  settleClaim(connection);
   handshake.sessionPresent = sessionPresent;
   connections.own(clientId, connection);
   context.wills.arm(clientId, packet.will, username);
@@ -271,20 +251,6 @@ function sendConnack(handshake: Handshake): undefined {
     });
   }
   if (context.events.hears('clientConnected')) context.events.emit('clientConnected', client, sessionPresent);
-}
-
-/** A client id belongs to the identity that opened its session, as far as identities are proven at all. */
-function belongsToAnother({ connection, client }: Handshake): boolean {
-  const { hooks, registry } = connection.context;
-  if (hooks.authenticate === undefined && hooks.startAuthExchange === undefined) return false;
-  const session = registry.get(client.clientId);
-  return session !== undefined && session.username !== client.username && session.username !== UNCLAIMED;
-}
-
-/** Whether the store would have to keep something new. A client that comes back for its queue always may. */
-function needsRoom({ connection, packet, client, sessionExpiryInterval }: Handshake): boolean {
-  const isNew = packet.cleanStart || connection.context.registry.get(client.clientId) === undefined;
-  return packet.will !== undefined || (isNew && sessionExpiryInterval > 0);
 }
 
 /** What the server has to say, section 3.2.2.3: only what differs from the defaults. */

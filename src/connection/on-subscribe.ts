@@ -11,7 +11,7 @@ import {
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { isSubscribeRefusal } from '../protocol/suback.ts';
 import { type ParsedTopicFilter, parseTopicFilter, topicLevels } from '../protocol/topic.ts';
-import { RetainedReplay } from '../session/retained-replay.ts';
+import { replayRetained } from '../session/retained-replay.ts';
 import type { Session } from '../session/session.ts';
 import type { SubscriptionRecord } from '../store/store.ts';
 import type { Connection } from './connection.ts';
@@ -150,13 +150,9 @@ function explain(connection: Connection, request: SubscriptionRequest, refusal: 
 }
 
 function replay(connection: Connection, records: readonly SubscriptionRecord[]): void {
-  const session = connection.session as Session;
   const { context } = connection;
-  if (records.length === 0 || context.retained.trie.count === 0) return;
   const source = { retained: context.retained.trie, subscriptions: context.registry.subscriptions };
-  session.replays ??= [];
-  session.replays.push(new RetainedReplay(context.session, source, records));
-  session.pump();
+  replayRetained(context.session, source, connection.session as Session, records);
 }
 
 /** UNSUBSCRIBE, section 3.10: what is in flight is still completed [MQTT-3.10.4-3]. */

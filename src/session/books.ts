@@ -6,7 +6,7 @@
  * - `offline`: QoS 0 for a session without a connection (queueQos0 is off), or for a group without a connected member
  * - `packet-too-large`: above the client's Maximum Packet Size [MQTT-3.1.2-25]
  * - `session-ended`: still queued when its session or group ended
- * - `store-full`: the store had no room; the publisher was told, or got no acknowledgement
+ * - `store-full`: the store had no room; the publisher was told, or got no acknowledgement, or had published with QoS 0
  */
 const DROP_REASONS = [
   'queue-full',
@@ -23,7 +23,7 @@ export type DropReason = (typeof DROP_REASONS)[number];
 /**
  * The counters that must balance at rest:
  *
- *     owed + restored = delivered + queued + expired + the sum of dropped
+ *     owed + restored = delivered + queued + expired + moved + the sum of dropped
  *
  * A delivery is one message for one taker (subscriber or shared group), a retained replay included.
  */
@@ -36,7 +36,7 @@ export class Books {
   refused = 0;
   /** Deliveries that became due. */
   owed = 0;
-  /** Deliveries found in the store at start. */
+  /** Deliveries found in the store at start, or taken over with what was another node's. */
   restored = 0;
   /** Done: handed to the connection (QoS 0), or acknowledged by the client. */
   delivered = 0;
@@ -44,6 +44,8 @@ export class Books {
   queued = 0;
   /** Message expiry interval passed before delivery. */
   expired = 0;
+  /** Gone to other nodes: with their session, or into another node's part of a shared subscription. */
+  moved = 0;
   readonly dropped: Record<DropReason, number> = {
     'queue-full': 0,
     'slow-reader': 0,
@@ -65,6 +67,6 @@ export class Books {
   get imbalance(): number {
     let dropped = 0;
     for (const reason of DROP_REASONS) dropped += this.dropped[reason];
-    return this.owed + this.restored - this.delivered - this.queued - this.expired - dropped;
+    return this.owed + this.restored - this.delivered - this.queued - this.expired - this.moved - dropped;
   }
 }

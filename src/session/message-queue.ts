@@ -59,6 +59,11 @@ export class MessageQueue {
     return this.#window.length + this.#onDisk;
   }
 
+  /** Whether it was given up. */
+  get isClosed(): boolean {
+    return this.#closed;
+  }
+
   /** Takes over what the store has of this queue; its entries are read when their turn comes. */
   restore(summary: QueueSummary): void {
     this.count = summary.count;
@@ -126,6 +131,13 @@ export class MessageQueue {
     return undefined;
   }
 
+  /** Puts the entry that `shift` returned last back: it is the first again. */
+  putBack(entry: QueueEntry): void {
+    entry.place = 'window';
+    this.#window.unshift(entry);
+    this.#countWindow(entry, 1);
+  }
+
   /** Takes an entry that was handed out, or never was in the window, out of the books and the store. */
   remove(entry: QueueEntry): void {
     this.#account(entry, -1);
@@ -150,12 +162,13 @@ export class MessageQueue {
     while (this.#onDisk > 0 && this.#window.length === 0) await this.#load();
   }
 
-  /** Books all entries as dropped and forgets them; the store is told by whoever ends the owner. */
-  close(): void {
+  /** Forgets all entries and books them, as dropped unless they moved; the store is told by whoever ends the owner. */
+  close(moved = false): void {
     this.#closed = true;
     const { books } = this.#context;
     books.queued -= this.count;
-    books.dropped['session-ended'] += this.count;
+    if (moved) books.moved += this.count;
+    else books.dropped['session-ended'] += this.count;
     this.count = 0;
     this.bytes = 0;
     this.#onDisk = 0;
@@ -224,9 +237,7 @@ export class MessageQueue {
       if (oldest === undefined) return;
       if (!this.#isOver(count, bytes)) {
         // Only expired entries had to go: the one that was taken out stays the oldest.
-        oldest.place = 'window';
-        this.#window.unshift(oldest);
-        this.#countWindow(oldest, 1);
+        this.putBack(oldest);
         return;
       }
       this.remove(oldest);

@@ -6,6 +6,11 @@ import type { MessageQueue } from './message-queue.ts';
 /** No subscription identifiers. */
 export const NO_IDENTIFIERS: readonly number[] = [];
 
+/** The QoS a delivery goes out with, section 3.8.4. */
+export function effectiveQos(message: Message, granted: Qos): Qos {
+  return message.qos < granted ? message.qos : granted;
+}
+
 /**
  * One delivery with QoS 1 or 2 (or a queued QoS 0) from being owed to being acknowledged. It is what the store keeps
  * as well, so that nothing is copied into a record of its own.

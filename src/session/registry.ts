@@ -1,9 +1,13 @@
 import { type ParsedTopicFilter, parseTopicFilter } from '../protocol/topic.ts';
 import { TopicTrie } from '../router/topic-trie.ts';
-import type { StoredState, SubscriptionRecord } from '../store/store.ts';
+import type { AdoptedState, MailboxMessage } from '../store/shared-store.ts';
+import type { SessionRecord, StoredState, SubscriptionRecord } from '../store/store.ts';
 import type { SessionContext } from './context.ts';
+import { Interest } from './interest.ts';
+import { QueueTable } from './queue-table.ts';
 import { NEVER_EXPIRES, Session } from './session.ts';
-import { ShareGroup } from './share-group.ts';
+import type { ShareGroup } from './share-group.ts';
+import { ShareGroups } from './share-groups.ts';
 
 /** Client ids of subscriptions from inside begin with it; no client may have one, or it would take them over. */
 export const LOCAL_PREFIX = '$local/';
@@ -27,24 +31,41 @@ export interface RegistryOwner {
   onSessionEnded(session: Session, reason: string): void;
 }
 
+/** What is there at start; `mailboxes` where nodes share the store. */
+export type RestoredState = StoredState & Partial<Pick<AdoptedState, 'mailboxes'>>;
+
+/** How sessions of another node are taken over. */
+export interface AdoptOptions {
+  /** The client ids stay in use whatever becomes of their sessions: a client that connects here has claimed them. */
+  readonly isClaimed: boolean;
+}
+
+/** What an end of a session is told with. */
+interface Ending {
+  readonly reason: string;
+  /** The client id stays in use. */
+  readonly keepsClientIds: boolean;
+}
+
 /** All sessions by client id, their subscriptions and groups: creation, resumption, expiry [MQTT-4.1.0-1]. */
 export class SessionRegistry {
   readonly #context: SessionContext;
   readonly #owner: RegistryOwner;
   readonly #sessions: Map<string, Session> = new Map();
-  readonly #groups: Map<string, ShareGroup> = new Map();
+  readonly #groups: ShareGroups;
+  /** Undefined where there are no other nodes. */
+  readonly #interest: Interest | undefined;
   readonly #onExpired = (session: Session): void => this.end(session, 'expired');
   /** Sessions that the store knows and groups by the queue they own, for entries that come back from the store's path. */
-  readonly #queues: Map<number, Session | ShareGroup> = new Map();
+  readonly #queues: QueueTable = new QueueTable();
   readonly subscriptions: TopicTrie<Session>;
-  readonly groupSubscriptions: TopicTrie<ShareGroup>;
-  #nextQueueId = 1;
 
   constructor(context: SessionContext, owner: RegistryOwner) {
     this.#context = context;
     this.#owner = owner;
     this.subscriptions = new TopicTrie({ overlap: context.settings.overlap, cacheMax: MATCH_CACHE_TOPICS });
-    this.groupSubscriptions = new TopicTrie({ overlap: 'once', cacheMax: MATCH_CACHE_TOPICS });
+    this.#groups = new ShareGroups(context, this.#queues, MATCH_CACHE_TOPICS);
+    this.#interest = context.neighbours === undefined ? undefined : new Interest(context.writePath);
   }
 
   /** Sessions, connected or not. */
@@ -54,13 +75,20 @@ export class SessionRegistry {
 
   /** Subscriptions of all sessions, those in groups included. */
   get subscriptionCount(): number {
-    let count = this.subscriptions.size;
-    for (const group of this.#groups.values()) count += group.size;
-    return count;
+    return this.subscriptions.size + this.#groups.memberCount;
   }
 
   get groupCount(): number {
     return this.#groups.size;
+  }
+
+  get groupSubscriptions(): TopicTrie<ShareGroup> {
+    return this.#groups.trie;
+  }
+
+  /** The group of a share key (`share name/topic filter`). */
+  group(shareKey: string): ShareGroup | undefined {
+    return this.#groups.partOf(shareKey);
   }
 
   get(clientId: string): Session | undefined {
@@ -86,9 +114,9 @@ export class SessionRegistry {
       this.#resume(existing, request); // [MQTT-3.1.2-5]
       return { session: existing, sessionPresent: true };
     }
-    if (existing !== undefined) this.end(existing, 'clean start'); // [MQTT-3.1.2-4]
+    if (existing !== undefined) this.#end(existing, { reason: 'clean start', keepsClientIds: true }); // [MQTT-3.1.2-4]
     const { clientId, epoch, sessionExpiryInterval, username } = request;
-    const queueId = this.#nextQueueId++;
+    const queueId = this.#queues.draw();
     const expiresAt = Number.POSITIVE_INFINITY;
     const session = new Session(this.#context, {
       clientId,
@@ -135,6 +163,7 @@ export class SessionRegistry {
   /** The connection of the session is gone: it ends now, or starts to expire [MQTT-3.1.2-23]. @returns whether it lives on. */
   disconnect(session: Session): boolean {
     session.detach();
+    if (session.ended) return false;
     if (!session.durable) {
       this.end(session, 'connection closed');
       return false;
@@ -149,12 +178,21 @@ export class SessionRegistry {
 
   /** Ends a session: subscriptions, queue and everything stored of it go. Its connection, if any, is the caller's. */
   end(session: Session, reason: string): void {
+    this.#end(session, { reason, keepsClientIds: false });
+  }
+
+  #endRestored(session: Session, ending: Ending): void {
+    const isExpired = session.sessionExpiryInterval > 0;
+    this.#end(session, isExpired ? { ...ending, reason: 'expired' } : ending);
+  }
+
+  #end(session: Session, { reason, keepsClientIds }: Ending): void {
     if (session.ended) return;
     session.ended = true;
     this.#context.deadlines.cancel(session);
     for (const topicFilter of [...session.subscriptions.keys()]) this.#removeSubscription(session, topicFilter);
     // What came from groups it had left goes to those who are still in them.
-    for (const shareKey of session.groupsInFlight()) this.#groups.get(shareKey)?.inherit(session);
+    for (const shareKey of session.groupsInFlight()) this.#groups.partOf(shareKey)?.inherit(session);
     session.closeQueue();
     this.#sessions.delete(session.clientId);
     this.#queues.delete(session.queueId);
@@ -162,6 +200,7 @@ export class SessionRegistry {
     const { clientId, epoch, queueId } = session;
     if (session.stored) this.#context.writePath.add({ kind: 'session-delete', clientId, epoch, queueId });
     this.#owner.onSessionEnded(session, reason);
+    if (!keepsClientIds && !clientId.startsWith(LOCAL_PREFIX)) this.#context.neighbours?.letGo(clientId);
   }
 
   /**
@@ -171,8 +210,10 @@ export class SessionRegistry {
    */
   subscribe(session: Session, record: SubscriptionRecord, parsed?: ParsedTopicFilter): boolean {
     const isNew = session.addSubscription(record);
-    this.#route(session, record, parsed ?? parseTopicFilter(record.topicFilter));
-    if (session.durable) {
+    const filter = parsed ?? parseTopicFilter(record.topicFilter);
+    this.#route(session, record, filter);
+    if (isNew && !session.stored && filter?.shareName === '') this.#interest?.add(record.topicFilter);
+    if (this.#storesSubscriptions(session)) {
       this.#context.writePath.add({
         kind: 'subscription-put',
         clientId: session.clientId,
@@ -186,33 +227,13 @@ export class SessionRegistry {
   #route(session: Session, record: SubscriptionRecord, parsed: ParsedTopicFilter | undefined): void {
     if (parsed === undefined) throw new Error(`invalid topic filter ${JSON.stringify(record.topicFilter)}`);
     if (parsed.shareName === '') this.subscriptions.add(parsed.filter, session, record);
-    else this.#group(`${parsed.shareName}/${parsed.filter}`, session.durable).join(session, record);
-  }
-
-  #group(shareKey: string, durable: boolean): ShareGroup {
-    let group = this.#groups.get(shareKey);
-    if (group === undefined) {
-      group = new ShareGroup(this.#context, { shareKey, queueId: this.#nextQueueId++ });
-      this.#addGroup(group);
-    }
-    if (durable && !group.stored) {
-      group.stored = true;
-      this.#context.writePath.add({ kind: 'group-put', record: { shareKey, queueId: group.queue.queueId }, online: 0 });
-    }
-    return group;
-  }
-
-  #addGroup(group: ShareGroup): void {
-    this.#groups.set(group.shareKey, group);
-    this.#queues.set(group.queue.queueId, group);
-    const options = { qos: 2, noLocal: false, retainAsPublished: true, subscriptionIdentifier: 0 } as const;
-    this.groupSubscriptions.add(group.topicFilter, group, options);
+    else this.#groups.join(parsed, session, record);
   }
 
   /** Removes a subscription. @returns whether it existed. */
   unsubscribe(session: Session, topicFilter: string): boolean {
     if (!this.#removeSubscription(session, topicFilter)) return false;
-    if (session.durable) {
+    if (this.#storesSubscriptions(session)) {
       this.#context.writePath.add({ kind: 'subscription-delete', clientId: session.clientId, topicFilter });
     }
     return true;
@@ -222,40 +243,117 @@ export class SessionRegistry {
     if (!session.removeSubscription(topicFilter)) return false;
     const parsed = parseTopicFilter(topicFilter);
     if (parsed === undefined) return true;
-    if (parsed.shareName === '') {
-      this.subscriptions.remove(parsed.filter, session);
+    if (parsed.shareName !== '') {
+      this.#groups.leave(parsed, session);
       return true;
     }
-    const shareKey = `${parsed.shareName}/${parsed.filter}`;
-    const group = this.#groups.get(shareKey);
-    if (group === undefined) return true;
-    group.leave(session);
-    if (group.size > 0) return true;
-    group.queue.close();
-    this.#groups.delete(shareKey);
-    this.#queues.delete(group.queue.queueId);
-    this.groupSubscriptions.remove(group.topicFilter, group);
-    if (group.stored) this.#context.writePath.add({ kind: 'group-delete', shareKey, queueId: group.queue.queueId });
+    this.subscriptions.remove(parsed.filter, session);
+    if (!session.stored) this.#interest?.remove(topicFilter);
     return true;
   }
 
+  /** Whether the store knows its subscriptions. Other nodes are told of them as long as it knows the session at all. */
+  #storesSubscriptions(session: Session): boolean {
+    return this.#context.neighbours === undefined ? session.durable : session.stored;
+  }
+
+  /**
+   * Takes what other nodes posted for queues here, and out of their mailboxes; queues that are not here any more are left
+   * out. That messages come in order, and none comes twice, is the caller's care.
+   */
+  takePosted(messages: readonly MailboxMessage[]): void {
+    const counts = new Map<number, number>();
+    for (const posted of messages) {
+      const owner = this.#queues.get(posted.queueId);
+      if (owner === undefined) continue;
+      counts.set(posted.queueId, (counts.get(posted.queueId) ?? 0) + 1);
+      owner.deliverPosted(posted);
+    }
+    for (const [queueId, count] of counts) this.#context.writePath.add({ kind: 'posted-delete', queueId, count });
+  }
+
+  /** Hands over what waits in shared subscriptions and nobody here can get; to be called when the topology has changed. */
+  handOverGroups(): void {
+    this.#groups.handOver();
+  }
+
+  /**
+   * Lets another node have a stored session, whose connection is gone, with all that is stored of it. Nothing is dropped;
+   * its will, if any, is the caller's.
+   */
+  release(session: Session, nodeId: string): void {
+    const { clientId, queueId } = session;
+    session.ended = true;
+    this.#context.deadlines.cancel(session);
+    for (const topicFilter of session.subscriptions.keys()) {
+      const parsed = parseTopicFilter(topicFilter);
+      if (parsed === undefined) continue;
+      if (parsed.shareName === '') this.subscriptions.remove(parsed.filter, session);
+      else this.#groups.release(parsed, session);
+    }
+    session.closeQueue(true);
+    this.#sessions.delete(clientId);
+    this.#queues.delete(queueId);
+    this.#context.neighbours?.wentAway(session);
+    this.#context.writePath.add({ kind: 'session-move', clientId, queueId, nodeId });
+  }
+
   /** Takes over everything of before a restart. Sessions connected then start to expire now. */
-  async restore(state: StoredState): Promise<void> {
-    const now = this.#context.clock.now();
-    this.#nextQueueId = Math.max(this.#nextQueueId, state.firstQueueId ?? 0);
-    for (const record of state.groups) {
-      const group = new ShareGroup(this.#context, record);
-      group.stored = true;
-      this.#addGroup(group);
-      this.#nextQueueId = Math.max(this.#nextQueueId, record.queueId + 1);
+  async restore(state: RestoredState): Promise<void> {
+    const highest = [...state.sessions, ...state.groups].reduce((found, { queueId }) => Math.max(found, queueId), 0);
+    this.#queues.drawFrom(state.firstQueueId ?? highest + 1);
+    this.#groups.restore(state.groups);
+    await this.#takeOver(state, { reason: 'connection closed by a restart', keepsClientIds: false });
+  }
+
+  /**
+   * Takes over sessions and parts of shared subscriptions of another node. Sessions connected then start to expire now.
+   * Parts have to come together with the sessions that are their members, or after them: what is in one that has no
+   * member here, and of which no node has another, is dropped.
+   */
+  async adopt(state: Omit<AdoptedState, 'wills'>, options: AdoptOptions): Promise<void> {
+    this.#groups.adopt(state.groups);
+    const { isClaimed } = options;
+    await this.#takeOver(state, { reason: 'connection closed on another node', keepsClientIds: isClaimed });
+  }
+
+  async #takeOver(state: Omit<RestoredState, 'wills' | 'retained'>, ending: Ending): Promise<void> {
+    const { clock, neighbours, deadlines } = this.#context;
+    const now = clock.now();
+    const sessions = state.sessions.map((record) => this.#restoreSession(record));
+    this.#restoreDetails(state);
+    for (const session of sessions) neighbours?.cameHere(session);
+    for (const { messages } of state.mailboxes ?? []) this.takePosted(messages);
+    for (const session of sessions) {
+      if (session.sessionExpiryInterval === 0 || session.expiresAt <= now) {
+        // Members of groups end below, unless a client comes for them meanwhile.
+        if (session.groups === undefined) this.#endRestored(session, ending);
+        else session.expiresAt = Math.min(session.expiresAt, now);
+      } else if (session.expiresAt === Number.POSITIVE_INFINITY) this.disconnect(session);
+      else deadlines.schedule(session, session.expiresAt);
     }
-    for (const record of state.sessions) {
-      const session = new Session(this.#context, record);
-      session.unread = true;
-      this.#add(session);
-      this.#queues.set(session.queueId, session);
-      this.#nextQueueId = Math.max(this.#nextQueueId, record.queueId + 1);
+    for (const session of sessions) {
+      if (session.ended || session.groups === undefined) continue;
+      // What members of groups have in flight must be known, so that others can take it over.
+      await session.read();
+      if (session.ended) continue;
+      if (session.expiresAt <= now) this.#endRestored(session, ending);
+      else if (neighbours !== undefined && session.link === undefined)
+        for (const group of session.groups) group.onMemberOffline(session);
     }
+    this.#groups.settle();
+  }
+
+  #restoreSession(record: SessionRecord): Session {
+    const session = new Session(this.#context, record);
+    session.stored = true; // also where it was to end with its connection
+    session.unread = true;
+    this.#add(session);
+    this.#queues.set(session.queueId, session);
+    return session;
+  }
+
+  #restoreDetails(state: Pick<StoredState, 'subscriptions' | 'inbound' | 'queues'>): void {
     for (const { clientId, record } of state.subscriptions) {
       const session = this.#sessions.get(clientId);
       if (session === undefined) continue;
@@ -269,13 +367,5 @@ export class SessionRegistry {
       session.inbound.set(packetId, 0);
     }
     for (const summary of state.queues) this.#queues.get(summary.queueId)?.queue.restore(summary);
-    for (const session of [...this.#sessions.values()]) {
-      // What members of groups have in flight must be known, so that others can take it over.
-      if (session.groups !== undefined) await session.read();
-      if (session.sessionExpiryInterval === 0) this.end(session, 'connection closed by a restart');
-      else if (session.expiresAt === Number.POSITIVE_INFINITY) this.disconnect(session);
-      else if (session.expiresAt <= now) this.end(session, 'expired');
-      else this.#context.deadlines.schedule(session, session.expiresAt);
-    }
   }
 }

@@ -20,7 +20,7 @@ class RetainedExpiry implements Deadline {
   }
 
   onDeadline(): void {
-    this.#owner.remove(this.message.topicName);
+    this.#owner.expire(this.message);
   }
 }
 
@@ -31,7 +31,12 @@ interface Replacement {
   replaced: Message | undefined;
 }
 
-/** The retained messages, section 3.3.1.3, within their limits: what does not fit is refused, nothing is evicted. */
+/**
+ * The retained messages, section 3.3.1.3, within their limits: what does not fit is refused, nothing is evicted.
+ *
+ * Where nodes share the store it decides what comes last: a message is kept when the store says so (`apply`), on this
+ * node as on all others.
+ */
 export class RetainedMessages implements FlushWaiter {
   readonly trie: RetainedTrie = new RetainedTrie();
   readonly #context: SessionContext;
@@ -55,6 +60,10 @@ export class RetainedMessages implements FlushWaiter {
 
   /** Keeps the message as its topic's retained one [MQTT-3.3.1-5], or removes that where the payload is empty [MQTT-3.3.1-6]. */
   put(message: Message): void {
+    if (this.#context.neighbours !== undefined && isStored(message.topicName)) {
+      this.#write(message);
+      return;
+    }
     if (message.payloadEnd === message.payloadStart) {
       this.remove(message.topicName);
       return;
@@ -67,6 +76,24 @@ export class RetainedMessages implements FlushWaiter {
     writePath.add({ kind: 'retained-put', message });
     this.#unflushed.push({ ticket: writePath.ticket, message, replaced });
     writePath.wait(this);
+  }
+
+  #write(message: Message): void {
+    const { writePath, keep } = this.#context;
+    // Nothing holds back those who publish with QoS 0 for long, and they cannot be told.
+    if (message.qos === 0 && (writePath.full || writePath.overfull)) return;
+    if (message.payloadEnd === message.payloadStart) {
+      writePath.add({ kind: 'retained-delete', topicName: message.topicName });
+      return;
+    }
+    keep(message);
+    writePath.addMessage({ kind: 'retained-put', message }, message);
+  }
+
+  /** Takes over what another node or this one has put, in the order of the store; undefined for no message any more. */
+  apply(topicName: string, message: Message | undefined): void {
+    if (message !== undefined) this.#keep(message);
+    else this.#forget(topicName);
   }
 
   onFlushed(flushed: number): void {
@@ -90,9 +117,25 @@ export class RetainedMessages implements FlushWaiter {
 
   /** Removes the retained message of a topic. */
   remove(topicName: string): void {
-    this.#cancelExpiry(topicName);
-    if (this.trie.delete(topicName) === undefined || !isStored(topicName)) return;
+    if (!this.#forget(topicName) || !isStored(topicName)) return;
     this.#context.writePath.add({ kind: 'retained-delete', topicName });
+  }
+
+  /** Removes a message that has expired. */
+  expire(message: Message): void {
+    const { neighbours, writePath } = this.#context;
+    if (neighbours === undefined || !isStored(message.topicName)) {
+      this.remove(message.topicName);
+      return;
+    }
+    this.#forget(message.topicName);
+    writePath.add({ kind: 'retained-expire', message });
+  }
+
+  /** @returns whether there was one. */
+  #forget(topicName: string): boolean {
+    this.#cancelExpiry(topicName);
+    return this.trie.delete(topicName) !== undefined;
   }
 
   /** Takes over the retained messages of before a restart; those expired since go at once. */

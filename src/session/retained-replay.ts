@@ -5,6 +5,7 @@ import { takerList, takerOf } from '../router/taker.ts';
 import type { Taker, TopicTrie } from '../router/topic-trie.ts';
 import type { SubscriptionRecord } from '../store/store.ts';
 import type { SessionContext } from './context.ts';
+import type { Neighbours } from './neighbours.ts';
 import type { Session } from './session.ts';
 
 /** Retained messages looked up at a time. */
@@ -16,11 +17,33 @@ const TURN_WORK = 2048;
 /** What starting a page and sending a message are worth in names visited. */
 const PAGE_WORK = 16;
 const MESSAGE_WORK = 4;
+/** Topics that a replay notes as having come from their publishers; what comes beyond may come twice. */
+const LIVE_TOPICS_MAX = 10_000;
 
 /** Where replays find retained messages and overlapping subscriptions. */
 export interface ReplaySource {
   readonly retained: RetainedTrie;
   readonly subscriptions: TopicTrie<Session>;
+}
+
+/**
+ * Begins to send a session the retained messages of new subscriptions. Where nodes share the store, what was acknowledged
+ * anywhere must be known here first; if the session has another connection by then, or none, nothing is sent. The session
+ * must have its connection.
+ */
+export function replayRetained(
+  context: SessionContext,
+  source: ReplaySource,
+  session: Session,
+  filters: readonly SubscriptionRecord[],
+): void {
+  const { neighbours } = context;
+  if (filters.length === 0 || (neighbours === undefined && source.retained.count === 0)) return;
+  const replay = new RetainedReplay(context, source, filters);
+  session.replays ??= [];
+  session.replays.push(replay);
+  if (neighbours === undefined) session.pump();
+  else replay.runOnceCaughtUp(session, neighbours);
 }
 
 /**
@@ -43,6 +66,9 @@ export class RetainedReplay {
   #yielded = false;
   /** Whether the page had to wait, so that its messages may have been replaced since. */
   #held = false;
+  /** Where nodes share the store: topics whose messages have come from their publishers since the replay began. */
+  #live: Set<string> | undefined = undefined;
+  #state: 'running' | 'catching-up' | 'over' = 'running';
 
   constructor(context: SessionContext, source: ReplaySource, filters: readonly SubscriptionRecord[]) {
     this.#context = context;
@@ -50,11 +76,34 @@ export class RetainedReplay {
     this.#filters = filters;
   }
 
+  /** Has it begin once what was acknowledged before, on any node, is among the retained messages here. */
+  runOnceCaughtUp(session: Session, neighbours: Neighbours): void {
+    const { writePath, onFatal } = this.#context;
+    const { link } = session;
+    this.#live = new Set();
+    this.#state = 'catching-up';
+    // What was published here just before is among them only when it is stored. The open batch is submitted when whoever
+    // called is done with it.
+    const caughtUp = Promise.resolve()
+      .then(() => writePath.drained())
+      .then(() => neighbours.caughtUp());
+    caughtUp.then(() => {
+      this.#state = session.link === link ? 'running' : 'over';
+      session.pump();
+    }, onFatal);
+  }
+
+  /** Notes that a message with RETAIN came from its publisher: what is retained on its topic now is that, or older. */
+  noteLive(topicName: string): void {
+    if (this.#live !== undefined && this.#live.size < LIVE_TOPICS_MAX) this.#live.add(topicName);
+  }
+
   /**
    * Sends what the session takes now.
    * @returns true once all is sent; where it is not, the session's next `pump` goes on.
    */
   run(session: Session): boolean {
+    if (this.#state !== 'running') return this.#state === 'over';
     if (this.#yielded) return false;
     let work = 0;
     for (;;) {
@@ -105,6 +154,7 @@ export class RetainedReplay {
     if (message.expiresAt !== Number.POSITIVE_INFINITY && message.expiresAt <= this.#context.clock.now()) return;
     // A newer value went out as a live message meanwhile.
     if (this.#held && this.#source.retained.get(message.topicName) !== message) return;
+    if (this.#live?.has(message.topicName) === true) return;
     const { topicFilter } = this.#filters[this.#current] as SubscriptionRecord;
     const isMerged = this.#context.settings.overlap === 'once';
     // One copy for overlapping filters; the same filter twice is a subscription replaced, and sends again [MQTT-3.8.4-5].

@@ -1,8 +1,7 @@
 import type { Deadline } from '../lib/deadline-heap.ts';
 import type { Message } from '../protocol/message.ts';
-import type { Qos } from '../protocol/packets.ts';
 import { type Taker } from '../router/topic-trie.ts';
-import type { SessionRecord, SubscriptionRecord } from '../store/store.ts';
+import type { PostedMessage, SessionRecord, SubscriptionRecord } from '../store/store.ts';
 import type { SessionContext } from './context.ts';
 import { InFlight } from './in-flight.ts';
 import type { Link } from './link.ts';
@@ -91,8 +90,8 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   }
 
   /** As `MessageQueue.close`. */
-  closeQueue(): void {
-    this.#queue?.close();
+  closeQueue(moved = false): void {
+    this.#queue?.close(moved);
   }
 
   /** Whether the store keeps it: it outlives its connection. */
@@ -166,6 +165,22 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
     const entry = new QueueEntry(message, qos, retain, taker.subscriptionIdentifiers, '');
     if (this.canSend) this.#send(entry);
     else this.queue.push(entry);
+  }
+
+  /** Takes a message that another node posted, whose publisher has been told that it was accepted. */
+  deliverPosted({ message, qos, retain, subscriptionIdentifiers }: PostedMessage): void {
+    this.#context.books.owed += 1;
+    if (message.retain) this.noteLive(message.topicName);
+    const entry = new QueueEntry(message, qos, retain, subscriptionIdentifiers, '');
+    entry.acceptedIn = 1;
+    if (qos === 0) this.#deliverQos0(message, retain, subscriptionIdentifiers);
+    else if (this.canSend) this.#send(entry);
+    else this.queue.push(entry);
+  }
+
+  /** A message with RETAIN has come from its publisher: replays under way leave its topic out. */
+  noteLive(topicName: string): void {
+    if (this.replays !== undefined) for (const replay of this.replays) replay.noteLive(topicName);
   }
 
   /** Delivers an entry that a shared-subscription group picked this session for; `canSend` was true. */
@@ -495,9 +510,4 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   onDeadline(): void {
     this.onExpired?.(this);
   }
-}
-
-/** The QoS a delivery goes out with. */
-export function effectiveQos(message: Message, granted: Qos): Qos {
-  return message.qos < granted ? message.qos : granted;
 }

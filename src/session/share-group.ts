@@ -1,16 +1,21 @@
 import type { Message } from '../protocol/message.ts';
 import type { Qos } from '../protocol/packets.ts';
 import { createShareStrategy, type ShareStrategy } from '../router/share-group.ts';
-import type { GroupRecord, SubscriptionRecord } from '../store/store.ts';
+import type { GroupRecord, PostedMessage, SubscriptionRecord } from '../store/store.ts';
 import type { SessionContext } from './context.ts';
+import { HandOver, type PartOwner } from './hand-over.ts';
 import { MessageQueue, type QueueOwner } from './message-queue.ts';
-import { NO_IDENTIFIERS, QueueEntry } from './queue-entry.ts';
-import { effectiveQos, type Session } from './session.ts';
+import { effectiveQos, NO_IDENTIFIERS, QueueEntry } from './queue-entry.ts';
+import type { Session } from './session.ts';
 
 /**
  * A shared subscription, section 4.8.2: the group owns the queue, and a member takes a message only when it can send it
  * at once. So a slow or absent member holds nothing back, and what it has in flight with QoS 1 goes to another when it
  * leaves.
+ *
+ * Where nodes share the store each has a part of its own, with a queue that is stored from the beginning. The others are
+ * told about how many members are connected here, so that they choose a part by it; what waits while there is none is
+ * handed over.
  */
 export class ShareGroup implements QueueOwner {
   /** `share name/topic filter`. */
@@ -25,13 +30,22 @@ export class ShareGroup implements QueueOwner {
   #list: Session[] = [];
   readonly #strategy: ShareStrategy<Session>;
   #pumping = false;
+  /** Members that are connected; kept only where nodes share the store, as is the rest of this. */
+  readonly #online: Set<Session> = new Set();
+  /** How many the other nodes were told of; -1 for nothing yet. */
+  #told = -1;
+  /** Its last member has left, or was another node's: nothing is routed here, and what it holds goes to another part. */
+  isOrphan = false;
+  readonly #handOver: HandOver | undefined;
 
-  constructor(context: SessionContext, record: GroupRecord) {
+  constructor(context: SessionContext, record: GroupRecord, owner: PartOwner) {
     this.#context = context;
     this.shareKey = record.shareKey;
     this.topicFilter = record.shareKey.slice(record.shareKey.indexOf('/') + 1);
     this.queue = new MessageQueue(context, this, record.queueId);
     this.#strategy = createShareStrategy(context.settings.sharePolicy, context.random);
+    const { neighbours } = context;
+    this.#handOver = neighbours === undefined ? undefined : new HandOver(context, neighbours, this, owner);
   }
 
   get name(): string {
@@ -42,9 +56,32 @@ export class ShareGroup implements QueueOwner {
     return this.#list.length;
   }
 
-  /** Whether its queue is stored: one of the members is. */
+  /** Members that are connected; told only where nodes share the store. */
+  get online(): number {
+    return this.#online.size;
+  }
+
+  /** Whether its queue is stored: one of the members is, or other nodes have to find it. */
   get durable(): boolean {
-    return this.#list.some((member) => member.durable);
+    return this.#handOver !== undefined || this.#list.some((member) => member.durable);
+  }
+
+  /** Has the store keep its record and its queue from now on. */
+  store(): void {
+    if (this.stored) return;
+    this.stored = true;
+    this.#put();
+  }
+
+  #put(): void {
+    this.#told = this.online;
+    const record = { shareKey: this.shareKey, queueId: this.queue.queueId };
+    this.#context.writePath.add({ kind: 'group-put', record, online: this.online });
+  }
+
+  /** Tells the other nodes how many members are connected, where that makes a difference to them. */
+  #tellOnline(): void {
+    if (this.#handOver !== undefined && this.stored && isNews(this.online, this.#told)) this.#put();
   }
 
   /** Adds a member or changes its options. */
@@ -54,6 +91,7 @@ export class ShareGroup implements QueueOwner {
     session.groups ??= new Set();
     session.groups.add(this);
     if (session.link !== undefined) this.onMemberOnline(session);
+    else this.#tellOnline();
   }
 
   /**
@@ -61,28 +99,46 @@ export class ShareGroup implements QueueOwner {
    * unacknowledged QoS 1 messages go to the others.
    */
   leave(session: Session): void {
-    this.#members.delete(session);
-    this.#list = this.#list.filter((member) => member !== session);
-    session.groups?.delete(this);
-    this.#strategy.removed(session);
+    this.release(session);
     this.inherit(session);
     session.adopt(this.shareKey);
   }
 
+  /** Takes a member out that goes to another node, and takes along what it has in flight. */
+  release(session: Session): void {
+    this.#members.delete(session);
+    this.#list = this.#list.filter((member) => member !== session);
+    session.groups?.delete(this);
+    this.#strategy.removed(session);
+    if (this.#online.delete(session)) this.#tellOnline();
+  }
+
   /** Takes over the unacknowledged QoS 1 messages of a session that ended, a member or one that had left, section 4.8.2. */
   inherit(session: Session): void {
-    if (session.link === undefined && this.#list.length > 0) this.#takeBack(session);
+    const mayGoOn = this.#list.length > 0 || this.#handOver !== undefined;
+    if (session.link === undefined && mayGoOn) this.#takeBack(session);
     this.pump();
+    this.#handOver?.run();
   }
 
   /** Delivers to one member, now or when one is able to. */
   deliver(message: Message): void {
+    this.#deliver(message, 0);
+  }
+
+  /** Takes a message that another node posted, whose publisher has been told that it was accepted. */
+  deliverPosted({ message }: PostedMessage): void {
+    this.#deliver(message, 1);
+  }
+
+  #deliver(message: Message, acceptedIn: number): void {
     const { books } = this.#context;
     books.owed += 1;
     if (this.queue.waiting === 0) {
       const member = this.#strategy.pick(this.#list, canSend);
       if (member !== undefined) {
         const entry = this.#entryFor(member, message);
+        entry.acceptedIn = acceptedIn;
         if (this.#lendsTo(member, entry.qos)) {
           this.queue.admit(entry);
           entry.lentBy = this.queue;
@@ -92,7 +148,10 @@ export class ShareGroup implements QueueOwner {
       }
     }
     if (message.qos > 0) {
-      this.queue.push(new QueueEntry(message, message.qos, false, NO_IDENTIFIERS, this.shareKey));
+      const entry = new QueueEntry(message, message.qos, false, NO_IDENTIFIERS, this.shareKey);
+      entry.acceptedIn = acceptedIn;
+      this.queue.push(entry);
+      this.#handOver?.run();
       return;
     }
     const connected = this.#list.some((member) => member.link !== undefined);
@@ -126,6 +185,10 @@ export class ShareGroup implements QueueOwner {
 
   /** A member can take messages again: also those that an absent member has in flight. */
   onMemberOnline(session: Session): void {
+    if (this.#handOver !== undefined) {
+      this.#online.add(session);
+      this.#tellOnline();
+    }
     for (const member of this.#list) {
       if (member !== session && member.link === undefined) this.#takeBack(member);
     }
@@ -134,9 +197,20 @@ export class ShareGroup implements QueueOwner {
 
   /** A member lost its connection: others, if there are any connected, get its unacknowledged QoS 1 messages. */
   onMemberOffline(session: Session): void {
-    if (!this.#list.some((member) => member !== session && member.link !== undefined)) return;
+    if (this.#online.delete(session)) this.#tellOnline();
+    const hasOthers =
+      this.#handOver?.isDue === true || this.#list.some((member) => member !== session && member.link !== undefined);
+    if (!hasOthers) return;
     this.#takeBack(session);
     this.pump();
+    this.#handOver?.run();
+  }
+
+  /** Hands over to other nodes what none of the members can get now; to be called when the other parts have changed. */
+  handOver(): void {
+    if (this.#handOver === undefined || !this.#handOver.isDue) return;
+    for (const member of this.#list) if (member.inFlightCount > 0) this.#takeBack(member);
+    this.#handOver.run();
   }
 
   /** Gives up an entry the store had no room for. */
@@ -149,6 +223,7 @@ export class ShareGroup implements QueueOwner {
 
   onQueueReady(): void {
     this.pump();
+    this.#handOver?.run();
   }
 
   onInFlightRead(entry: QueueEntry): void {
@@ -184,6 +259,11 @@ export class ShareGroup implements QueueOwner {
     const retain = message.retain && subscription.retainAsPublished;
     return new QueueEntry(message, effectiveQos(message, subscription.qos), retain, identifiers, this.shareKey);
   }
+}
+
+/** Whether so many connected members make a difference to those who were told of others. */
+function isNews(online: number, told: number): boolean {
+  return told < 0 || (online === 0) !== (told === 0) || online > 2 * told || 2 * online < told;
 }
 
 function canSend(member: Session): boolean {

@@ -66,8 +66,7 @@ export class Wills {
   forget(clientId: string): boolean {
     const pending = this.#wills.get(clientId);
     if (pending === undefined) return false;
-    this.#context.deadlines.cancel(pending);
-    this.#wills.delete(clientId);
+    this.release(clientId);
     this.#context.writePath.add({ kind: 'will-delete', clientId });
     return true;
   }
@@ -104,8 +103,21 @@ export class Wills {
     if (pending !== undefined && pending.index !== -1) this.#publish(clientId, pending.will, pending.username);
   }
 
+  /** Forgets the will of a client id that another node has now; in the store it stays. */
+  release(clientId: string): void {
+    const pending = this.#wills.get(clientId);
+    if (pending === undefined) return;
+    this.#context.deadlines.cancel(pending);
+    this.#wills.delete(clientId);
+  }
+
   /** Takes over the wills of before a restart: those of connections open then were cut by it. */
   restore(records: readonly WillRecord[], sessionOf: (clientId: string) => Session | undefined): void {
+    this.adopt(records, sessionOf);
+  }
+
+  /** Takes over the wills of another node, after its sessions: those of connections open then were cut with it. */
+  adopt(records: readonly WillRecord[], sessionOf: (clientId: string) => Session | undefined): void {
     for (const { clientId, username, will, publishAt } of records) {
       const pending = this.#add(clientId, will, username);
       // [MQTT-3.1.3-9] it is due when its session has ended meanwhile

@@ -1,7 +1,11 @@
 import type { Clock, Timer } from '../lib/clock.ts';
 import type { Failpoint } from '../lib/failpoints.ts';
+import type { Message } from '../protocol/message.ts';
 import { type Mutation, type Store, StoreFullError } from '../store/store.ts';
 import type { QueueEntry } from './queue-entry.ts';
+
+/** Bytes of messages in the open batch above which publishers are held back; twice as many for those of QoS 0 alone. */
+export const HELD_BACK_BYTES: number = 32 * 1024 * 1024;
 
 /** Told when what it waits for is durable. */
 export interface FlushWaiter {
@@ -21,6 +25,8 @@ export interface WritePathOwner {
   onFatal(error: Error): void;
   /** The entry could not be stored and must be given up. */
   onEntryLost(entry: QueueEntry): void;
+  /** A message could not be brought to other nodes: that is given up. */
+  onRouteLost(message: Message): void;
   /** The packet id of a QoS 2 PUBLISH could not be stored: the publish is undone. */
   onInboundLost(clientId: string, packetId: number): void;
 }
@@ -101,6 +107,11 @@ export class WritePath {
     return this.#openBytes;
   }
 
+  /** Whether so much is in the open batch that even publishers who wait for nothing are held back. */
+  get overfull(): boolean {
+    return this.#openBytes > 2 * HELD_BACK_BYTES;
+  }
+
   /** Ticket to wait for so that everything added so far is durable; 0 when it is already. */
   get barrier(): number {
     if (this.#openCount > 0) return this.ticket;
@@ -113,6 +124,12 @@ export class WritePath {
     this.#open.push(mutation);
     this.#openCount += 1;
     this.added += 1;
+  }
+
+  /** Adds a change that holds a message, which counts as those of entries do. */
+  addMessage(mutation: Mutation, message: Message): void {
+    this.#openBytes += message.size;
+    this.add(mutation);
   }
 
   /** Adds a new entry, or all of a changed one. */
@@ -303,6 +320,8 @@ export class WritePath {
         if (entry.ticket !== 0) lost.push(entry);
       } else if (mutation.kind === 'inbound-put') {
         this.#owner.onInboundLost(mutation.clientId, mutation.packetId);
+      } else if (mutation.kind === 'route') {
+        this.#owner.onRouteLost(mutation.message);
       } else if (mutation.kind !== 'retained-put') kept.push(mutation);
     }
     const open = this.#open;

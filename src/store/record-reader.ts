@@ -2,6 +2,7 @@ import { Message } from '../protocol/message.ts';
 import type { Properties, Qos } from '../protocol/packets.ts';
 import { EntryFlag, MessageFlag, SubscriptionFlag } from './record-writer.ts';
 import type { GroupRecord, QueueRecord, QueueState, SessionRecord, SubscriptionRecord, WillRecord } from './store.ts';
+import { LOCAL_TIMES, type TimeOffset } from './time-offset.ts';
 
 const STATES: readonly QueueState[] = ['waiting', 'sent', 'released'];
 const SIZE_AT = 3;
@@ -11,11 +12,16 @@ export type ReadMessage = (sharedId: number) => Message;
 
 /**
  * Reads the records that `RecordWriter` wrote. The bytes given to `reset` may be memory that changes with the next read:
- * whatever is returned is copied out of them.
+ * whatever is returned is copied out of them. Times are returned as the local clock has them.
  */
 export class RecordReader {
   #bytes: Buffer = Buffer.alloc(0);
   #position = 0;
+  readonly #times: TimeOffset;
+
+  constructor(times: TimeOffset = LOCAL_TIMES) {
+    this.#times = times;
+  }
 
   reset(bytes: Uint8Array, length: number): void {
     this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, length);
@@ -61,7 +67,7 @@ export class RecordReader {
 
   message(): Message {
     const flags = this.#u8();
-    const expiresAt = (flags & MessageFlag.expires) === 0 ? Number.POSITIVE_INFINITY : this.#f64();
+    const expiresAt = (flags & MessageFlag.expires) === 0 ? Number.POSITIVE_INFINITY : this.#time();
     const topicName = this.#string();
     const publisherId = this.#string();
     const properties = this.#raw(this.#u32());
@@ -81,7 +87,7 @@ export class RecordReader {
     const epoch = this.#f64();
     const queueId = this.#f64();
     const sessionExpiryInterval = this.#u32();
-    const expiresAt = this.#f64();
+    const expiresAt = this.#time();
     return { clientId, epoch, queueId, sessionExpiryInterval, expiresAt, username: this.#string() };
   }
 
@@ -117,7 +123,7 @@ export class RecordReader {
   will(): WillRecord {
     const clientId = this.#string();
     const username = this.#string();
-    const publishAt = this.#f64();
+    const publishAt = this.#time();
     const topicName = this.#string();
     const flags = this.#u8();
     const properties = propertiesFromJson(this.#string());
@@ -172,6 +178,11 @@ export class RecordReader {
     const value = this.#bytes.readDoubleLE(this.#position);
     this.#position += 8;
     return value;
+  }
+
+  /** Infinity stays what it is. */
+  #time(): number {
+    return this.#f64() - this.#times.offsetMs;
   }
 
   #need(length: number): void {

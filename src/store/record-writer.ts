@@ -1,6 +1,7 @@
 import type { Message } from '../protocol/message.ts';
 import type { Properties } from '../protocol/packets.ts';
 import type { GroupRecord, QueueRecord, QueueState, SessionRecord, SubscriptionRecord, WillRecord } from './store.ts';
+import { LOCAL_TIMES, type TimeOffset } from './time-offset.ts';
 
 /** Bits of the first byte of a stored queue entry. */
 export const EntryFlag = {
@@ -35,10 +36,17 @@ const SHORT_STRING = 64;
  *
  *     entry    flags u8 | packetId u16 | size u32 | [count u32, identifiers u32...] | [shareKey] | message or id f64
  *     message  flags u8 | [expiresAt f64] | topicName | publisherId | properties u32 + bytes | payload to the end
+ *
+ * Times are written as the clock of the store has them.
  */
 export class RecordWriter {
   bytes: Buffer = Buffer.allocUnsafeSlow(FIRST_CAPACITY);
   position = 0;
+  readonly #times: TimeOffset;
+
+  constructor(times: TimeOffset = LOCAL_TIMES) {
+    this.#times = times;
+  }
 
   /** Writes all of an entry that stands before its message. Of a shared message the id follows, see `f64`. */
   entryHead(record: QueueRecord, shared: boolean): void {
@@ -86,7 +94,7 @@ export class RecordWriter {
   message(message: Message): void {
     const expires = message.expiresAt !== Number.POSITIVE_INFINITY;
     this.u8(message.qos | (message.retain ? MessageFlag.retain : 0) | (expires ? MessageFlag.expires : 0));
-    if (expires) this.f64(message.expiresAt);
+    if (expires) this.#time(message.expiresAt);
     this.string(message.topicName);
     this.string(message.publisherId);
     this.u32(message.properties.length);
@@ -99,7 +107,7 @@ export class RecordWriter {
     this.f64(record.epoch);
     this.f64(record.queueId);
     this.u32(record.sessionExpiryInterval);
-    this.f64(record.expiresAt);
+    this.#time(record.expiresAt);
     this.string(record.username);
   }
 
@@ -129,7 +137,7 @@ export class RecordWriter {
     const will = record.will;
     this.string(record.clientId);
     this.string(record.username);
-    this.f64(record.publishAt);
+    this.#time(record.publishAt);
     this.string(will.topicName);
     this.u8(will.qos | (will.retain ? MessageFlag.retain : 0));
     this.string(propertiesToJson(will.properties));
@@ -156,6 +164,12 @@ export class RecordWriter {
     }
     this.u32(end - start);
     this.position = end;
+  }
+
+  /** All of the bytes, of a string its UTF-8, without their length. */
+  bytesOf(source: Uint8Array | string): void {
+    const bytes = typeof source === 'string' ? Buffer.from(source) : source;
+    this.raw(bytes, 0, bytes.length);
   }
 
   raw(source: Uint8Array, start: number, end: number): void {
@@ -193,6 +207,11 @@ export class RecordWriter {
     this.#reserve(8);
     this.bytes.writeDoubleLE(value, this.position);
     this.position += 8;
+  }
+
+  /** Infinity stays what it is. */
+  #time(localMs: number): void {
+    this.f64(localMs + this.#times.offsetMs);
   }
 
   #reserve(length: number): void {

@@ -1,5 +1,6 @@
 import type { Message } from '../protocol/message.ts';
 import type { Mutation, PostedMessage, Store, StoredState, SubscriptionRecord } from './store.ts';
+import type { TopologyChange } from './topology-change.ts';
 
 /** A message to be brought to the takers on other nodes, see the mutation `route`. */
 export type RouteMutation = Extract<Mutation, { kind: 'route' }>;
@@ -18,7 +19,7 @@ export interface Mailbox {
 }
 
 /** What this node takes care of from now on: at start, of a session that comes here, of a node that is gone. */
-export interface AdoptedState extends Omit<StoredState, 'retained'> {
+export interface AdoptedState extends Omit<StoredState, 'retained' | 'firstQueueId'> {
   /** Of the queues of its sessions and groups, where anything was ever posted. */
   readonly mailboxes: readonly Mailbox[];
 }
@@ -48,10 +49,10 @@ export interface Topology {
   routeOf(mutation: RouteMutation): MessageRoute;
   /** Whether the subscription of a stored session of this node is known as it is: then it need not be told. */
   knows(clientId: string, queueId: number, record: SubscriptionRecord): boolean;
-  /** Takes over encoded lists of changes (see cluster/topology.ts), one for each version. */
-  apply(changes: readonly { readonly version: number; readonly bytes: Uint8Array }[]): void;
+  /** Takes over the changes of the next version. */
+  apply(changes: readonly TopologyChange[], version: number): void;
   /** Replaces all that is known. */
-  load(version: number, lists: Iterable<Uint8Array>): void;
+  load(changes: readonly TopologyChange[], version: number): void;
 }
 
 /** What a shared store tells its node; all calls come in the order of the store. */
@@ -69,6 +70,11 @@ export interface NodeEvents {
   onTopology(): void;
 }
 
+/** Whether several nodes share a store. */
+export function isShared(store: Store): store is SharedStore {
+  return 'claim' in store;
+}
+
 /** A store that several nodes share, docs/decisions/0009-nodes.md. */
 export interface SharedStore extends Store {
   readonly nodeId: string;
@@ -77,8 +83,8 @@ export interface SharedStore extends Store {
   /** Set before `open`; called only after `listen`. */
   events: NodeEvents | undefined;
   open(): Promise<StoredState & AdoptedState>;
-  /** Begins to tell what other nodes do; what happened since `open` comes first. */
-  listen(): void;
+  /** Begins to tell what other nodes do; what happened since `open` comes first. @throws StoreError. */
+  listen(): Promise<void>;
   /**
    * Makes this node the owner of a client id, which another node is asked for where it has it. Not to be called for a
    * client id that this node has, nor while a batch that lets go of it is under way.

@@ -1,5 +1,5 @@
 import type { RemoteTargets } from '../../src/cluster/remote-targets.ts';
-import type { TopologyChange } from '../../src/cluster/topology.ts';
+import type { TopologyChange } from '../../src/store/topology-change.ts';
 import type { Message } from '../../src/protocol/message.ts';
 import type { SubscriptionRecord } from '../../src/store/store.ts';
 import { naiveMatch } from '../router/naive-match.ts';
@@ -54,8 +54,17 @@ export class NaiveTable {
         if (kind === 'route-put') this.#routes.push({ nodeId, topicFilter });
         break;
       }
-      case 'share-put':
-      case 'share-delete': {
+      case 'share-delete':
+        this.#parts = this.#parts.filter(
+          (part) =>
+            part.nodeId !== change.nodeId || part.shareKey !== change.shareKey || part.queueId !== change.queueId,
+        );
+        break;
+      case 'node-put':
+        this.#routes = this.#routes.filter(({ nodeId }) => nodeId !== change.nodeId);
+        this.#parts = this.#parts.map((part) => (part.nodeId === change.nodeId ? { ...part, online: 0 } : part));
+        break;
+      case 'share-put': {
         const { kind, nodeId, shareKey } = change;
         this.#parts = this.#parts.filter((part) => part.nodeId !== nodeId || part.shareKey !== shareKey);
         if (kind === 'share-put')

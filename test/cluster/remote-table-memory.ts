@@ -2,7 +2,7 @@
 import { performance } from 'node:perf_hooks';
 import process from 'node:process';
 import { RemoteTable } from '../../src/cluster/remote-table.ts';
-import { decodeChanges, encodeChanges, type TopologyChange } from '../../src/cluster/topology.ts';
+import { decodeChanges, encodeChanges, type TopologyChange } from '../../src/store/topology-change.ts';
 import { Message } from '../../src/protocol/message.ts';
 
 const SESSIONS = 100_000;
@@ -46,7 +46,7 @@ function timed(work: () => void): number {
   return performance.now() - start;
 }
 
-const table = new RemoteTable('n0', { overlap: 'once' });
+const table = new RemoteTable('n0', { overlap: 'once' }, () => false);
 const payload = Buffer.alloc(0);
 const found = (topicName: string, qos: 0 | 1): number => {
   const { entries, nodes, shares } = table.match(new Message({ topicName, qos, payload }));

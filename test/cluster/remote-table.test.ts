@@ -5,12 +5,12 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { RemoteTable } from '../../src/cluster/remote-table.ts';
 import { NO_TARGETS, type RemoteTargets } from '../../src/cluster/remote-targets.ts';
-import type { TopologyChange } from '../../src/cluster/topology.ts';
+import type { TopologyChange } from '../../src/store/topology-change.ts';
 import { Message, type MessageFields } from '../../src/protocol/message.ts';
 import type { SubscriptionRecord } from '../../src/store/store.ts';
 import { topicFilters, topicNames } from '../router/naive-match.ts';
 import { inOrder, NaiveTable } from './naive-table.ts';
-import { topologyChanges } from './topology-support.ts';
+import { topologyChanges } from '../support/topology-changes.ts';
 
 const OWN = 'n0';
 
@@ -37,9 +37,19 @@ function put(clientId: string, nodeId: string, record: Partial<SubscriptionRecor
   return { kind: 'subscription-put', clientId, nodeId, queueId, record: { ...plain, ...record } };
 }
 
+/** Applies changes one by one; the sessions of the own node come here, and leave, with them. */
+function apply(table: RemoteTable, changes: readonly TopologyChange[], version: number): void {
+  if (changes.length === 0) table.apply([], version);
+  for (const change of changes) {
+    table.apply([change], version);
+    if (change.kind === 'subscription-put' || change.kind === 'session-moved')
+      table.setHere(change.clientId, change.nodeId === OWN);
+  }
+}
+
 function tableOf(...changes: TopologyChange[]): RemoteTable {
-  const table = new RemoteTable(OWN, { overlap: 'once' });
-  table.apply(changes, 1);
+  const table = new RemoteTable(OWN, { overlap: 'once' }, () => false);
+  apply(table, changes, 1);
   return table;
 }
 
@@ -81,7 +91,7 @@ describe('against a naive model', () => {
     test(`targets are those of the takers that changes tell of, overlap ${overlap}`, () => {
       fc.assert(
         fc.property(steps, lastNames, (list, last) => {
-          const table = new RemoteTable(OWN, { overlap });
+          const table = new RemoteTable(OWN, { overlap }, () => false);
           const model = new NaiveTable(OWN, overlap === 'once');
           const given = new Map<RemoteTargets, RemoteTargets>();
           const compare = (published: Message): void => {
@@ -97,7 +107,7 @@ describe('against a naive model', () => {
               continue;
             }
             version++;
-            table.apply(step, version);
+            apply(table, step, version);
             for (const change of step) model.apply(change);
             expect(table.version).toBe(version);
           }
@@ -171,7 +181,7 @@ describe('targets', () => {
 
   test('are not the session that published, where it wants none of its own', () => {
     const table = tableOf(put('c', 'n1', { noLocal: true }), put('c', 'n1', { topicFilter: 'x/+', noLocal: true }));
-    table.apply([put('c', 'n1', { topicFilter: 'x/#', qos: 0 }), put('d', 'n2')], 2);
+    apply(table, [put('c', 'n1', { topicFilter: 'x/#', qos: 0 }), put('d', 'n2')], 2);
     const queues = (published: Message): number[] => table.match(published).entries.map(({ queueId }) => queueId);
     expect(queues(message('a/b', { publisherId: 'c' }))).toEqual([queueOf('d')]);
     expect(queues(message('a/b', { publisherId: 'd' }))).toEqual([queueOf('c'), queueOf('d')]);
@@ -186,11 +196,11 @@ describe('a session', () => {
     const table = tableOf(put('c', OWN), put('c', OWN, { topicFilter: 'a/+', qos: 2 }));
     const nodeIds = (): string[] => table.match(message('a/b')).entries.map(({ nodeId }) => nodeId);
     expect(nodeIds()).toEqual([]);
-    table.apply([{ kind: 'session-moved', clientId: 'c', nodeId: 'n1' }], 2);
+    apply(table, [{ kind: 'session-moved', clientId: 'c', nodeId: 'n1' }], 2);
     expect(nodeIds()).toEqual(['n1']);
-    table.apply([{ kind: 'session-moved', clientId: 'c', nodeId: 'n2' }], 3);
+    apply(table, [{ kind: 'session-moved', clientId: 'c', nodeId: 'n2' }], 3);
     expect(nodeIds()).toEqual(['n2']);
-    table.apply([{ kind: 'session-moved', clientId: 'c', nodeId: OWN }], 4);
+    apply(table, [{ kind: 'session-moved', clientId: 'c', nodeId: OWN }], 4);
     expect(table.match(message('a/b'))).toBe(NO_TARGETS);
   });
 
@@ -200,7 +210,7 @@ describe('a session', () => {
       { kind: 'route-put', nodeId: 'n1', topicFilter: 'a/b' },
       { kind: 'share-put', nodeId: 'n1', shareKey: 'g/a/b', queueId: 5, online: 1 },
     );
-    table.apply([{ kind: 'node-delete', nodeId: 'n1' }], 2);
+    apply(table, [{ kind: 'node-delete', nodeId: 'n1' }], 2);
     const targets = table.match(message('a/b'));
     expect(targets.entries.map(({ queueId }) => queueId)).toEqual([queueOf('c')]);
     expect(targets.nodes).toEqual([]);
@@ -210,13 +220,13 @@ describe('a session', () => {
   test('with many subscriptions keeps each of them, changed, removed and moved', () => {
     const filters = Array.from({ length: 20 }, (_, i) => `s/${i}`);
     const table = tableOf(...filters.map((topicFilter) => put('c', OWN, { topicFilter })));
-    table.apply([put('c', OWN, { topicFilter: 's/3', qos: 2 }), put('c', OWN, { topicFilter: 's/19', qos: 0 })], 2);
-    table.apply([{ kind: 'subscription-delete', clientId: 'c', topicFilter: 's/4' }], 3);
-    table.apply([{ kind: 'session-moved', clientId: 'c', nodeId: 'n1' }], 4);
+    apply(table, [put('c', OWN, { topicFilter: 's/3', qos: 2 }), put('c', OWN, { topicFilter: 's/19', qos: 0 })], 2);
+    apply(table, [{ kind: 'subscription-delete', clientId: 'c', topicFilter: 's/4' }], 3);
+    apply(table, [{ kind: 'session-moved', clientId: 'c', nodeId: 'n1' }], 4);
     const qos = filters.map((topicName) => table.match(message(topicName, { qos: 2 })).entries[0]?.qos);
     expect(qos).toEqual(filters.map((_, i) => (i === 4 || i === 19 ? undefined : i === 3 ? 2 : 1)));
     expect(table.match(message('s/19')).nodes).toEqual(['n1']);
-    table.apply([{ kind: 'session-delete', clientId: 'c' }], 5);
+    apply(table, [{ kind: 'session-delete', clientId: 'c' }], 5);
     for (const topicName of filters) expect(table.match(message(topicName))).toBe(NO_TARGETS);
   });
 
@@ -226,7 +236,7 @@ describe('a session', () => {
       const published = message('a/b', { qos: 2, retain: true, publisherId: 'c' });
       const table = tableOf(put('c', 'n1'));
       const before = table.match(published);
-      table.apply([put('c', 'n1', change)], 2);
+      apply(table, [put('c', 'n1', change)], 2);
       expect(table.match(published)).not.toEqual(before);
       expect(table.match(published)).toEqual(tableOf(put('c', 'n1', change)).match(published));
     },
@@ -235,7 +245,7 @@ describe('a session', () => {
   test('with another queue is another one: subscriptions of the former are gone', () => {
     const table = tableOf(put('c', 'n1'));
     const record = { ...plain, topicFilter: 'x' };
-    table.apply([{ kind: 'subscription-put', clientId: 'c', nodeId: 'n1', queueId: 1, record }], 2);
+    apply(table, [{ kind: 'subscription-put', clientId: 'c', nodeId: 'n1', queueId: 1, record }], 2);
     expect(table.match(message('a/b'))).toBe(NO_TARGETS);
     expect(table.match(message('x')).entries.map(({ queueId }) => queueId)).toEqual([1]);
   });
@@ -246,11 +256,11 @@ describe('what is kept of a match', () => {
     const table = tableOf(put('c', 'n1'), put('d', 'n2'), put('d', 'n2', { topicFilter: 'x' }));
     const kept = table.match(message('a/b'));
     table.match(message('x'));
-    table.apply([put('d', 'n2', { topicFilter: 'y' }), put('c', 'n1')], 2);
+    apply(table, [put('d', 'n2', { topicFilter: 'y' }), put('c', 'n1')], 2);
     expect(table.match(message('a/b'))).toBe(kept);
     // No subscription here has QoS 2 or Retain As Published, so that it makes no difference.
     expect(table.match(message('a/b', { qos: 2, retain: true, publisherId: 'c' }))).toBe(kept);
-    table.apply([put('d', 'n2', { topicFilter: '+/z' })], 3);
+    apply(table, [put('d', 'n2', { topicFilter: '+/z' })], 3);
     expect(table.match(message('a/b'))).not.toBe(kept);
     expect(table.match(message('a/b'))).toEqual(kept);
   });
@@ -270,7 +280,7 @@ describe('what is kept of a match', () => {
       expect(table.match(message('x'))).toBe(NO_TARGETS);
       expect(table.match(message(one))).toBe(kept);
     }
-    table.apply([{ kind: 'session-moved', clientId: 'c', nodeId: 'n2' }], 2);
+    apply(table, [{ kind: 'session-moved', clientId: 'c', nodeId: 'n2' }], 2);
     expect(table.match(message('s/3')).entries.map(({ nodeId }) => nodeId)).toEqual(['n2']);
   });
 
@@ -278,19 +288,19 @@ describe('what is kept of a match', () => {
     const table = tableOf(put('c', 'n1'));
     expect(table.match(message('x'))).toBe(NO_TARGETS);
     expect(table.match(message('y', { qos: 0 }))).toBe(NO_TARGETS);
-    table.apply([put('c', 'n1', { noLocal: true })], 2);
+    apply(table, [put('c', 'n1', { noLocal: true })], 2);
     expect(table.match(message('a/b', { publisherId: 'c' }))).toBe(NO_TARGETS);
   });
 });
 
 describe('the version', () => {
   test('is that of the last changes, and never goes back', () => {
-    const table = new RemoteTable(OWN, { overlap: 'once' });
+    const table = new RemoteTable(OWN, { overlap: 'once' }, () => false);
     expect(table.version).toBe(0);
-    table.apply([], 5);
-    table.apply([put('c', 'n1')], 5);
+    apply(table, [], 5);
+    apply(table, [put('c', 'n1')], 5);
     expect(table.version).toBe(5);
-    expect(() => table.apply([], 4)).toThrow('topology version 4 comes after 5');
+    expect(() => apply(table, [], 4)).toThrow('topology version 4 comes after 5');
     expect(table.version).toBe(5);
   });
 
@@ -302,9 +312,9 @@ describe('the version', () => {
     table.clear();
     expect(table.version).toBe(0);
     expect(table.match(message('a/b'))).toBe(NO_TARGETS);
-    table.apply([{ kind: 'session-moved', clientId: 'c', nodeId: 'n2' }], 1);
+    apply(table, [{ kind: 'session-moved', clientId: 'c', nodeId: 'n2' }], 1);
     expect(table.match(message('a/b'))).toBe(NO_TARGETS);
-    table.apply([put('c', 'n1'), route, share], 2);
+    apply(table, [put('c', 'n1'), route, share], 2);
     expect(table.match(message('a/b'))).toEqual(before);
   });
 });

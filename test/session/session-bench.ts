@@ -4,6 +4,7 @@ import type { Qos } from '../../src/protocol/packets.ts';
 import { Books } from '../../src/session/books.ts';
 import type { SessionContext } from '../../src/session/context.ts';
 import { Dispatcher } from '../../src/session/dispatcher.ts';
+import type { Neighbours } from '../../src/session/neighbours.ts';
 import { SessionRegistry } from '../../src/session/registry.ts';
 import { RetainedMessages } from '../../src/session/retained-messages.ts';
 import type { Session } from '../../src/session/session.ts';
@@ -76,17 +77,20 @@ export class SessionBench {
     settings: Partial<SessionSettings> = {},
     disk: MemoryState = new MemoryState(),
     clock: FakeClock = new FakeClock(),
+    neighbours?: Neighbours,
   ) {
     this.settings = { ...SETTINGS, ...settings };
     this.clock = clock;
     const random = new Random(1);
     this.store = new HeldStore(disk);
+    this.store.isShared = neighbours !== undefined;
     this.#deadlines = new DeadlineHeap(this.clock, (error) => this.fatal.push(error));
     const tick = new Tick(this.clock, 0);
     this.writePath = new WritePath(this.store, this.clock, 0, {
       onWork: () => tick.wake(),
       onFatal: (error) => this.fatal.push(error),
       onEntryLost: (entry) => this.registry.queueOwner(entry.queueId)?.forget(entry),
+      onRouteLost: (message) => this.dispatcher.giveUp(message),
       onInboundLost: (clientId, packetId) => this.registry.get(clientId)?.inbound?.delete(packetId),
     });
     tick.writePath = this.writePath;
@@ -102,6 +106,7 @@ export class SessionBench {
       keep: (message) => tick.keep(message),
       noteInFlight: () => {},
       random: () => random.next() / 2 ** 32,
+      neighbours,
     };
     this.registry = new SessionRegistry(this.context, {
       onSessionCreated: () => {},
@@ -125,7 +130,7 @@ export class SessionBench {
     this.#deadlines.close();
     this.writePath.close();
     this.clock.advance(downMs);
-    return new SessionBench(this.settings, this.store.disk, this.clock).start();
+    return new SessionBench(this.settings, this.store.disk, this.clock, this.context.neighbours).start();
   }
 
   /** Opens a session; `sessionExpiryInterval` in seconds, 0 by default. */

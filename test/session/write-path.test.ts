@@ -20,6 +20,7 @@ class Trial {
       onWork: () => this.clock.setImmediate(() => this.path.endTurn()),
       onFatal: (error) => this.fatal.push(error),
       onEntryLost: (entry) => this.lost.push(entry),
+      onRouteLost: () => {},
       onInboundLost: () => {},
     });
   }

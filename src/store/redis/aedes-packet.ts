@@ -29,8 +29,11 @@ export interface AedesPacket {
 /** Stands for the id of the Aedes broker that took the message in, and is no id that Aedes makes. */
 const BROKER_ID = 'trellis';
 
-/** The packet that Aedes would keep for this message. Payload and properties are views of the message. */
-export function packetOf(message: Message): AedesPacket {
+/**
+ * The packet that Aedes would keep for this message. Payload and properties are views of the message.
+ * @param offsetMs how far the clock that its expiry is kept by is ahead of the local one.
+ */
+export function packetOf(message: Message, offsetMs: number): AedesPacket {
   const { topicName, payload, qos, retain, properties, expiresAt, publisherId } = message;
   const packet: AedesPacket = {
     cmd: 'publish',
@@ -43,7 +46,7 @@ export function packetOf(message: Message): AedesPacket {
     dup: false,
   };
   if (publisherId !== '') packet.clientId = publisherId;
-  if (expiresAt !== Number.POSITIVE_INFINITY) packet.messageExpiry = expiresAt;
+  if (expiresAt !== Number.POSITIVE_INFINITY) packet.messageExpiry = expiresAt + offsetMs;
   if (properties.length > 0) {
     packet.properties = mqttPacketProperties(propertiesOf(message));
     packet.trellis = { properties: bufferOf(properties) };
@@ -54,9 +57,10 @@ export function packetOf(message: Message): AedesPacket {
 /**
  * The message of a packet read from Redis, whoever wrote it, with bytes of its own.
  *
+ * @param offsetMs how far the clock that its expiry is kept by is ahead of the local one.
  * @throws RangeError or ProtocolError when it is none that a client could be sent; the message of the error says why.
  */
-export function messageOfPacket(packet: unknown): Message {
+export function messageOfPacket(packet: unknown, offsetMs: number): Message {
   const members = membersOf(packet, 'not a packet');
   const { topic, qos = 0, clientId, messageExpiry } = members;
   if (typeof topic !== 'string' || !isValidTopicName(topic)) throw new RangeError('its topic is not a topic name');
@@ -67,7 +71,7 @@ export function messageOfPacket(packet: unknown): Message {
     qos,
     retain: members['retain'] === true,
     properties: propertyBytesOf(members),
-    expiresAt: typeof messageExpiry === 'number' ? messageExpiry : Number.POSITIVE_INFINITY,
+    expiresAt: typeof messageExpiry === 'number' ? messageExpiry - offsetMs : Number.POSITIVE_INFINITY,
     publisherId: typeof clientId === 'string' ? clientId : '',
   });
 }

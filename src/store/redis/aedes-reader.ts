@@ -94,7 +94,7 @@ export class AedesReader {
       const will = await this.#read(bytes, 'wills', key, (value) => {
         const { clientId } = membersOf(value, 'not a will');
         if (typeof clientId !== 'string' || clientId === '') throw new RangeError('it has no client id');
-        return { clientId, message: messageOfPacket(value) };
+        return { clientId, message: messageOfPacket(value, 0) };
       });
       if (will === undefined || !this.#isUsable(will.clientId)) continue;
       const { topicName, payload, qos, retain } = will.message;
@@ -119,7 +119,7 @@ export class AedesReader {
 
   readonly #messageOf = (packet: unknown): Message => {
     const members = membersOf(packet, 'not a packet');
-    const message = this.#messages.get(members) ?? messageOfPacket(members);
+    const message = this.#messages.get(members) ?? messageOfPacket(members, 0);
     this.#messages.set(members, message);
     return message;
   };

@@ -1,9 +1,12 @@
 import type { Message } from '../../protocol/message.ts';
 import { RecordWriter } from '../record-writer.ts';
-import type { Mutation, QueueRecord } from '../store.ts';
+import type { Mutation, NodeMutation, QueueRecord, SubscriptionRecord } from '../store.ts';
+import type { TimeOffset } from '../time-offset.ts';
+import type { TopologyChange } from '../topology-change.ts';
+import { COMMIT_KEYS, Op, RUN_MAX } from './commit-script.ts';
+import { FrameWriter } from './inbox-frame.ts';
 import type { RedisKeys } from './redis-keys.ts';
 import type { RetainedCommand, RetainedLayout } from './retained-layout.ts';
-import { COMMIT_KEYS, Op, RUN_MAX } from './scripts.ts';
 
 const STATE_CODES = { waiting: 0, sent: 1, released: 2 } as const;
 
@@ -18,6 +21,8 @@ export interface EncodedBatch {
   readonly dropsQueues: boolean;
   /** What is not in the slot of the others, in a Redis Cluster; to be done when the script is. */
   readonly apart: readonly RetainedCommand[];
+  /** What the batch changes of who takes messages where. */
+  readonly changes: readonly TopologyChange[];
 }
 
 /** What the writer draws its names from. */
@@ -26,8 +31,12 @@ export interface BatchContext {
   readonly nodeId: string;
   readonly keys: RedisKeys;
   readonly retained: RetainedLayout;
+  /** By which clock times are stored. */
+  readonly times: TimeOffset;
   /** An id for a shared message that no node ever uses again. */
   nextSharedId(): number;
+  /** Whether all nodes know a subscription as it is, so that nothing has to be said of it. */
+  knows(clientId: string, queueId: number, record: SubscriptionRecord): boolean;
 }
 
 type StateChange = Extract<Mutation, { kind: 'queue-state' }>;
@@ -52,7 +61,7 @@ export class BatchWriter {
   readonly #context: BatchContext;
   /** Highest sequence put so far, by queue: what is above needs no look at what it replaces. */
   readonly #last: Map<number, number> = new Map();
-  #writer: RecordWriter = new RecordWriter();
+  readonly #writer: RecordWriter;
   #keys: string[] = [];
   #keyIndexes: Map<string, number> = new Map();
   /** By queue id, the index of its first key. */
@@ -61,11 +70,16 @@ export class BatchWriter {
   /** By queue id. */
   #runs: Map<number, Runs> = new Map();
   #apart: RetainedCommand[] = [];
+  #changes: TopologyChange[] = [];
+  /** Clients of whose subscriptions this batch has said something. */
+  #changed: Set<string> = new Set();
+  readonly #frames: FrameWriter = new FrameWriter();
   #needsRoom = false;
   #dropsQueues = false;
 
   constructor(context: BatchContext) {
     this.#context = context;
+    this.#writer = new RecordWriter(context.times);
   }
 
   /** Notes what a queue that was read at start has. */
@@ -82,6 +96,8 @@ export class BatchWriter {
     this.#sharedIds = new Map();
     this.#runs = new Map();
     this.#apart = [];
+    this.#changes = [];
+    this.#changed = new Set();
     this.#needsRoom = false;
     this.#dropsQueues = false;
     const shared = sharedMessages(batch);
@@ -94,6 +110,7 @@ export class BatchWriter {
       needsRoom: this.#needsRoom,
       dropsQueues: this.#dropsQueues,
       apart: this.#apart,
+      changes: this.#changes,
     };
   }
 
@@ -111,32 +128,35 @@ export class BatchWriter {
         return;
       case 'session-put':
         this.#field(mutation.record.clientId, 'r', () => this.#writer.session(mutation.record));
+        this.#field(mutation.record.clientId, 'o', () => this.#writer.bytesOf(this.#context.nodeId));
         this.#own(mutation.record.queueId);
         return;
       case 'session-delete':
         this.#op(Op.sessionDelete, this.#key(this.#context.keys.session(mutation.clientId)));
         this.#writer.string(mutation.clientId);
         this.#dropQueue(mutation.queueId);
+        this.#change(mutation.clientId, { kind: 'session-delete', clientId: mutation.clientId });
         return;
-      case 'subscription-put': {
-        const { clientId, record } = mutation;
-        this.#field(clientId, `f${record.topicFilter}`, () => this.#writer.subscription(clientId, record));
+      case 'subscription-put':
+        this.#subscription(mutation);
+        return;
+      case 'subscription-delete': {
+        const { clientId, topicFilter } = mutation;
+        this.#fieldDelete(clientId, `f${topicFilter}`);
+        if (!isShared(topicFilter)) this.#change(clientId, { kind: 'subscription-delete', clientId, topicFilter });
         return;
       }
-      case 'subscription-delete':
-        this.#fieldDelete(mutation.clientId, `f${mutation.topicFilter}`);
-        return;
       case 'group-put':
-        this.#op(Op.group, 0);
-        this.#writer.string(mutation.record.shareKey);
-        this.#value(() => this.#writer.group(mutation.record));
-        this.#own(mutation.record.queueId);
+        this.#group(mutation);
         return;
-      case 'group-delete':
+      case 'group-delete': {
+        const { shareKey, queueId } = mutation;
         this.#op(Op.groupDelete, 0);
-        this.#writer.string(mutation.shareKey);
-        this.#dropQueue(mutation.queueId);
+        this.#writer.string(`${queueId}`);
+        this.#dropQueue(queueId);
+        this.#changes.push({ kind: 'share-delete', nodeId: this.#context.nodeId, shareKey, queueId });
         return;
+      }
       case 'inbound-put':
       case 'inbound-delete':
       case 'will-put':
@@ -144,7 +164,98 @@ export class BatchWriter {
       case 'retained-put':
       case 'retained-delete':
         this.#writeOther(mutation);
+        return;
+      default:
+        this.#writeForNodes(mutation);
     }
+  }
+
+  #subscription({ clientId, queueId, record }: Extract<Mutation, { kind: 'subscription-put' }>): void {
+    this.#field(clientId, `f${record.topicFilter}`, () => this.#writer.subscription(clientId, record));
+    if (isShared(record.topicFilter)) return;
+    // Clients subscribe again to the same when they come back.
+    if (!this.#changed.has(clientId) && this.#context.knows(clientId, queueId, record)) return;
+    const { nodeId } = this.#context;
+    this.#change(clientId, { kind: 'subscription-put', clientId, nodeId, queueId, record });
+  }
+
+  #group({ record, online }: Extract<Mutation, { kind: 'group-put' }>): void {
+    const { shareKey, queueId } = record;
+    this.#op(Op.group, 0);
+    this.#writer.string(`${queueId}`);
+    this.#value(() => {
+      this.#writer.group(record);
+      this.#writer.u32(online);
+    });
+    this.#own(queueId);
+    this.#changes.push({ kind: 'share-put', nodeId: this.#context.nodeId, shareKey, queueId, online });
+  }
+
+  #change(clientId: string, change: TopologyChange): void {
+    this.#changed.add(clientId);
+    this.#changes.push(change);
+  }
+
+  /** What only a store knows that nodes share. Messages for other nodes are not written here, see `RouteWriter`. */
+  #writeForNodes(mutation: NodeMutation): void {
+    const { keys, nodeId, retained } = this.#context;
+    switch (mutation.kind) {
+      case 'route':
+        this.#needsRoom = true;
+        return;
+      case 'post':
+        return;
+      case 'interest-put':
+      case 'interest-delete': {
+        const { kind, topicFilter } = mutation;
+        this.#op(kind === 'interest-put' ? Op.interest : Op.interestDelete, 0);
+        this.#writer.string(topicFilter);
+        this.#changes.push({ kind: kind === 'interest-put' ? 'route-put' : 'route-delete', nodeId, topicFilter });
+        return;
+      }
+      case 'posted-delete':
+        this.#op(Op.taken, this.#queueKeys(mutation.queueId));
+        this.#writer.u32(mutation.count);
+        return;
+      case 'session-move':
+        this.#move(mutation);
+        return;
+      case 'client-release':
+        this.#op(Op.release, this.#key(keys.session(mutation.clientId)));
+        this.#writer.string(mutation.clientId);
+        return;
+      case 'retained-expire':
+        this.#expire(retained.commandFor({ kind: 'retained-delete', topicName: mutation.message.topicName }));
+    }
+  }
+
+  #move({ clientId, queueId, nodeId }: Extract<Mutation, { kind: 'session-move' }>): void {
+    const { keys } = this.#context;
+    const queueKeys = queueId === 0 ? 0 : this.#queueKeys(queueId);
+    const [session, own, inbox] = [keys.session(clientId), keys.own(nodeId), keys.inbox(nodeId)].map((key) =>
+      this.#key(key),
+    ) as [number, number, number];
+    // What was written to its queue before comes before.
+    if (queueId !== 0) this.#writeRuns(this.#runsOf(queueId));
+    this.#last.delete(queueId);
+    this.#op(Op.move, session);
+    const writer = this.#writer;
+    writer.u32(queueKeys);
+    writer.u32(own);
+    writer.u32(inbox);
+    writer.string(clientId);
+    writer.string(nodeId);
+    this.#value(() => writer.bytesOf(this.#frames.handedOver(clientId)));
+    if (queueId !== 0) this.#change(clientId, { kind: 'session-moved', clientId, nodeId });
+  }
+
+  #expire(command: RetainedCommand): void {
+    if (command.kind !== 'hdel') {
+      this.#apart.push({ kind: 'del-expired', key: command.key });
+      return;
+    }
+    this.#op(Op.hashDeleteExpired, this.#key(command.key));
+    this.#writer.string(command.field);
   }
 
   #writeOther(
@@ -311,7 +422,7 @@ export class BatchWriter {
     }
     this.#op(command.kind === 'hset' ? Op.hashSet : Op.hashDelete, this.#key(command.key));
     this.#writer.string(command.field);
-    if (command.kind === 'hset') this.#value(() => this.#writer.raw(command.value, 0, command.value.length));
+    if (command.kind === 'hset') this.#value(() => this.#writer.bytesOf(command.value));
   }
 
   #op(op: number, keyIndex: number): void {
@@ -365,6 +476,10 @@ function isAmongStates({ states }: Runs, sequence: number): boolean {
 
 function isAmongDeletes({ deleteFirst, deleteCount }: Runs, sequence: number): boolean {
   return sequence >= deleteFirst && sequence < deleteFirst + deleteCount;
+}
+
+function isShared(topicFilter: string): boolean {
+  return topicFilter.startsWith('$share/');
 }
 
 /** Messages that several queues of a batch hold. */

@@ -38,17 +38,22 @@ export class NodePlace {
   }
 
   /**
-   * Takes the place and takes over what dead nodes left. An earlier start of this node that crashed on this host is
-   * known to be dead; any other is given the time of its lease.
-   * @throws StoreError where this or another node is alive.
+   * Takes the place. An earlier start of this node that crashed on this host is known to be dead; any other is given the
+   * time of its lease.
+   * @throws StoreError where this node is running already.
    */
   async take(): Promise<void> {
-    const { leaseMs } = this.#options;
+    const { nodeId, leaseMs } = this.#options;
     for (let looks = 0; ; looks++) {
-      let busy = await this.#try();
-      while (busy === undefined) busy = await this.#try();
-      if (busy === '') return;
-      if (looks > LOOKS_PER_LEASE) throw new StoreError(await this.#sentence(busy));
+      const about = aboutOf((await this.#redis.hget(this.#keys.nodes, nodeId)) ?? undefined);
+      this.incarnation = await this.#begin(about);
+      if (this.incarnation !== 0) return;
+      if (looks > LOOKS_PER_LEASE) {
+        const where = about === undefined ? '' : `, process ${about.pid} on ${about.host},`;
+        throw new StoreError(
+          `Node ${nodeId}${where} is running already. Stop it, or give this one a name of its own with cluster.nodeId.`,
+        );
+      }
       await later(leaseMs / LOOKS_PER_LEASE);
     }
   }
@@ -61,49 +66,37 @@ export class NodePlace {
     return answer === 1 ? 'ours' : answer === 0 ? 'taken' : 'nobody';
   }
 
-  /** Gives the place up, so that nobody has to wait for the lease to end. What is stored stays. */
+  /** Gives the place up, so that nobody has to wait for the lease to end. What is stored stays, for whoever comes. */
   async leave(): Promise<void> {
-    const { nodeId } = this.#options;
-    await this.#scripts.run('end', [this.#keys.node(nodeId), this.#keys.lease(nodeId)], [this.incarnation]);
-  }
-
-  /** @returns the node that is in the way, empty for none, undefined where the nodes changed meanwhile. */
-  async #try(): Promise<string | undefined> {
-    const { nodeId, leaseMs } = this.#options;
     const keys = this.#keys;
-    const known = await this.#redis.hgetall(keys.nodes);
-    const others = Object.keys(known).filter((other) => other !== nodeId);
-    const dead = isDead(aboutOf(known[nodeId])) ? await this.#redis.get(keys.lease(nodeId)) : null;
-    const names = [nodeId, ...others].flatMap((id) => [keys.node(id), keys.lease(id), keys.own(id), keys.groups(id)]);
-    const about: About = { host: hostname(), pid: process.pid };
-    const answer = await this.#scripts.run(
-      'begin',
-      [keys.incarnations, keys.nodes, ...names],
-      [nodeId, leaseMs, JSON.stringify(about), dead ?? '', ...others],
-    );
-    const [verdict, detail] = answer as [string, string];
-    if (verdict === 'AGAIN') return undefined;
-    if (verdict === 'BUSY') return detail;
-    this.incarnation = Number(detail);
-    return '';
+    const { nodeId } = this.#options;
+    const place = [keys.node(nodeId), keys.lease(nodeId), keys.nodes, keys.gone, keys.topology, keys.changes];
+    const belongings = [keys.inbox(nodeId), keys.interests(nodeId), keys.own(nodeId), keys.groups(nodeId)];
+    await this.#scripts.run('end', [...place, ...belongings], [this.incarnation, nodeId]);
   }
 
-  async #sentence(busy: string): Promise<string> {
-    const about = aboutOf((await this.#redis.hget(this.#keys.nodes, busy)) ?? undefined);
-    const where = about === undefined ? '' : `, process ${about.pid} on ${about.host},`;
-    if (busy === this.#options.nodeId) {
-      return `Node ${busy}${where} is running already. Stop it, or give this one a name of its own with cluster.nodeId.`;
-    }
-    return `Node ${busy}${where} uses this Redis under the same redis.prefix. Stop it, or choose another prefix or another Redis.`;
+  async #begin(about: About | undefined): Promise<number> {
+    const keys = this.#keys;
+    const { nodeId, leaseMs } = this.#options;
+    const dead = isDead(about) ? await this.#redis.get(keys.lease(nodeId)) : null;
+    const all = [keys.incarnations, keys.nodes, keys.gone, keys.topology, keys.changes];
+    const own = [keys.node(nodeId), keys.lease(nodeId), keys.inbox(nodeId), keys.interests(nodeId)];
+    const now: About = { host: hostname(), pid: process.pid };
+    return (await this.#scripts.run(
+      'begin',
+      [...all, ...own],
+      [nodeId, leaseMs, JSON.stringify(now), dead ?? ''],
+    )) as number;
   }
 }
 
-function aboutOf(text: string | undefined): About | undefined {
+/** What a node said of itself when it started. */
+export function aboutOf(text: string | undefined): About | undefined {
   return text === undefined ? undefined : (JSON.parse(text) as About);
 }
 
 /** Whether it ran on this host and does not any more; in a container a new start has the process id of the one before. */
-function isDead(about: About | undefined): boolean {
+export function isDead(about: About | undefined): boolean {
   if (about === undefined || about.host !== hostname()) return false;
   if (about.pid === process.pid) return true;
   try {

@@ -1,6 +1,7 @@
 import type { Message } from '../../protocol/message.ts';
 import { RecordReader } from '../record-reader.ts';
 import { type QueueRecord, type QueueState, StoreError } from '../store.ts';
+import type { TimeOffset } from '../time-offset.ts';
 import type { RedisKeys } from './redis-keys.ts';
 import type { Scripts } from './script-runner.ts';
 
@@ -12,12 +13,14 @@ const STATES: readonly QueueState[] = ['waiting', 'sent', 'released'];
 export class QueueReader {
   readonly #scripts: Scripts;
   readonly #keys: RedisKeys;
-  readonly #reader = new RecordReader();
-  readonly #messageReader = new RecordReader();
+  readonly #reader: RecordReader;
+  readonly #messageReader: RecordReader;
 
-  constructor(scripts: Scripts, keys: RedisKeys) {
+  constructor(scripts: Scripts, keys: RedisKeys, times: TimeOffset) {
     this.#scripts = scripts;
     this.#keys = keys;
+    this.#reader = new RecordReader(times);
+    this.#messageReader = new RecordReader(times);
   }
 
   /** See `Store.readQueue`. @throws the error of the connection; StoreError when a message is missing. */

@@ -6,67 +6,76 @@ export class RedisKeys {
   readonly messages: string;
   readonly counts: string;
   readonly trash: string;
+  /** Nodes that are not there any more and whose sessions wait to be taken over. */
+  readonly gone: string;
   /** Counts up with each change of who takes messages where. */
   readonly topology: string;
   /** Stream of these changes; the id of an entry is its version. */
   readonly changes: string;
-  readonly #start: string;
+  /** What all of them begin with. */
+  readonly start: string;
 
   /** @param prefix `redis.prefix`. */
   constructor(prefix: string) {
-    this.#start = `{${prefix}}:`;
-    this.schema = `${this.#start}schema`;
-    this.incarnations = `${this.#start}incarnations`;
-    this.nodes = `${this.#start}nodes`;
-    this.messages = `${this.#start}messages`;
-    this.counts = `${this.#start}counts`;
-    this.trash = `${this.#start}trash`;
-    this.topology = `${this.#start}topology`;
-    this.changes = `${this.#start}changes`;
+    this.start = `{${prefix}}:`;
+    this.schema = `${this.start}schema`;
+    this.incarnations = `${this.start}incarnations`;
+    this.nodes = `${this.start}nodes`;
+    this.gone = `${this.start}gone`;
+    this.messages = `${this.start}messages`;
+    this.counts = `${this.start}counts`;
+    this.trash = `${this.start}trash`;
+    this.topology = `${this.start}topology`;
+    this.changes = `${this.start}changes`;
   }
 
   node(nodeId: string): string {
-    return `${this.#start}node:${nodeId}`;
+    return `${this.start}node:${nodeId}`;
   }
 
   lease(nodeId: string): string {
-    return `${this.#start}lease:${nodeId}`;
+    return `${this.start}lease:${nodeId}`;
   }
 
   own(nodeId: string): string {
-    return `${this.#start}own:${nodeId}`;
+    return `${this.start}own:${nodeId}`;
   }
 
   groups(nodeId: string): string {
-    return `${this.#start}groups:${nodeId}`;
+    return `${this.start}groups:${nodeId}`;
   }
 
   /** Stream of what others tell a node. */
   inbox(nodeId: string): string {
-    return `${this.#start}inbox:${nodeId}`;
+    return `${this.start}inbox:${nodeId}`;
+  }
+
+  /** Topic filters of takers of a node that are no stored sessions. */
+  interests(nodeId: string): string {
+    return `${this.start}interests:${nodeId}`;
   }
 
   session(clientId: string): string {
-    return `${this.#start}s:${clientId}`;
+    return `${this.start}s:${clientId}`;
   }
 
   /** Entries of a queue. */
   queue(queueId: number): string {
-    return `${this.#start}q:${queueId}`;
+    return `${this.start}q:${queueId}`;
   }
 
   /** What of a queue is in flight, and its bytes. */
   flight(queueId: number): string {
-    return `${this.#start}f:${queueId}`;
+    return `${this.start}f:${queueId}`;
   }
 
   /** What other nodes posted for a queue. */
   mailbox(queueId: number): string {
-    return `${this.#start}r:${queueId}`;
+    return `${this.start}r:${queueId}`;
   }
 
   /** A queue that was dropped and waits to be emptied. */
   dropped(queueId: number): string {
-    return `${this.#start}d:${queueId}`;
+    return `${this.start}d:${queueId}`;
   }
 }

@@ -1,34 +1,38 @@
 import { setTimeout as later } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
+import { errorText } from '../../lib/error-text.ts';
 import type { Logger } from '../../lib/logger.ts';
+import { systemClock } from '../../lib/system-clock.ts';
 import type { Message } from '../../protocol/message.ts';
-import { RecordReader } from '../record-reader.ts';
+import type { AdoptedState, Mailbox, NodeEvents, SharedStore, Topology } from '../shared-store.ts';
 import {
   type Durability,
   type Mutation,
   type QueueRecord,
-  type Store,
   StoreError,
   StoreFullError,
   type StoredState,
 } from '../store.ts';
-import { BatchWriter, type EncodedBatch } from './batch-writer.ts';
+import { encodeChanges } from '../topology-change.ts';
+import type { EncodedBatch } from './batch-writer.ts';
+import { FrameWriter } from './inbox-frame.ts';
 import { NodePlace } from './node-place.ts';
-import { QueueReader } from './queue-reader.ts';
+import type { Adopted } from './node-watch.ts';
+import { openInbox, type OpenParts, openParts } from './open-parts.ts';
 import type { RedisAddress } from './redis-address.ts';
 import { checkRedis } from './redis-check.ts';
 import { RedisConnection } from './redis-connection.ts';
 import { failureOf } from './redis-errors.ts';
 import { RedisKeys } from './redis-keys.ts';
 import { type RetainedCommand, RetainedLayout } from './retained-layout.ts';
+import type { Outgoing } from './route-writer.ts';
 import { Scripts } from './script-runner.ts';
-import { StateReader } from './state-reader.ts';
-import { errorText } from '../../lib/error-text.ts';
+import { redisTime, ServerClock } from './server-clock.ts';
+import type { NodeState } from './state-reader.ts';
+import type { StreamEntry } from './topology-reader.ts';
 
 /** Ids that one incarnation can draw. */
 const IDS_PER_INCARNATION = 2 ** 31;
-/** Entries of a dropped queue that are removed at a time. */
-const SWEEP_ENTRIES = 1_000;
 /** Pause before a call that Redis could not take is made again, ms. */
 const AGAIN_MS = 100;
 /** How long WAIT waits for replicas before it is looked at again, at most, ms; and how often it does so per time-out. */
@@ -48,25 +52,19 @@ export interface RedisStoreOptions {
   /** After so long without an answer the connection is opened anew, ms. */
   readonly timeoutMs: number;
   readonly logger: Logger;
-}
-
-/** Everything that there is once the store is open. */
-interface Open {
-  readonly connection: RedisConnection;
-  readonly scripts: Scripts;
-  readonly place: NodePlace;
-  readonly writer: BatchWriter;
-  readonly queues: QueueReader;
-  readonly beats: NodeJS.Timeout;
+  /** The clock of the times that it is given, ms since the epoch; by default that of the process. */
+  readonly now?: () => number;
 }
 
 /** Keeps everything in Redis, see docs/decisions/0008-redis-store.md. */
-export class RedisStore implements Store {
+export class RedisStore implements SharedStore {
   readonly durability: Durability = 'durable';
   onBroken: (error: Error) => void = () => {};
+  topology: Topology | undefined = undefined;
+  events: NodeEvents | undefined = undefined;
   readonly #options: RedisStoreOptions;
   readonly #keys: RedisKeys;
-  #open: Open | undefined;
+  #open: OpenParts | undefined;
   #isOpening = false;
   #isClosing = false;
   /** Why nothing can be written any more. */
@@ -77,15 +75,21 @@ export class RedisStore implements Store {
   /** Free bytes below Redis' maxmemory, as of the last look. */
   #free = Number.POSITIVE_INFINITY;
   #lastCommit: Promise<void> = Promise.resolve();
+  /** Version of the topology with all changes of this node's that Redis has. */
+  #ownVersion = 0;
+  #catchingUp: Promise<void> | undefined = undefined;
   #isBeating = false;
-  #isSweeping = false;
 
   constructor(options: RedisStoreOptions) {
     this.#options = options;
     this.#keys = new RedisKeys(options.prefix);
   }
 
-  async open(): Promise<StoredState> {
+  get nodeId(): string {
+    return this.#options.nodeId;
+  }
+
+  async open(): Promise<StoredState & AdoptedState> {
     if (this.#open !== undefined || this.#isOpening) throw new StoreError('The store is already open.');
     this.#isOpening = true;
     const { address, prefix, nodeId, leaseMs, timeoutMs, logger } = this.#options;
@@ -101,19 +105,34 @@ export class RedisStore implements Store {
       this.#nextId = 0;
       this.#broken = undefined;
       this.#isClosing = false;
-      const retained = new RetainedLayout(address.kind === 'cluster');
-      const writer = new BatchWriter({ nodeId, keys: this.#keys, retained, nextSharedId: () => this.#nextSharedId() });
-      const queues = new QueueReader(scripts, this.#keys);
-      const beats = setInterval(() => this.#beat(), Math.ceil(leaseMs / 4));
-      this.#open = { connection, scripts, place, writer, queues, beats };
-      const reader = new RecordReader();
-      const state = await new StateReader({ redis, scripts, keys: this.#keys, reader }).read(nodeId);
-      for (const { queueId, lastSequence } of state.queues) writer.known(queueId, lastSequence);
+      const now = this.#options.now ?? (() => systemClock.now());
+      const times = new ServerClock(() => redisTime(scripts, this.#keys), now);
+      await times.measure();
+      const retained = new RetainedLayout(address.kind === 'cluster', times);
+      const open = openParts({
+        connection,
+        scripts,
+        place,
+        times,
+        retained,
+        keys: this.#keys,
+        nodeId,
+        leaseMs,
+        logger,
+        topology: this.topology,
+        nextSharedId: () => this.#nextSharedId(),
+        isToldAll: () => this.topology !== undefined && this.topology.version >= this.#ownVersion,
+        onAdopted: async (adopted) => this.events?.onAdopted(await this.#readAdopted(this.#openStore, adopted)),
+        onBeat: () => this.#beat(),
+      });
+      this.#open = open;
+      const state = await this.#readState(open);
+      await open.topologyReader?.load();
       const messages: Message[] = [];
       const onDamaged = (topicName: string, reason: string): void =>
         logger.warn('a retained message in Redis is damaged and left out', { topic: topicName, reason });
       for await (const message of retained.readRetained(redis, onDamaged)) messages.push(message);
-      this.#sweep();
+      open.sweeper.sweep();
       return { ...state, retained: messages, firstQueueId: place.incarnation * IDS_PER_INCARNATION };
     } catch (error) {
       if (this.#open !== undefined) clearInterval(this.#open.beats);
@@ -127,29 +146,125 @@ export class RedisStore implements Store {
     }
   }
 
+  /** All that this node takes care of. */
+  async #readState(open: OpenParts): Promise<AdoptedState> {
+    return this.#withMailboxes(open, await open.states.read(this.nodeId));
+  }
+
+  async #readAdopted(open: OpenParts, { clientIds, groups }: Adopted): Promise<AdoptedState> {
+    return this.#withMailboxes(open, await open.states.readParts(clientIds, groups));
+  }
+
+  async #withMailboxes(open: OpenParts, state: NodeState): Promise<AdoptedState> {
+    for (const { queueId, lastSequence } of state.queues) open.writer.known(queueId, lastSequence);
+    const queueIds = [...state.sessions, ...state.groups].map(({ queueId }) => queueId);
+    return { ...state, mailboxes: await open.mailboxes.read(queueIds) };
+  }
+
+  async listen(): Promise<void> {
+    const { address, prefix, timeoutMs, logger } = this.#options;
+    const { topology, events } = this;
+    const open = this.#open;
+    if (open === undefined || open.topologyReader === undefined || topology === undefined || events === undefined)
+      throw new StoreError('The store is not open.');
+    open.inbox = openInbox(open, {
+      connection: new RedisConnection(address, { timeoutMs, logger, name: `trellis-${this.nodeId}-inbox`, prefix }),
+      timeoutMs,
+      keys: this.#keys,
+      nodeId: this.nodeId,
+      topology,
+      topologyReader: open.topologyReader,
+      logger,
+      events,
+      onTopology: () => this.#watch(),
+      onBroken: (error) => this.onBroken(this.#break('broken', error)),
+    });
+    await open.inbox.start();
+    this.#watch();
+  }
+
+  async claim(clientId: string, username: string): Promise<AdoptedState | undefined> {
+    return this.#untilAnswered(async (open) => {
+      for (;;) {
+        const isOurs = await open.claims.ask(clientId, username);
+        if (isOurs === true) return this.#readAdopted(open, { clientIds: [clientId], groups: [] });
+        if (isOurs === false) return undefined;
+        if (this.#isClosing) throw new StoreError('The store is closing.');
+      }
+    });
+  }
+
+  refuse(clientId: string, nodeId: string): void {
+    const { nodes } = this.#keys;
+    const frame = new FrameWriter().refused(clientId);
+    // One who does not hear of it asks again.
+    this.#open?.scripts.run('tell', [nodes, this.#keys.inbox(nodeId)], [nodeId, frame]).catch(() => {});
+  }
+
+  async readMailbox(queueId: number): Promise<Mailbox> {
+    return this.#untilAnswered(async (open) => {
+      const [mailbox] = await open.mailboxes.read([queueId]);
+      return mailbox ?? { queueId, lastNumber: 0, messages: [] };
+    });
+  }
+
+  caughtUp(): Promise<void> {
+    // All calls of a turn wait together; who comes later may have to wait for more.
+    this.#catchingUp ??= Promise.resolve().then(() => {
+      this.#catchingUp = undefined;
+      return this.#catchUp();
+    });
+    return this.#catchingUp;
+  }
+
+  async #catchUp(): Promise<void> {
+    const { inbox: inboxOf, topology: topologyKey } = this.#keys;
+    await this.#untilAnswered(async (open) => {
+      const { redis } = open.connection;
+      const [last, version] = await Promise.all([
+        redis.xrevrange(inboxOf.call(this.#keys, this.nodeId), '+', '-', 'COUNT', 1),
+        redis.get(topologyKey),
+      ]);
+      await open.inbox?.reached(last[0]?.[0] ?? '0-0', Number(version ?? 0));
+    });
+  }
+
+  get #openStore(): OpenParts {
+    if (this.#open === undefined) throw new StoreError('The store is not open.');
+    return this.#open;
+  }
+
+  /** Asks Redis after all batches before, and again while it is away. */
+  async #untilAnswered<T>(ask: (open: OpenParts) => Promise<T>): Promise<T> {
+    const open = this.#openStore;
+    await this.#lastCommit;
+    for (;;) {
+      try {
+        return await ask(open);
+      } catch (error) {
+        if (this.#isClosing || error instanceof StoreError) throw error;
+        const failure = failureOf(error);
+        if (failure === 'fenced' || failure === 'lost') throw this.#break(failure, error);
+        if (failure !== 'again') throw error;
+        await this.#beforeAgain(open);
+      }
+    }
+  }
+
   commit(batch: readonly Mutation[]): Promise<void> {
     const open = this.#open;
     if (open === undefined) return Promise.reject(new StoreError('The store is not open.'));
     if (this.#broken !== undefined) return Promise.reject(this.#broken);
     const encoded = open.writer.encode(batch);
-    const commit = this.#lastCommit.then(() => this.#commit(open, encoded));
+    const outgoing = this.topology === undefined ? undefined : open.routes.outgoing(batch);
+    const commit = this.#lastCommit.then(() => this.#commit(open, encoded, outgoing));
     this.#lastCommit = commit.catch(() => {});
     return commit;
   }
 
   async readQueue(queueId: number, afterSequence: number, limit: number, maxBytes: number): Promise<QueueRecord[]> {
-    const open = this.#open;
-    if (open === undefined) throw new StoreError('The store is not open.');
     // Sees every batch committed before.
-    await this.#lastCommit;
-    for (;;) {
-      try {
-        return await open.queues.read(queueId, afterSequence, limit, maxBytes);
-      } catch (error) {
-        if (this.#isClosing || error instanceof StoreError || failureOf(error) !== 'again') throw error;
-        await this.#beforeAgain(open);
-      }
-    }
+    return this.#untilAnswered((open) => open.queues.read(queueId, afterSequence, limit, maxBytes));
   }
 
   /** Whether Redis answers. */
@@ -168,39 +283,30 @@ export class RedisStore implements Store {
     // A batch that Redis does not take now is given up: nobody was told that it is stored.
     if (!open.connection.isReady) await open.connection.close();
     await this.#lastCommit;
-    this.#open = undefined;
     clearInterval(open.beats);
+    open.sweeper.close();
+    await open.inbox?.close();
+    await open.watch.close();
+    this.#open = undefined;
     if (open.connection.isReady && this.#broken === undefined) await open.place.leave().catch(() => {});
     await open.connection.close();
   }
 
-  async #commit(open: Open, encoded: EncodedBatch): Promise<void> {
-    const { nodeId, waitReplicas } = this.#options;
-    const keys = this.#keys;
-    const first = [
-      keys.node(nodeId),
-      keys.messages,
-      keys.counts,
-      keys.own(nodeId),
-      keys.groups(nodeId),
-      keys.trash,
-      keys.topology,
-      keys.changes,
-    ];
-    const names = [...first, ...encoded.keys];
+  async #commit(open: OpenParts, encoded: EncodedBatch, outgoing: Outgoing | undefined): Promise<void> {
+    const { waitReplicas } = this.#options;
     const number = this.#batch + 1;
     for (;;) {
       if (this.#broken !== undefined) throw this.#broken;
       try {
         const { writer } = open.connection;
-        const name = encoded.needsRoom ? 'commit' : 'commitWhenFull';
-        await open.scripts.run(name, names, [open.place.incarnation, number, encoded.operations, '', '', '']);
+        if (!(await this.#send(open, number, encoded, outgoing))) continue;
         if (waitReplicas > 0) await this.#waitForReplicas(open, writer);
         await applyApart(open, encoded.apart);
         this.#batch = number;
-        if (encoded.dropsQueues) this.#sweep();
+        if (encoded.dropsQueues) open.sweeper.sweep();
         return;
       } catch (error) {
+        if (error instanceof StoreError) throw error;
         const failure = failureOf(error);
         if (failure === 'full') throw new StoreFullError('Redis is at its maxmemory.', { cause: error });
         if (failure !== 'again') throw this.#break(failure, error);
@@ -211,8 +317,67 @@ export class RedisStore implements Store {
     }
   }
 
+  /** Calls the commit script. @returns false where its messages have to be routed anew, which can be done now. */
+  async #send(
+    open: OpenParts,
+    number: number,
+    encoded: EncodedBatch,
+    outgoing: Outgoing | undefined,
+  ): Promise<boolean> {
+    const { topology } = this;
+    const { changes } = encoded;
+    let names = [...this.#commitKeys, ...encoded.keys];
+    let { operations } = encoded;
+    let version: number | '' = '';
+    let nodes: Buffer | '' = '';
+    if (outgoing !== undefined && topology !== undefined) {
+      const routes = open.routes.encode(outgoing, topology, encoded.keys.length);
+      names = [...names, ...routes.keys];
+      operations = Buffer.concat([operations, routes.operations]);
+      ({ version } = topology);
+      ({ nodes } = routes);
+    }
+    const list = changes.length === 0 ? '' : encodeChanges(changes);
+    const answer = (await open.scripts.runBuffer(encoded.needsRoom ? 'commit' : 'commitWhenFull', names, [
+      open.place.incarnation,
+      number,
+      operations,
+      version,
+      list,
+      nodes,
+    ])) as [last: number, version: number, newer?: StreamEntry[]];
+    if (answer[0] === -1) {
+      await this.#learn(open, answer[1], answer[2] ?? []);
+      return false;
+    }
+    if (changes.length > 0) {
+      // Where the answer to the first call was lost, nothing is known but that it is in the stream.
+      this.#ownVersion = answer[1] === 0 ? Number.POSITIVE_INFINITY : answer[1];
+      if (topology !== undefined && answer[1] !== 0 && answer[1] === topology.version + 1)
+        topology.apply(changes, answer[1]);
+    }
+    return true;
+  }
+
+  /** Takes over changes of the topology that a batch was too old for. */
+  async #learn(open: OpenParts, version: number, newer: readonly StreamEntry[]): Promise<void> {
+    const { topology, events } = this;
+    if (topology === undefined || open.topologyReader === undefined) return;
+    if (topology.version > version) throw this.#break('lost', undefined);
+    if (!open.topologyReader.take(newer) || topology.version < version) await open.topologyReader.load();
+    events?.onTopology();
+  }
+
+  get #commitKeys(): string[] {
+    const keys = this.#keys;
+    const { nodeId } = this;
+    const own = [keys.own(nodeId), keys.groups(nodeId)];
+    const shared = [keys.trash, keys.topology, keys.changes, keys.nodes, keys.gone];
+    return [keys.node(nodeId), keys.messages, keys.counts, ...own, ...shared, keys.interests(nodeId)];
+  }
+
   /** @throws Error where the batch may have gone to another than this writer: it is applied again, which WAIT waits for. */
-  async #waitForReplicas({ connection }: Open, writer: Redis | undefined): Promise<void> {
+  async #waitForReplicas({ connection }: OpenParts, writer: Redis | undefined): Promise<void> {
     const { waitReplicas, timeoutMs } = this.#options;
     const waitMs = Math.min(WAIT_MS, Math.ceil(timeoutMs / WAITS_PER_TIMEOUT));
     for (;;) {
@@ -222,7 +387,7 @@ export class RedisStore implements Store {
     }
   }
 
-  async #beforeAgain(open: Open): Promise<void> {
+  async #beforeAgain(open: OpenParts): Promise<void> {
     if (open.connection.isReady) await later(AGAIN_MS);
     else await open.connection.whenReady();
   }
@@ -241,45 +406,34 @@ export class RedisStore implements Store {
     const open = this.#open;
     if (open === undefined || !open.connection.isReady || this.#isBeating) return;
     this.#isBeating = true;
-    Promise.all([open.place.beat(), this.#lookAtMemory(open)])
+    Promise.all([open.place.beat(), this.#lookAtMemory(open), open.times.measure()])
       .then(([whose]) => {
         if (whose === 'ours' || this.#open !== open || this.#broken !== undefined) return;
         this.onBroken(this.#break(whose === 'taken' ? 'fenced' : 'lost', undefined));
       })
+      .then(() => this.#watch())
       .catch((error: unknown) => this.#options.logger.debug('a heartbeat to Redis failed', { error: errorText(error) }))
       .finally(() => {
         this.#isBeating = false;
       });
   }
 
-  async #lookAtMemory({ connection }: Open): Promise<void> {
+  /** Looks after the other nodes, once this node listens to them. */
+  #watch(): void {
+    const open = this.#open;
+    if (open?.inbox === undefined || this.#isClosing || this.#broken !== undefined || !open.connection.isReady) return;
+    open.watch.look().catch((error: unknown) => {
+      const failure = failureOf(error);
+      if (failure === 'fenced' || failure === 'lost') this.onBroken(this.#break(failure, error));
+      else this.#options.logger.debug('other nodes are looked after later', { error: errorText(error) });
+    });
+  }
+
+  async #lookAtMemory({ connection }: OpenParts): Promise<void> {
     const memory = await connection.redis.info('memory');
     const numberOf = (name: string): number => Number(new RegExp(`^${name}:(\\d+)`, 'mu').exec(memory)?.[1] ?? 0);
     const most = numberOf('maxmemory');
     this.#free = most === 0 ? Number.POSITIVE_INFINITY : Math.max(0, most - numberOf('used_memory'));
-  }
-
-  /** Empties queues that were dropped, a piece at a time, until there is none. */
-  #sweep(): void {
-    const open = this.#open;
-    if (open === undefined || this.#isSweeping) return;
-    this.#isSweeping = true;
-    this.#sweepAll(open)
-      .catch((error: unknown) =>
-        this.#options.logger.debug('dropped queues are emptied later', { error: errorText(error) }),
-      )
-      .finally(() => {
-        this.#isSweeping = false;
-      });
-  }
-
-  async #sweepAll(open: Open): Promise<void> {
-    const { messages, counts, trash } = this.#keys;
-    for (;;) {
-      const dropped = await open.connection.redis.srandmember(trash);
-      if (dropped === null || this.#open !== open) return;
-      await open.scripts.run('sweep', [dropped, messages, counts, trash], [SWEEP_ENTRIES]);
-    }
   }
 
   #nextSharedId(): number {
@@ -289,11 +443,12 @@ export class RedisStore implements Store {
 }
 
 /** In a Redis Cluster retained messages lie in slots of their own. Setting one twice is setting it once. */
-async function applyApart({ connection }: Open, commands: readonly RetainedCommand[]): Promise<void> {
+async function applyApart({ connection, scripts }: OpenParts, commands: readonly RetainedCommand[]): Promise<void> {
   const { redis } = connection;
   await Promise.all(
     commands.map((command) => {
       if (command.kind === 'set') return redis.set(command.key, command.value);
+      if (command.kind === 'del-expired') return scripts.run('deleteExpired', [command.key], []);
       return redis.del(command.key);
     }),
   );

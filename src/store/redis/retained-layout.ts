@@ -2,6 +2,7 @@ import AsyncRedisPersistence from 'aedes-persistence-redis/asyncPersistence.js';
 import type { Cluster, Redis } from 'ioredis';
 import type { Message } from '../../protocol/message.ts';
 import type { Mutation } from '../store.ts';
+import { LOCAL_TIMES, type TimeOffset } from '../time-offset.ts';
 import { messageOfPacket, packetOf } from './aedes-packet.ts';
 import { errorText } from '../../lib/error-text.ts';
 
@@ -10,7 +11,9 @@ export type RetainedCommand =
   | { kind: 'hset'; key: string; field: string; value: Buffer }
   | { kind: 'hdel'; key: string; field: string }
   | { kind: 'set'; key: string; value: Buffer }
-  | { kind: 'del'; key: string };
+  | { kind: 'del'; key: string }
+  /** As `del`, if the message there has expired. */
+  | { kind: 'del-expired'; key: string };
 
 /** The mutations of retained messages. */
 export type RetainedMutation = Extract<Mutation, { kind: 'retained-put' | 'retained-delete' }>;
@@ -34,12 +37,17 @@ const KEY_PREFIX = 'retained:';
  */
 export class RetainedLayout {
   readonly #isCluster: boolean;
+  readonly #times: TimeOffset;
   readonly #library: AsyncRedisPersistence;
   #command: RetainedCommand | undefined = undefined;
 
-  /** @param isCluster whether the server is a Redis Cluster. */
-  constructor(isCluster: boolean) {
+  /**
+   * @param isCluster whether the server is a Redis Cluster.
+   * @param times by which clock expiries are kept.
+   */
+  constructor(isCluster: boolean, times: TimeOffset = LOCAL_TIMES) {
     this.#isCluster = isCluster;
+    this.#times = times;
     const note = (command: RetainedCommand): void => {
       this.#command = command;
     };
@@ -60,7 +68,7 @@ export class RetainedLayout {
     this.#command = undefined;
     const packet =
       mutation.kind === 'retained-put'
-        ? packetOf(mutation.message)
+        ? packetOf(mutation.message, this.#times.offsetMs)
         : { topic: mutation.topicName, payload: Buffer.alloc(0) };
     // It gives its command before the first time it waits; what goes wrong before that shows in there being none.
     this.#library.storeRetained(packet).catch(() => undefined);
@@ -84,7 +92,7 @@ export class RetainedLayout {
       while (!feed.isAtEnd) {
         try {
           for await (const packet of library.createRetainedStreamCombi(['#'])) {
-            const message = messageFrom(packet, feed.take(), onDamaged);
+            const message = this.#messageFrom(packet, feed.take(), onDamaged);
             if (message !== undefined) yield message;
           }
         } catch (error) {
@@ -96,6 +104,17 @@ export class RetainedLayout {
     } finally {
       await entries.return(undefined);
     }
+  }
+
+  #messageFrom(packet: unknown, topicName: string, onDamaged: OnDamaged): Message | undefined {
+    try {
+      const message = messageOfPacket(packet, this.#times.offsetMs);
+      if (message.topicName === topicName) return message;
+      onDamaged(topicName, 'its topic is another one');
+    } catch (error) {
+      onDamaged(topicName, errorText(error));
+    }
+    return undefined;
   }
 }
 
@@ -201,15 +220,4 @@ class Feed {
     }
     return this.#current;
   }
-}
-
-function messageFrom(packet: unknown, topicName: string, onDamaged: OnDamaged): Message | undefined {
-  try {
-    const message = messageOfPacket(packet);
-    if (message.topicName === topicName) return message;
-    onDamaged(topicName, 'its topic is another one');
-  } catch (error) {
-    onDamaged(topicName, errorText(error));
-  }
-  return undefined;
 }

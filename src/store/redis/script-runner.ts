@@ -1,27 +1,60 @@
 import type { Cluster, Redis } from 'ioredis';
+import { commitScript, commitWhenFullScript } from './commit-script.ts';
 import {
+  adoptScript,
   beatScript,
   beginScript,
-  commitScript,
-  commitWhenFullScript,
+  claimScript,
   endScript,
+  fenceScript,
+  mailboxesScript,
+  tellScript,
+} from './node-scripts.ts';
+import {
+  deleteExpiredScript,
   readQueueScript,
+  readSessionsScript,
   summariesScript,
   sweepScript,
+  timeScript,
 } from './scripts.ts';
 
 /** Name of a script. */
-export type ScriptName = 'begin' | 'beat' | 'commit' | 'commitWhenFull' | 'end' | 'readQueue' | 'summaries' | 'sweep';
+export type ScriptName =
+  | 'adopt'
+  | 'begin'
+  | 'beat'
+  | 'claim'
+  | 'commit'
+  | 'commitWhenFull'
+  | 'deleteExpired'
+  | 'end'
+  | 'fence'
+  | 'mailboxes'
+  | 'readQueue'
+  | 'readSessions'
+  | 'summaries'
+  | 'sweep'
+  | 'tell'
+  | 'time';
 
 const SCRIPTS: Readonly<Record<ScriptName, string>> = {
+  adopt: adoptScript,
   begin: beginScript,
   beat: beatScript,
+  claim: claimScript,
   commit: commitScript,
   commitWhenFull: commitWhenFullScript,
+  deleteExpired: deleteExpiredScript,
   end: endScript,
+  fence: fenceScript,
+  mailboxes: mailboxesScript,
   readQueue: readQueueScript,
+  readSessions: readSessionsScript,
   summaries: summariesScript,
   sweep: sweepScript,
+  tell: tellScript,
+  time: timeScript,
 };
 
 type Argument = string | number | Buffer;

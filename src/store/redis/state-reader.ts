@@ -1,16 +1,26 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { RecordReader } from '../record-reader.ts';
-import type { QueueSummary, StoredState } from '../store.ts';
+import type { GroupRecord, QueueSummary, StoredState } from '../store.ts';
+import { ADOPTED, onlineOf } from './group-online.ts';
 import type { RedisKeys } from './redis-keys.ts';
 import type { Scripts } from './script-runner.ts';
 
-/** Sessions asked for in one round trip. */
-const SESSIONS_AT_ONCE = 1_000;
+/** Sessions asked for in one call of a script, and how many such calls are on their way at once. */
+const SESSIONS_AT_ONCE = 500;
+const CALLS_AT_ONCE = 4;
+/** Bytes of sessions that one call answers with, unless a single session has more. */
+const ANSWER_BYTES = 1024 * 1024;
 /** Queues looked at in one call of a script. */
 const QUEUES_AT_ONCE = 500;
+/** Texts that the script of summaries returns for each queue. */
+const SUMMARY_TEXTS = 5;
+/** First letters of the fields of a session's hash. */
+const Field = { session: 0x72, subscription: 0x66, inbound: 0x69, will: 0x77 } as const;
+/** First letter of the field, and length of the value. */
+const HEAD_BYTES = 5;
 
 /** What a node needs at start, without its retained messages. */
-export type NodeState = Omit<StoredState, 'retained'>;
+export type NodeState = Omit<StoredState, 'retained' | 'firstQueueId'>;
 
 /** Reads what a node takes care of: sessions, subscriptions, QoS 2 ids, wills, groups, and how full the queues are. */
 export class StateReader {
@@ -26,35 +36,95 @@ export class StateReader {
     this.#reader = parts.reader;
   }
 
-  /** @throws Error when a record is damaged or the connection breaks. */
+  /** Everything of a node. @throws Error when a record is damaged or the connection breaks. */
   async read(nodeId: string): Promise<NodeState> {
-    const state: NodeState = { sessions: [], subscriptions: [], groups: [], queues: [], inbound: [], wills: [] };
     const clientIds = await this.#redis.smembers(this.#keys.own(nodeId));
-    for (let at = 0; at < clientIds.length; at += SESSIONS_AT_ONCE) {
-      const some = clientIds.slice(at, at + SESSIONS_AT_ONCE);
-      const hashes = await Promise.all(some.map((id) => this.#redis.hgetallBuffer(this.#keys.session(id))));
-      for (const [index, hash] of hashes.entries()) this.#readSession(some[index] as string, hash, state);
-    }
-    for (const value of Object.values(await this.#redis.hgetallBuffer(this.#keys.groups(nodeId)))) {
-      this.#reader.reset(value, value.length);
-      state.groups.push(this.#reader.group());
-    }
-    const queueIds = [...state.sessions, ...state.groups].map(({ queueId }) => queueId);
-    for (let at = 0; at < queueIds.length; at += QUEUES_AT_ONCE) {
-      state.queues.push(...(await this.#summaries(queueIds.slice(at, at + QUEUES_AT_ONCE))));
-    }
+    const values = Object.values(await this.#redis.hgetallBuffer(this.#keys.groups(nodeId)));
+    // Of several parts of one shared subscription, the one that was this node's from the beginning comes first.
+    const groups = values
+      .toSorted((one, other) => Number(onlineOf(one) === ADOPTED) - Number(onlineOf(other) === ADOPTED))
+      .map((value) => {
+        this.#reader.reset(value, value.length);
+        return this.#reader.group();
+      });
+    return this.readParts(clientIds, groups);
+  }
+
+  /** Sessions, and these groups, with what is in their queues. @throws Error when a record is damaged or the connection breaks. */
+  async readParts(clientIds: readonly string[], groups: readonly GroupRecord[]): Promise<NodeState> {
+    const state = await this.readSessions(clientIds);
+    state.groups.push(...groups);
+    await this.#addSummaries(
+      groups.map(({ queueId }) => queueId),
+      state,
+    );
     return state;
   }
 
-  #readSession(clientId: string, hash: Record<string, Buffer>, state: NodeState): void {
+  /**
+   * What there is of these client ids, in no order: sessions with what belongs to them, wills also without one.
+   * @throws Error when a record is damaged or the connection breaks.
+   */
+  async readSessions(clientIds: readonly string[]): Promise<NodeState> {
+    const state: NodeState = { sessions: [], subscriptions: [], groups: [], queues: [], inbound: [], wills: [] };
+    let next = 0;
+    const readPortions = async (): Promise<void> => {
+      while (next < clientIds.length) {
+        const portion = clientIds.slice(next, next + SESSIONS_AT_ONCE);
+        next += SESSIONS_AT_ONCE;
+        await this.#readPortion(portion, state);
+      }
+    };
+    await Promise.all(Array.from({ length: CALLS_AT_ONCE }, readPortions));
+    return state;
+  }
+
+  async #readPortion(clientIds: readonly string[], state: NodeState): Promise<void> {
+    const keys = clientIds.map((clientId) => this.#keys.session(clientId));
+    const queueIds: number[] = [];
+    for (let read = 0; read < keys.length; ) {
+      const [count, bytes] = (await this.#scripts.runBuffer('readSessions', keys.slice(read), [ANSWER_BYTES])) as [
+        number,
+        Buffer,
+      ];
+      const before = state.sessions.length;
+      this.#decode(clientIds.slice(read, read + count), bytes, state);
+      for (const { queueId } of state.sessions.slice(before)) queueIds.push(queueId);
+      read += count;
+    }
+    await this.#addSummaries(queueIds, state);
+  }
+
+  /** Bytes as the script `readSessions` returns them: for each session how many fields, and then those. */
+  #decode(clientIds: readonly string[], bytes: Buffer, state: NodeState): void {
+    let at = 0;
+    for (const clientId of clientIds) {
+      let left = bytes.readUInt32LE(at);
+      at += 4;
+      for (; left > 0; left--) {
+        const start = at + HEAD_BYTES;
+        const end = start + bytes.readUInt32LE(at + 1);
+        this.#decodeField(clientId, bytes[at] as number, bytes.subarray(start, end), state);
+        at = end;
+      }
+    }
+  }
+
+  #decodeField(clientId: string, field: number, value: Buffer, state: NodeState): void {
     const reader = this.#reader;
-    for (const [field, value] of Object.entries(hash)) {
-      reader.reset(value, value.length);
-      const kind = field[0];
-      if (kind === 'r') state.sessions.push(reader.session());
-      else if (kind === 'f') state.subscriptions.push(reader.subscription());
-      else if (kind === 'w') state.wills.push(reader.will());
-      else state.inbound.push({ clientId, packetId: Number(field.slice(1)) });
+    if (field === Field.inbound) {
+      state.inbound.push({ clientId, packetId: Number(value.toString('latin1')) });
+      return;
+    }
+    reader.reset(value, value.length);
+    if (field === Field.session) state.sessions.push(reader.session());
+    else if (field === Field.subscription) state.subscriptions.push(reader.subscription());
+    else if (field === Field.will) state.wills.push(reader.will());
+  }
+
+  async #addSummaries(queueIds: readonly number[], state: NodeState): Promise<void> {
+    for (let at = 0; at < queueIds.length; at += QUEUES_AT_ONCE) {
+      state.queues.push(...(await this.#summaries(queueIds.slice(at, at + QUEUES_AT_ONCE))));
     }
   }
 
@@ -62,14 +132,16 @@ export class StateReader {
     const keys = queueIds.flatMap((id) => [this.#keys.queue(id), this.#keys.flight(id)]);
     const found = (await this.#scripts.run('summaries', keys, [])) as string[];
     const summaries: QueueSummary[] = [];
-    for (const [index, queueId] of queueIds.entries()) {
-      const [count, bytes, firstSequence, lastSequence] = found.slice(4 * index, 4 * index + 4).map(Number) as [
+    for (let at = 0; at < found.length; at += SUMMARY_TEXTS) {
+      const [place, count, bytes, firstSequence, lastSequence] = found.slice(at, at + SUMMARY_TEXTS).map(Number) as [
+        number,
         number,
         number,
         number,
         number,
       ];
-      if (count > 0) summaries.push({ queueId, count, bytes, firstSequence, lastSequence });
+      const queueId = queueIds[place - 1] as number;
+      summaries.push({ queueId, count, bytes, firstSequence, lastSequence });
     }
     return summaries;
   }

@@ -328,22 +328,4 @@ describe.skipIf(redisMissing !== '')('RedisStore', () => {
     await commit;
     expect(await replica.client().zcard('{trellis}:q:1')).toBe(1);
   });
-
-  test('is open with 20,000 sessions, each with subscription and queue', async () => {
-    const server = await startRedis();
-    const store = await openStore(server.url);
-    const count = 20_000;
-    for (let at = 0; at < count; at += 1000) {
-      await store.commit(
-        Array.from({ length: 1000 }, (_, index) => at + index).flatMap((id) => [
-          session(`client ${id}`, id + 1),
-          subscription(`client ${id}`, `t/${id}`),
-          put(entry(id + 1, 1)),
-        ]),
-      );
-    }
-    await store.close();
-    const state = await storeAt(server.url).open();
-    expect([state.sessions.length, state.subscriptions.length, state.queues.length]).toEqual([count, count, count]);
-  });
 });

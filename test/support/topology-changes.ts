@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import type { TopologyChange } from '../../src/cluster/topology.ts';
+import type { TopologyChange } from '../../src/store/topology-change.ts';
 
 /** What random changes are about; the smaller the choice, the more often they meet. */
 export interface ChangeNames {
@@ -32,8 +32,9 @@ export function topologyChanges(names: ChangeNames): fc.Arbitrary<TopologyChange
     { weight: 3, arbitrary: fc.record({ kind: fc.constant('route-put'), nodeId, topicFilter }) },
     { weight: 2, arbitrary: fc.record({ kind: fc.constant('route-delete'), nodeId, topicFilter }) },
     { weight: 3, arbitrary: fc.record({ kind: fc.constant('share-put'), nodeId, shareKey, queueId, online }) },
-    { weight: 1, arbitrary: fc.record({ kind: fc.constant('share-delete'), nodeId, shareKey }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant('share-delete'), nodeId, shareKey, queueId }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('node-delete'), nodeId }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant('node-put'), nodeId }) },
   ];
   return fc.oneof(...kinds);
 }

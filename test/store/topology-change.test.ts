@@ -1,9 +1,9 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { decodeChanges, encodeChanges, type TopologyChange } from '../../src/cluster/topology.ts';
+import { decodeChanges, encodeChanges, type TopologyChange } from '../../src/store/topology-change.ts';
 import type { SubscriptionRecord } from '../../src/store/store.ts';
 import { topicFilters } from '../router/naive-match.ts';
-import { topologyChanges } from './topology-support.ts';
+import { topologyChanges } from '../support/topology-changes.ts';
 
 const DAMAGED = /^A list of topology changes is damaged at byte \d+ of \d+: ./;
 
@@ -40,7 +40,8 @@ const ALL: readonly TopologyChange[] = [
   { kind: 'route-put', nodeId: 'n1', topicFilter: '#' },
   { kind: 'route-delete', nodeId: 'n1', topicFilter: '#' },
   { kind: 'share-put', nodeId: 'n1', shareKey: 'g/a', queueId: 7, online: 258 },
-  { kind: 'share-delete', nodeId: 'n1', shareKey: 'g/a' },
+  { kind: 'share-delete', nodeId: 'n1', shareKey: 'g/a', queueId: 7 },
+  { kind: 'node-put', nodeId: 'n1' },
   { kind: 'node-delete', nodeId: 'n1' },
 ];
 
@@ -81,7 +82,8 @@ describe('a list of changes', () => {
       listOf([5], 'n1', '#'),
       listOf([6], 'n1', '#'),
       listOf([7], 'n1', 'g/a', queueBytes(7), [2, 1, 0, 0]),
-      listOf([8], 'n1', 'g/a'),
+      listOf([8], 'n1', 'g/a', queueBytes(7)),
+      listOf([10], 'n1'),
       listOf([9], 'n1'),
     ];
     expect(ALL.map((change) => encodeChanges([change]))).toEqual(layouts);
@@ -112,7 +114,7 @@ describe('damage is refused with what and where', () => {
   const cases: readonly (readonly [what: string, bytes: Buffer, message: string])[] = [
     ['nothing at all', Buffer.alloc(0), 'at byte 0 of 0: 1 bytes are missing or cut off'],
     ['another layout', Buffer.from([2, 0, 0, 0, 0]), 'at byte 0 of 5: layout 2 is not known'],
-    ['an unknown kind', listOf([10], 'n1'), 'at byte 5 of 12: a change of kind 10 is not known'],
+    ['an unknown kind', listOf([11], 'n1'), 'at byte 5 of 12: a change of kind 11 is not known'],
     ['bytes behind the last change', listOf([9], 'n1', [0]), 'at byte 12 of 13: 1 bytes follow the last change'],
     ['a string beyond the end', listOf([9, 3, 0, 0, 0, 0x6e]), 'at byte 10 of 11: 3 bytes are missing or cut off'],
     ['a string that is not UTF-8', listOf([9, 1, 0, 0, 0, 0xff]), 'at byte 10 of 11: a string is not UTF-8'],

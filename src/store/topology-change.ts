@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { parseTopicFilter } from '../protocol/topic.ts';
-import type { SubscriptionRecord } from '../store/store.ts';
+import type { SubscriptionRecord } from './store.ts';
 
 /**
  * What nodes tell each other of who takes messages where. Deleting what is not there is no error, and a put replaces
@@ -18,7 +18,9 @@ export type TopologyChange =
   | { kind: 'route-delete'; nodeId: string; topicFilter: string }
   /** The part that a node has of a shared subscription (`share name/topic filter`); `online`: its members that are connected. */
   | { kind: 'share-put'; nodeId: string; shareKey: string; queueId: number; online: number }
-  | { kind: 'share-delete'; nodeId: string; shareKey: string }
+  | { kind: 'share-delete'; nodeId: string; shareKey: string; queueId: number }
+  /** The node has started: it has no routes, and no member of its shares is connected. */
+  | { kind: 'node-put'; nodeId: string }
   /** The node is gone: its routes and shares with it, its stored sessions not (they are moved or deleted one by one). */
   | { kind: 'node-delete'; nodeId: string };
 
@@ -36,6 +38,7 @@ const CODES = {
   'share-put': 7,
   'share-delete': 8,
   'node-delete': 9,
+  'node-put': 10,
 } as const satisfies Record<TopologyChange['kind'], number>;
 
 const KINDS: ReadonlyMap<number, TopologyChange['kind']> = new Map(
@@ -60,8 +63,8 @@ const SHOWN_MAX = 80;
  *     session-moved        4 | clientId | nodeId
  *     route-put, -delete   5, 6 | nodeId | topicFilter
  *     share-put            7 | nodeId | shareKey | queueId f64 | online u32
- *     share-delete         8 | nodeId | shareKey
- *     node-delete          9 | nodeId
+ *     share-delete         8 | nodeId | shareKey | queueId f64
+ *     node-delete, -put    9, 10 | nodeId
  *     options              QoS (2 bits), No Local, Retain As Published, Retain Handling (2 bits), from the lowest bit
  */
 export function encodeChanges(changes: readonly TopologyChange[]): Buffer {
@@ -122,7 +125,9 @@ function writeChange(writer: ChangeWriter, change: TopologyChange): void {
     case 'share-delete':
       writer.string(change.nodeId);
       writer.string(change.shareKey);
+      writer.f64(change.queueId);
       break;
+    case 'node-put':
     case 'node-delete':
       writer.string(change.nodeId);
       break;
@@ -174,8 +179,10 @@ function readChange(reader: ChangeReader): TopologyChange {
     }
     case 'share-delete': {
       const nodeId = reader.string();
-      return { kind, nodeId, shareKey: reader.shareKey() };
+      const shareKey = reader.shareKey();
+      return { kind, nodeId, shareKey, queueId: reader.queueId() };
     }
+    case 'node-put':
     case 'node-delete':
       return { kind, nodeId: reader.string() };
   }

@@ -1,0 +1,359 @@
+import type { Message } from '../protocol/message.ts';
+import type { Neighbours } from '../session/neighbours.ts';
+import type { Session } from '../session/session.ts';
+import type { FlushWaiter, WritePath } from '../session/write-path.ts';
+import type {
+  AdoptedState,
+  ForwardedMessage,
+  MailboxMessage,
+  MessageRoute,
+  NodeEvents,
+  RouteMutation,
+  SharedStore,
+  Topology,
+} from '../store/shared-store.ts';
+import type { SubscriptionRecord } from '../store/store.ts';
+import type { TopologyChange } from '../store/topology-change.ts';
+import type { Cluster } from './cluster.ts';
+import { Mailboxes } from './mailboxes.ts';
+import { Moves } from './moves.ts';
+import { RemoteTable, type RemoteTableSettings } from './remote-table.ts';
+import type { RemoteEntry, RemoteShare, RemoteTargets } from './remote-targets.ts';
+
+const NOWHERE: MessageRoute = { posts: [], nodes: [] };
+const NO_SHARES: readonly string[] = [];
+
+/** What a node of a cluster needs of its broker. */
+export interface NodeBroker {
+  readonly writePath: WritePath;
+  /** Random number in [0, 1). */
+  random(): number;
+  /** Queue of the session that is here under a client id. */
+  sessionQueue(clientId: string): number | undefined;
+  /** Whether a queue of a session or of a part of a shared subscription is here. */
+  hasQueue(queueId: number): boolean;
+  /** Parts here of the shared subscriptions that match a topic name. */
+  localParts(topicName: string): readonly { readonly shareKey: string; readonly queueId: number }[];
+  /** Takes over sessions, parts of shared subscriptions and wills. `isClaimed`: a client here has claimed the client ids. */
+  adopt(state: AdoptedState, isClaimed: boolean): Promise<void>;
+  takePosted(messages: readonly MailboxMessage[]): void;
+  forward(messages: readonly ForwardedMessage[]): void;
+  applyRetained(topicName: string, message: Message | undefined): void;
+  handOverGroups(): void;
+  /**
+   * Ends the connection of a client id, and lets another node have its stored session.
+   * @returns what there was: 'refused' where it belongs to another user, 'session' where a stored session was released.
+   */
+  release(clientId: string, nodeId: string, username: string): 'refused' | 'session' | 'nothing';
+  fail(error: unknown): void;
+}
+
+/** One of several nodes that share a store, see docs/decisions/0009-nodes.md. */
+export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, FlushWaiter {
+  readonly nodeId: string;
+  readonly #store: SharedStore;
+  readonly #broker: NodeBroker;
+  readonly #table: RemoteTable;
+  readonly #moves: Moves = new Moves((clientId) => this.#table.setHere(clientId, true));
+  readonly #mailboxes: Mailboxes;
+  #epoch = 0;
+  /** Client ids that are this node's, with the claims that nothing has become of yet. */
+  readonly #held: Map<string, number> = new Map();
+  /** Claims under way, by client id. */
+  readonly #claims: Map<string, Promise<boolean>> = new Map();
+  /** By client id, ticket of the batch that lets go of it. */
+  readonly #letting: Map<string, number> = new Map();
+  waitingFor = 0;
+
+  constructor(store: SharedStore, broker: NodeBroker, settings: RemoteTableSettings) {
+    this.nodeId = store.nodeId;
+    this.#store = store;
+    this.#broker = broker;
+    const isHere = (clientId: string, queueId: number): boolean => broker.sessionQueue(clientId) === queueId;
+    this.#table = new RemoteTable(this.nodeId, settings, isHere);
+    this.#mailboxes = new Mailboxes({
+      isHere: (queueId) => broker.hasQueue(queueId),
+      take: (messages) => broker.takePosted(messages),
+      read: (queueId) => store.readMailbox(queueId),
+      onError: (error) => broker.fail(error),
+    });
+  }
+
+  // Client ids
+
+  claim(clientId: string, username: string): number | Promise<number | undefined> {
+    this.#epoch += 1;
+    const epoch = this.#epoch;
+    if (this.holds(clientId)) {
+      this.#held.set(clientId, (this.#held.get(clientId) ?? 0) + 1);
+      return epoch;
+    }
+    return this.#claim(clientId, username, epoch);
+  }
+
+  holds(clientId: string): boolean {
+    return this.#held.has(clientId) || this.#broker.sessionQueue(clientId) !== undefined;
+  }
+
+  settle(clientId: string): void {
+    const claims = this.#held.get(clientId);
+    if (claims === undefined) return;
+    this.#held.set(clientId, Math.max(0, claims - 1));
+    if (claims <= 1 && this.#broker.sessionQueue(clientId) === undefined) this.letGo(clientId);
+  }
+
+  letGo(clientId: string): void {
+    // Somebody has claimed it meanwhile.
+    if ((this.#held.get(clientId) ?? 0) > 0) return;
+    this.#held.delete(clientId);
+    this.#broker.writePath.add({ kind: 'client-release', clientId });
+    this.#noteLetting(clientId);
+  }
+
+  async #claim(clientId: string, username: string, epoch: number): Promise<number | undefined> {
+    // Several of one client wait for the same; each has to be let in for itself.
+    while (!this.holds(clientId)) {
+      const pending = this.#claims.get(clientId);
+      if (pending !== undefined) {
+        await pending;
+        continue;
+      }
+      const claim = this.#ask(clientId, username).finally(() => this.#claims.delete(clientId));
+      this.#claims.set(clientId, claim);
+      if (!(await claim)) return undefined;
+    }
+    this.#held.set(clientId, (this.#held.get(clientId) ?? 0) + 1);
+    return epoch;
+  }
+
+  async #ask(clientId: string, username: string): Promise<boolean> {
+    // What lets go of it must come before, or it would let go of this claim.
+    if (this.#letting.has(clientId)) await this.#broker.writePath.drained();
+    const state = await this.#store.claim(clientId, username);
+    if (state === undefined) return false;
+    // Counted as held from here on, whatever becomes of the session that was found.
+    this.#held.set(clientId, 0);
+    await this.#adopt(state, true);
+    return true;
+  }
+
+  #noteLetting(clientId: string): void {
+    const { writePath } = this.#broker;
+    this.#letting.set(clientId, writePath.ticket);
+    writePath.wait(this);
+  }
+
+  onFlushed(flushed: number): void {
+    for (const [clientId, ticket] of this.#letting) if (ticket <= flushed) this.#letting.delete(clientId);
+    this.#moves.settle(flushed);
+    this.#waitOn();
+  }
+
+  onStoreFull(failed: number, retriedAs: number): void {
+    for (const [clientId, ticket] of this.#letting) if (ticket === failed) this.#letting.set(clientId, retriedAs);
+    this.#moves.retry(failed, retriedAs);
+    this.#waitOn();
+  }
+
+  #waitOn(): void {
+    if (this.#letting.size > 0 || !this.#moves.isEmpty) this.#broker.writePath.wait(this);
+  }
+
+  // Neighbours
+
+  get view(): number {
+    return this.#moves.view;
+  }
+
+  hasTakers(message: Message, servedShares: readonly string[]): boolean {
+    const { entries, nodes, shares } = this.#table.match(message);
+    if (shares.some(({ shareKey }) => !servedShares.includes(shareKey))) return true;
+    if (nodes.some((nodeId) => nodeId !== this.nodeId)) return true;
+    return entries.some(({ queueId }) => this.#moves.isEmpty || !this.#moves.wasHere(queueId, this.view));
+  }
+
+  onlineElsewhere(shareKey: string): number | undefined {
+    const share = this.#table.share(shareKey);
+    return share === undefined ? undefined : onlineOf(share);
+  }
+
+  partElsewhere(shareKey: string): number | undefined {
+    const share = this.#table.share(shareKey);
+    return share === undefined ? undefined : this.#choose(share).queueId;
+  }
+
+  cameHere({ clientId, queueId }: Session): void {
+    const { writePath } = this.#broker;
+    this.#moves.came(clientId, queueId, writePath.ticket);
+    writePath.wait(this);
+  }
+
+  wentAway({ clientId, queueId }: Session): void {
+    const { writePath } = this.#broker;
+    this.#moves.went(clientId, queueId, writePath.ticket);
+    this.#table.setHere(clientId, false);
+    this.#mailboxes.went(queueId);
+    this.#held.delete(clientId);
+    this.#noteLetting(clientId);
+  }
+
+  /** A session has ended: nothing is posted for it any more. */
+  sessionEnded({ queueId }: Session): void {
+    this.#mailboxes.went(queueId);
+  }
+
+  async caughtUp(): Promise<void> {
+    await this.#broker.writePath.drained();
+    await this.#store.caughtUp();
+  }
+
+  // What the store asks
+
+  get version(): number {
+    return this.#table.version;
+  }
+
+  get nodeIds(): Iterable<string> {
+    return this.#table.nodeIds;
+  }
+
+  routeOf({ message, view, servedShares }: RouteMutation): MessageRoute {
+    const targets = this.#table.match(message);
+    const own = message.qos > 0 ? this.#unservedParts(message, targets, servedShares) : [];
+    if (targets.entries.length + targets.nodes.length + targets.shares.length + own.length === 0) return NOWHERE;
+    const posts: MessageRoute['posts'][number][] = [];
+    for (const entry of targets.entries) {
+      if (this.#moves.isEmpty || !this.#moves.wasHere(entry.queueId, view)) posts.push(postOf(entry));
+    }
+    const nodes = new Map<string, string[]>();
+    for (const nodeId of targets.nodes) if (nodeId !== this.nodeId) nodes.set(nodeId, []);
+    for (const share of targets.shares) {
+      if (servedShares.includes(share.shareKey)) continue;
+      const { nodeId, queueId } = this.#choose(share);
+      if (message.qos > 0) posts.push(postToPart(queueId, share.shareKey, message));
+      else nodes.set(nodeId, [...(nodes.get(nodeId) ?? NO_SHARES), share.shareKey]);
+    }
+    for (const { queueId, shareKey } of own) posts.push(postToPart(queueId, shareKey, message));
+    return { posts, nodes: [...nodes].map(([nodeId, shareKeys]) => ({ nodeId, shareKeys })) };
+  }
+
+  knows(clientId: string, queueId: number, record: SubscriptionRecord): boolean {
+    return this.#table.knows(clientId, queueId, record);
+  }
+
+  apply(changes: readonly TopologyChange[], version: number): void {
+    this.#table.apply(changes, version);
+  }
+
+  load(changes: readonly TopologyChange[], version: number): void {
+    this.#table.clear();
+    this.#table.apply(changes, version);
+  }
+
+  /** Parts here that were not to get the message, as another node's was, which has gone since. */
+  #unservedParts(
+    message: Message,
+    { shares }: RemoteTargets,
+    servedShares: readonly string[],
+  ): readonly { shareKey: string; queueId: number }[] {
+    return this.#broker
+      .localParts(message.topicName)
+      .filter(
+        ({ shareKey }) => !servedShares.includes(shareKey) && !shares.some((share) => share.shareKey === shareKey),
+      );
+  }
+
+  /** One part, each as likely as it has connected members; where none has any, each as likely as the others. */
+  #choose(share: RemoteShare): RemoteShare['parts'][number] {
+    const { parts } = share;
+    const online = onlineOf(share);
+    let left = this.#broker.random() * (online === 0 ? parts.length : online);
+    for (const part of parts) {
+      left -= online === 0 ? 1 : part.online;
+      if (left < 0) return part;
+    }
+    return parts.at(-1) as RemoteShare['parts'][number];
+  }
+
+  // What other nodes do
+
+  /** Takes over what was found at start; sessions and groups follow. */
+  restore({ mailboxes }: Partial<Pick<AdoptedState, 'mailboxes'>>): void {
+    for (const mailbox of mailboxes ?? []) this.#mailboxes.coming(mailbox);
+  }
+
+  onPosted(messages: readonly MailboxMessage[]): void {
+    this.#mailboxes.onPosted(messages);
+  }
+
+  onForwarded(messages: readonly ForwardedMessage[]): void {
+    this.#broker.forward(messages);
+  }
+
+  onRetained(topicName: string, message: Message | undefined): void {
+    this.#broker.applyRetained(topicName, message);
+  }
+
+  onTopology(): void {
+    this.#broker.handOverGroups();
+  }
+
+  onAdopted(state: AdoptedState): void {
+    this.#adopt(state, false).catch((error: unknown) => this.#broker.fail(error));
+  }
+
+  onWanted(clientId: string, nodeId: string, username: string): void {
+    const pending = this.#claims.get(clientId);
+    if (pending !== undefined) {
+      const again = (): void => this.onWanted(clientId, nodeId, username);
+      pending.then(again, again);
+      return;
+    }
+    const released = this.#broker.release(clientId, nodeId, username);
+    if (released === 'refused') {
+      this.#store.refuse(clientId, nodeId);
+      return;
+    }
+    if (released === 'session') return;
+    this.#held.delete(clientId);
+    this.#broker.writePath.add({ kind: 'session-move', clientId, queueId: 0, nodeId });
+    this.#noteLetting(clientId);
+  }
+
+  async #adopt(state: AdoptedState, isClaimed: boolean): Promise<void> {
+    // One may have come by a claim and with the belongings of a dead node.
+    const sessions = state.sessions.filter(({ clientId }) => this.#broker.sessionQueue(clientId) === undefined);
+    const known = new Set([...sessions, ...state.groups].map(({ queueId }) => queueId));
+    const clientIds = new Set(sessions.map(({ clientId }) => clientId));
+    const mailboxes = state.mailboxes.filter(({ queueId }) => known.has(queueId));
+    for (const mailbox of mailboxes) this.#mailboxes.coming(mailbox);
+    const adopting = this.#broker.adopt(
+      {
+        ...state,
+        sessions,
+        mailboxes,
+        subscriptions: state.subscriptions.filter(({ clientId }) => clientIds.has(clientId)),
+        inbound: state.inbound.filter(({ clientId }) => clientIds.has(clientId)),
+        wills: state.wills.filter(
+          ({ clientId }) => clientIds.has(clientId) || this.#broker.sessionQueue(clientId) === undefined,
+        ),
+        queues: state.queues.filter(({ queueId }) => known.has(queueId)),
+      },
+      isClaimed,
+    );
+    for (const queueId of known) this.#mailboxes.came(queueId);
+    await adopting;
+  }
+}
+
+function onlineOf({ parts }: RemoteShare): number {
+  return parts.reduce((sum, { online }) => sum + online, 0);
+}
+
+function postOf({ queueId, qos, retain, subscriptionIdentifiers }: RemoteEntry): MessageRoute['posts'][number] {
+  return { queueId, qos, retain, subscriptionIdentifiers, shareKey: '' };
+}
+
+function postToPart(queueId: number, shareKey: string, { qos }: Message): MessageRoute['posts'][number] {
+  return { queueId, qos, retain: false, subscriptionIdentifiers: [], shareKey };
+}

@@ -1,0 +1,158 @@
+import type { ParsedTopicFilter } from '../protocol/topic.ts';
+import { TopicTrie } from '../router/topic-trie.ts';
+import type { GroupRecord, SubscriptionRecord } from '../store/store.ts';
+import type { SessionContext } from './context.ts';
+import type { PartOwner } from './hand-over.ts';
+import type { QueueTable } from './queue-table.ts';
+import type { Session } from './session.ts';
+import { ShareGroup } from './share-group.ts';
+
+/** A group as its members see it: nothing of the message is decided before one of them is picked. */
+const WHATEVER = { qos: 2, noLocal: false, retainAsPublished: true, subscriptionIdentifier: 0 } as const;
+
+/**
+ * The groups of shared subscriptions, by share key and by topic filter. Where nodes share the store they are parts, and
+ * there are orphans: parts without members that still hold messages. An orphan has its queue and nothing else.
+ */
+export class ShareGroups implements PartOwner {
+  readonly #context: SessionContext;
+  readonly #queues: QueueTable;
+  readonly #groups: Map<string, ShareGroup> = new Map();
+  readonly #orphans: Set<ShareGroup> = new Set();
+  readonly trie: TopicTrie<ShareGroup>;
+
+  /** @param cacheMax topics whose groups are remembered. */
+  constructor(context: SessionContext, queues: QueueTable, cacheMax: number) {
+    this.#context = context;
+    this.#queues = queues;
+    this.trie = new TopicTrie({ overlap: 'once', cacheMax });
+  }
+
+  /** Groups, orphans left out. */
+  get size(): number {
+    return this.#groups.size;
+  }
+
+  /** Members of all groups. */
+  get memberCount(): number {
+    let count = 0;
+    for (const group of this.#groups.values()) count += group.size;
+    return count;
+  }
+
+  partOf(shareKey: string): ShareGroup | undefined {
+    return this.#groups.get(shareKey);
+  }
+
+  /** Adds a member to the group of its subscription, or changes its options. */
+  join(parsed: ParsedTopicFilter, session: Session, record: SubscriptionRecord): void {
+    const shareKey = shareKeyOf(parsed);
+    let group = this.#groups.get(shareKey);
+    if (group === undefined) {
+      group = this.#orphanOf(shareKey) ?? this.#make({ shareKey, queueId: this.#queues.draw() });
+      this.#add(group);
+    }
+    if (session.durable || this.#context.neighbours !== undefined) group.store();
+    group.join(session, record);
+  }
+
+  /** Takes a member out of the group of its subscription; a group without any other ends. */
+  leave(parsed: ParsedTopicFilter, session: Session): void {
+    const group = this.#groups.get(shareKeyOf(parsed));
+    if (group === undefined) return;
+    group.leave(session);
+    this.#endIfEmpty(group);
+  }
+
+  /** As `leave`, for a session that goes to another node and takes along what it has in flight. */
+  release(parsed: ParsedTopicFilter, session: Session): void {
+    const group = this.#groups.get(shareKeyOf(parsed));
+    if (group === undefined) return;
+    group.release(session);
+    this.#endIfEmpty(group);
+  }
+
+  /** Takes over the groups of before a restart; their members join them. */
+  restore(records: readonly GroupRecord[]): void {
+    for (const record of records) {
+      const group = this.#restored(record);
+      if (this.#groups.has(record.shareKey)) this.#addOrphan(group);
+      else this.#add(group);
+    }
+  }
+
+  /** Takes over parts of another node: who joins one makes it a part here. */
+  adopt(records: readonly GroupRecord[]): void {
+    for (const record of records) this.#addOrphan(this.#restored(record));
+  }
+
+  /** After `restore` or `adopt`, once the members have joined: the parts that nobody joined give away what they hold. */
+  settle(): void {
+    if (this.#context.neighbours === undefined) return;
+    for (const group of [...this.#groups.values()]) this.#endIfEmpty(group);
+    for (const orphan of [...this.#orphans]) orphan.handOver();
+  }
+
+  /** Hands over to other nodes what nobody can get here; to be called when the topology has changed. */
+  handOver(): void {
+    for (const group of [...this.#groups.values(), ...this.#orphans]) group.handOver();
+  }
+
+  onOrphanDone(orphan: ShareGroup): void {
+    this.#orphans.delete(orphan);
+    this.#end(orphan);
+  }
+
+  #make(record: GroupRecord): ShareGroup {
+    const group = new ShareGroup(this.#context, record, this);
+    this.#queues.set(record.queueId, group);
+    return group;
+  }
+
+  #restored(record: GroupRecord): ShareGroup {
+    const group = this.#make(record);
+    group.stored = true;
+    return group;
+  }
+
+  #add(group: ShareGroup): void {
+    this.#orphans.delete(group);
+    group.isOrphan = false;
+    this.#groups.set(group.shareKey, group);
+    this.trie.add(group.topicFilter, group, WHATEVER);
+  }
+
+  #addOrphan(group: ShareGroup): void {
+    group.isOrphan = true;
+    this.#orphans.add(group);
+  }
+
+  #orphanOf(shareKey: string): ShareGroup | undefined {
+    for (const orphan of this.#orphans) if (orphan.shareKey === shareKey) return orphan;
+    return undefined;
+  }
+
+  #endIfEmpty(group: ShareGroup): void {
+    if (group.size > 0) return;
+    this.#groups.delete(group.shareKey);
+    this.trie.remove(group.topicFilter, group);
+    if (this.#context.neighbours === undefined) {
+      this.#end(group);
+      return;
+    }
+    this.#addOrphan(group);
+    group.handOver();
+  }
+
+  #end(group: ShareGroup): void {
+    const { shareKey, queue, stored } = group;
+    const { queueId } = queue;
+    queue.close();
+    this.#queues.delete(queueId);
+    if (stored) this.#context.writePath.add({ kind: 'group-delete', shareKey, queueId });
+  }
+}
+
+function shareKeyOf({ shareName, filter }: ParsedTopicFilter): string {
+  return `${shareName}/${filter}`;
+}

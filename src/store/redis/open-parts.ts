@@ -1,0 +1,137 @@
+import type { Logger } from '../../lib/logger.ts';
+import { RecordReader } from '../record-reader.ts';
+import type { NodeEvents, Topology } from '../shared-store.ts';
+import { BatchWriter } from './batch-writer.ts';
+import { ClientClaims } from './client-claims.ts';
+import { type InboxParts, InboxReader } from './inbox-reader.ts';
+import { MailboxReader } from './mailbox-reader.ts';
+import type { NodePlace } from './node-place.ts';
+import { type Adopted, NodeWatch } from './node-watch.ts';
+import { QueueReader } from './queue-reader.ts';
+import type { RedisConnection } from './redis-connection.ts';
+import type { RedisKeys } from './redis-keys.ts';
+import type { RetainedLayout } from './retained-layout.ts';
+import { RouteWriter } from './route-writer.ts';
+import type { Scripts } from './script-runner.ts';
+import type { ServerClock } from './server-clock.ts';
+import { StateReader } from './state-reader.ts';
+import { TopologyReader } from './topology-reader.ts';
+import { TrashSweeper } from './trash-sweeper.ts';
+
+/** How often a node says that it is alive, and looks after the others, per lease. */
+const BEATS_PER_LEASE = 4;
+
+/** Everything that there is once a Redis store is open. */
+export interface OpenParts {
+  readonly connection: RedisConnection;
+  readonly scripts: Scripts;
+  readonly place: NodePlace;
+  readonly times: ServerClock;
+  readonly states: StateReader;
+  readonly writer: BatchWriter;
+  readonly routes: RouteWriter;
+  readonly queues: QueueReader;
+  readonly mailboxes: MailboxReader;
+  readonly claims: ClientClaims;
+  readonly watch: NodeWatch;
+  readonly sweeper: TrashSweeper;
+  /** Undefined where no broker asked for a topology. */
+  readonly topologyReader: TopologyReader | undefined;
+  readonly beats: NodeJS.Timeout;
+  /** Once the node listens to the others. */
+  inbox?: InboxReader;
+}
+
+/** What the parts are made of. */
+export interface Ingredients extends Pick<OpenParts, 'connection' | 'scripts' | 'place' | 'times'> {
+  readonly retained: RetainedLayout;
+  readonly keys: RedisKeys;
+  readonly nodeId: string;
+  readonly leaseMs: number;
+  readonly logger: Logger;
+  readonly topology: Topology | undefined;
+  nextSharedId(): number;
+  /** Whether the topology of this node has all its own changes. */
+  isToldAll(): boolean;
+  onAdopted(adopted: Adopted): Promise<void>;
+  onBeat(): void;
+}
+
+/** Makes the parts of a store whose place is taken. */
+export function openParts(ingredients: Ingredients): OpenParts {
+  const { connection, scripts, place, times, retained, keys, nodeId, leaseMs, logger, topology } = ingredients;
+  const { redis } = connection;
+  const nextSharedId = (): number => ingredients.nextSharedId();
+  const states = new StateReader({ redis, scripts, keys, reader: new RecordReader(times) });
+  return {
+    connection,
+    scripts,
+    place,
+    times,
+    states,
+    writer: new BatchWriter({
+      nodeId,
+      keys,
+      retained,
+      times,
+      nextSharedId,
+      knows: (clientId, queueId, record) =>
+        ingredients.isToldAll() && topology?.knows(clientId, queueId, record) === true,
+    }),
+    routes: new RouteWriter(keys, times, nextSharedId),
+    queues: new QueueReader(scripts, keys, times),
+    mailboxes: new MailboxReader(scripts, keys, times),
+    claims: new ClientClaims({ scripts, keys, place, nodeId }),
+    topologyReader: topology === undefined ? undefined : new TopologyReader({ redis, keys, states, topology }),
+    watch: new NodeWatch({
+      redis,
+      scripts,
+      keys,
+      place,
+      nodeId,
+      leaseMs,
+      logger,
+      onAdopted: (adopted) => ingredients.onAdopted(adopted),
+    }),
+    sweeper: new TrashSweeper({ redis, scripts, keys, logger }),
+    beats: setInterval(() => ingredients.onBeat(), Math.ceil(leaseMs / BEATS_PER_LEASE)),
+  };
+}
+
+/** What an inbox is opened with besides the open store. */
+export interface InboxIngredients
+  extends Pick<
+    InboxParts,
+    'connection' | 'timeoutMs' | 'keys' | 'nodeId' | 'topology' | 'topologyReader' | 'logger' | 'onBroken'
+  > {
+  readonly events: NodeEvents;
+  /** Told after the events were. */
+  readonly onTopology: () => void;
+}
+
+/** Makes the reader of a node's inbox; it does not read yet. */
+export function openInbox(open: OpenParts, ingredients: InboxIngredients): InboxReader {
+  const { mailboxes, claims, times } = open;
+  const { events, onTopology, keys, nodeId } = ingredients;
+  return new InboxReader({
+    ...ingredients,
+    mailboxes,
+    claims,
+    times,
+    events: {
+      onPosted: (messages) => events.onPosted(messages),
+      onForwarded: (messages) => events.onForwarded(messages),
+      onRetained: (topicName, message) => events.onRetained(topicName, message),
+      onWanted: (clientId, other, username) => events.onWanted(clientId, other, username),
+      onAdopted: (state) => events.onAdopted(state),
+      onTopology: () => {
+        events.onTopology();
+        onTopology();
+      },
+    },
+    onRead: (lastId) => {
+      // What stays is trimmed with the next.
+      open.connection.redis.xtrim(keys.inbox(nodeId), 'MINID', lastId).catch(() => {});
+    },
+  });
+}

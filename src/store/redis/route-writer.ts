@@ -1,0 +1,175 @@
+import type { Message } from '../../protocol/message.ts';
+import { RecordWriter } from '../record-writer.ts';
+import type { RouteMutation, Topology } from '../shared-store.ts';
+import type { Mutation, PostedMessage } from '../store.ts';
+import type { TimeOffset } from '../time-offset.ts';
+import { COMMIT_KEYS, Op, RUN_MAX } from './commit-script.ts';
+import { type EncodedMessage, FrameWriter } from './inbox-frame.ts';
+import type { RedisKeys } from './redis-keys.ts';
+
+/** What a batch says to other nodes, as the commit script takes it: all of it depends on the topology. */
+export interface EncodedRoutes {
+  readonly keys: readonly string[];
+  readonly operations: Buffer;
+  /** Nodes that are there, with the keys of their inboxes. */
+  readonly nodes: Buffer;
+}
+
+/** What a batch has for other nodes, with messages copied, to be encoded for the topology of the moment. */
+export interface Outgoing {
+  readonly routes: readonly { readonly mutation: RouteMutation; readonly body: EncodedMessage }[];
+  readonly retained: readonly { readonly topicName: string; readonly message: EncodedMessage | undefined }[];
+  /** Messages of this node's queues that go to others. */
+  readonly posts: readonly { readonly post: PostedMessage; readonly body: EncodedMessage }[];
+}
+
+/** One message of a queue, as `RecordWriter` writes it. */
+type PostHead = Omit<PostedMessage, 'message'>;
+
+/** Turns what a batch has for other nodes into operations of the commit script. */
+export class RouteWriter {
+  readonly #keys: RedisKeys;
+  readonly #nextSharedId: () => number;
+  readonly #bodies: RecordWriter;
+  readonly #frames = new FrameWriter();
+  #writer = new RecordWriter();
+  #names: string[] = [];
+  #firstKey = 0;
+  #keyIndexes = new Map<string, number>();
+  /** By queue id, what is posted for it. */
+  #posts = new Map<number, { head: PostHead; message: Message; body: EncodedMessage; sharedId: number }[]>();
+
+  /** @param times by which clock messages expire in Redis. */
+  constructor(keys: RedisKeys, times: TimeOffset, nextSharedId: () => number) {
+    this.#keys = keys;
+    this.#bodies = new RecordWriter(times);
+    this.#nextSharedId = nextSharedId;
+  }
+
+  /** Picks out what a batch has for other nodes; undefined for nothing. */
+  outgoing(batch: readonly Mutation[]): Outgoing | undefined {
+    const routes: { mutation: RouteMutation; body: EncodedMessage }[] = [];
+    const retained: { topicName: string; message: EncodedMessage | undefined }[] = [];
+    const posts: { post: PostedMessage; body: EncodedMessage }[] = [];
+    for (const mutation of batch) {
+      if (mutation.kind === 'route') routes.push({ mutation, body: this.#copyOf(mutation.message) });
+      else if (mutation.kind === 'post') posts.push({ post: mutation.post, body: this.#copyOf(mutation.post.message) });
+      else if (mutation.kind === 'retained-put')
+        retained.push({ topicName: mutation.message.topicName, message: this.#copyOf(mutation.message) });
+      else if (mutation.kind === 'retained-delete')
+        retained.push({ topicName: mutation.topicName, message: undefined });
+    }
+    return routes.length + retained.length + posts.length === 0 ? undefined : { routes, retained, posts };
+  }
+
+  /** Encodes it for the topology as it is known now. @param firstKey how many keys the other operations of the batch have. */
+  encode({ routes, retained, posts }: Outgoing, topology: Topology, firstKey: number): EncodedRoutes {
+    this.#writer.position = 0;
+    this.#names = [];
+    this.#firstKey = firstKey;
+    this.#keyIndexes = new Map();
+    this.#posts = new Map();
+    const forwards = new Map<string, { message: EncodedMessage; shareKeys: readonly string[] }[]>();
+    for (const { mutation, body } of routes) {
+      const { posts: heads, nodes } = topology.routeOf(mutation);
+      const sharedId = heads.length > 1 ? this.#share(body) : 0;
+      for (const head of heads) this.#post(head, mutation.message, body, sharedId);
+      for (const { nodeId, shareKeys } of nodes) {
+        const list = forwards.get(nodeId);
+        if (list === undefined) forwards.set(nodeId, [{ message: body, shareKeys }]);
+        else list.push({ message: body, shareKeys });
+      }
+    }
+    for (const { post, body } of posts) this.#post(post, post.message, body, 0);
+    for (const [queueId, list] of this.#posts) {
+      const first = this.#queueKeys(queueId);
+      for (let at = 0; at < list.length; at += RUN_MAX) this.#writePosts(first, queueId, list.slice(at, at + RUN_MAX));
+    }
+    for (const [nodeId, messages] of forwards) this.#send(nodeId, this.#frames.forward(messages));
+    if (retained.length > 0) {
+      const frame = this.#frames.retained(retained);
+      for (const nodeId of topology.nodeIds) this.#send(nodeId, frame);
+    }
+    const operations = Buffer.from(this.#writer.bytes.subarray(0, this.#writer.position));
+    return { keys: this.#names, nodes: this.#nodeTable(topology), operations };
+  }
+
+  #copyOf(message: Message): EncodedMessage {
+    this.#bodies.position = 0;
+    this.#bodies.message(message);
+    return { bytes: Buffer.from(this.#bodies.bytes.subarray(0, this.#bodies.position)) };
+  }
+
+  #share({ bytes }: EncodedMessage): number {
+    const id = this.#nextSharedId();
+    this.#writer.u8(Op.shared);
+    this.#writer.u32(0);
+    this.#writer.f64(id);
+    this.#writer.u32(bytes.length);
+    this.#writer.raw(bytes, 0, bytes.length);
+    return id;
+  }
+
+  #post(head: PostHead, message: Message, body: EncodedMessage, sharedId: number): void {
+    const list = this.#posts.get(head.queueId);
+    const one = { head, message, body, sharedId };
+    if (list === undefined) this.#posts.set(head.queueId, [one]);
+    else list.push(one);
+  }
+
+  #writePosts(
+    first: number,
+    queueId: number,
+    list: readonly { head: PostHead; message: Message; body: EncodedMessage; sharedId: number }[],
+  ): void {
+    const writer = this.#writer;
+    writer.u8(Op.post);
+    writer.u32(first);
+    writer.f64(queueId);
+    writer.u32(list.length);
+    for (const { head, message, body, sharedId } of list) {
+      const start = writer.position;
+      writer.u32(0);
+      writer.entryHead({ ...head, message, sequence: 0, packetId: 0, state: 'waiting' }, sharedId !== 0);
+      if (sharedId === 0) writer.raw(body.bytes, 0, body.bytes.length);
+      else writer.f64(sharedId);
+      writer.bytes.writeUInt32LE(writer.position - start - 4, start);
+    }
+  }
+
+  /** Index of the first of the four keys that a queue has. */
+  #queueKeys(queueId: number): number {
+    const keys = this.#keys;
+    const first = this.#key(keys.queue(queueId));
+    this.#key(keys.flight(queueId));
+    this.#key(keys.dropped(queueId));
+    this.#key(keys.mailbox(queueId));
+    return first;
+  }
+
+  #send(nodeId: string, frame: Buffer): void {
+    const writer = this.#writer;
+    writer.u8(Op.send);
+    writer.u32(this.#key(this.#keys.inbox(nodeId)));
+    writer.u32(frame.length);
+    writer.raw(frame, 0, frame.length);
+  }
+
+  #nodeTable(topology: Topology): Buffer {
+    const writer = this.#bodies;
+    writer.position = 0;
+    for (const nodeId of topology.nodeIds) {
+      writer.string(nodeId);
+      writer.u32(this.#key(this.#keys.inbox(nodeId)));
+    }
+    return Buffer.from(writer.bytes.subarray(0, writer.position));
+  }
+
+  #key(name: string): number {
+    const known = this.#keyIndexes.get(name);
+    if (known !== undefined) return known;
+    const index = COMMIT_KEYS + this.#firstKey + this.#names.push(name);
+    this.#keyIndexes.set(name, index);
+    return index;
+  }
+}

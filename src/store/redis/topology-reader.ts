@@ -1,0 +1,92 @@
+import type { Cluster, Redis } from 'ioredis';
+import { RecordReader } from '../record-reader.ts';
+import type { Topology } from '../shared-store.ts';
+import { decodeChanges, type TopologyChange } from '../topology-change.ts';
+import { ADOPTED, onlineOf } from './group-online.ts';
+import type { RedisKeys } from './redis-keys.ts';
+import type { StateReader } from './state-reader.ts';
+
+/** Sessions read at a time. */
+const SESSIONS_AT_ONCE = 1_000;
+
+/** An entry of a stream: its id, and names and values in turn. */
+export type StreamEntry = readonly [id: Buffer, fields: readonly Buffer[]];
+
+/** What a reader of the topology is made with. */
+export interface TopologyReaderParts {
+  readonly redis: Redis | Cluster;
+  readonly keys: RedisKeys;
+  readonly states: StateReader;
+  readonly topology: Topology;
+}
+
+/** Keeps what a node knows of who takes messages where as Redis has it: by the changes, and by all of it where some are missing. */
+export class TopologyReader {
+  readonly #parts: TopologyReaderParts;
+  readonly #reader = new RecordReader();
+  #loading: Promise<void> | undefined = undefined;
+
+  constructor(parts: TopologyReaderParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Takes over changes from the stream; those that are known already are passed over.
+   * @returns whether none was missing before them.
+   */
+  take(entries: readonly StreamEntry[]): boolean {
+    const { topology } = this.#parts;
+    for (const [id, fields] of entries) {
+      const version = Number.parseInt(id.toString('latin1'), 10);
+      if (version <= topology.version) continue;
+      if (version !== topology.version + 1) return false;
+      topology.apply(decodeChanges(fields[1] as Buffer), version);
+    }
+    return true;
+  }
+
+  /** Reads all of it anew, once at a time. @throws the error of the connection. */
+  load(): Promise<void> {
+    this.#loading ??= this.#load().finally(() => {
+      this.#loading = undefined;
+    });
+    return this.#loading;
+  }
+
+  async #load(): Promise<void> {
+    const { redis, keys, topology } = this.#parts;
+    // What changes from here on comes again with the changes, which may be applied twice.
+    const version = Number((await redis.get(keys.topology)) ?? 0);
+    const [nodeIds, gone] = await Promise.all([redis.hkeys(keys.nodes), redis.smembers(keys.gone)]);
+    const changes: TopologyChange[] = nodeIds.map((nodeId) => ({ kind: 'node-put', nodeId }));
+    for (const nodeId of [...nodeIds, ...gone]) await this.#sessions(nodeId, changes);
+    for (const nodeId of nodeIds) await this.#routes(nodeId, changes);
+    topology.load(changes, version);
+  }
+
+  async #sessions(nodeId: string, changes: TopologyChange[]): Promise<void> {
+    const { redis, keys, states } = this.#parts;
+    const clientIds = await redis.smembers(keys.own(nodeId));
+    for (let at = 0; at < clientIds.length; at += SESSIONS_AT_ONCE) {
+      const { sessions, subscriptions } = await states.readSessions(clientIds.slice(at, at + SESSIONS_AT_ONCE));
+      const queueIds = new Map(sessions.map((session) => [session.clientId, session.queueId]));
+      for (const { clientId, record } of subscriptions) {
+        const queueId = queueIds.get(clientId);
+        if (queueId === undefined || record.topicFilter.startsWith('$share/')) continue;
+        changes.push({ kind: 'subscription-put', clientId, nodeId, queueId, record });
+      }
+    }
+  }
+
+  async #routes(nodeId: string, changes: TopologyChange[]): Promise<void> {
+    const { redis, keys } = this.#parts;
+    for (const topicFilter of await redis.smembers(keys.interests(nodeId)))
+      changes.push({ kind: 'route-put', nodeId, topicFilter });
+    for (const value of Object.values(await redis.hgetallBuffer(keys.groups(nodeId)))) {
+      this.#reader.reset(value, value.length);
+      const { shareKey, queueId } = this.#reader.group();
+      const online = onlineOf(value);
+      if (online !== ADOPTED) changes.push({ kind: 'share-put', nodeId, shareKey, queueId, online });
+    }
+  }
+}
