@@ -9,6 +9,7 @@ import { type Config, ConfigError, connectionSettings, sessionSettings } from '.
 import { Connection } from './connection/connection.ts';
 import { ConnectionTable } from './connection/connection-table.ts';
 import type { ConnectionContext, EventSink } from './connection/context.ts';
+import { sayGoodbye } from './connection/drain.ts';
 import { authorize } from './connection/rights.ts';
 import { type BrokerCounters, readCounters, sysFiguresOf } from './counters.ts';
 import type { BrokerEvents, ClientInfo, Hooks } from './hooks/hooks.ts';
@@ -369,7 +370,7 @@ export class Broker implements EventSink {
     return this.#events.listenerCount(name) > 0;
   }
 
-  /** Ends the broker: no new connections, clients told (0x8B), what is due flushed, the store closed. */
+  /** Ends the broker: no new connections, clients told (0x8B, or 0x9C and where to go), what is due flushed, the store closed. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -381,8 +382,11 @@ export class Broker implements EventSink {
     for (const listener of this.listeners) await listener.close();
     this.#sys.close();
     if (!failed) await this.#withinDrainTime(this.#writePath.drained());
-    for (const connection of [...this.#connections])
-      connection.close(ReasonCode.serverShuttingDown, 'the server is shutting down');
+    await sayGoodbye(
+      this.#connections,
+      this.#clock,
+      this.config.store.type === 'redis' ? this.config.cluster : undefined,
+    );
     await this.#withinDrainTime(this.#connections.empty());
     for (const connection of [...this.#connections]) connection.stream.destroy();
     if (!failed) await this.#withinDrainTime(this.#writePath.drained());

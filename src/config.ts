@@ -69,6 +69,10 @@ export interface Config {
   readonly cluster: {
     /** Name among those that share a Redis; empty for host name and port. */
     readonly nodeId: string;
+    /** What MQTT 5.0 clients are told as Server Reference when the node stops; empty for none. */
+    readonly serverReference: string;
+    /** How long telling all clients that the node stops takes, ms; 0 tells all at once. */
+    readonly drainMs: number;
   };
   readonly auth: {
     /** Where clients without a user name are let in: on loopback (127.0.0.1, ::1, localhost, Unix sockets), or on every listener. */

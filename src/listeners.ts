@@ -1,7 +1,7 @@
 import type { Config } from './config.ts';
 import type { Listener, OnStream } from './transport/byte-stream.ts';
 import { listenTcp } from './transport/tcp.ts';
-import { listenUnix } from './transport/unix.ts';
+import { listenUnix, removeStaleSocket } from './transport/unix.ts';
 
 /**
  * Opens every listener that the configuration turns on; when one fails those already open are closed again.
@@ -29,4 +29,10 @@ export async function openListeners(
     for (const listener of listeners) await listener.close();
     throw error;
   }
+}
+
+/** Removes what a dead process left in the way of the listeners; for processes that are about to open the same ones together. */
+export async function clearListeners(config: Config): Promise<void> {
+  const { path } = config.listeners.unix;
+  if (path !== '') await removeStaleSocket(path);
 }

@@ -1,6 +1,6 @@
-import { hostname } from 'node:os';
 import type { Config } from './config.ts';
 import type { Logger } from './lib/logger.ts';
+import { nodeIdOf } from './node-id.ts';
 import { EmbeddedStore } from './store/embedded-store.ts';
 import { MemoryStore } from './store/memory-store.ts';
 import type { Store } from './store/store.ts';
@@ -18,10 +18,4 @@ export async function makeStore(config: Config, logger: Logger): Promise<Store> 
   }
   if (type === 'memory' || durability === 'memory') return new MemoryStore();
   return new EmbeddedStore({ directory: data, durability });
-}
-
-/** The same at each start of a broker, so that it finds its own place again after a crash. */
-function nodeIdOf({ cluster, listeners }: Config): string {
-  if (cluster.nodeId !== '') return cluster.nodeId;
-  return `${hostname()}:${listeners.tcp.port === 'off' ? listeners.websocket.port : listeners.tcp.port}`;
 }

@@ -1,3 +1,5 @@
+import { availableParallelism } from 'node:os';
+import type { Config } from '../config.ts';
 import { loadConfig, type FlagSetting, type LoadedConfig } from '../config/load.ts';
 import type { OptionKey } from '../config/options.ts';
 import { isRedisUrl } from '../store/redis/redis-address.ts';
@@ -60,6 +62,12 @@ const optionFlags: readonly OptionFlag[] = [
   ),
 ];
 
+/** Processes that `--workers` may ask for. */
+const workersMax = 64;
+
+/** Leaves room for `/64` in a node id. */
+const nodeIdBytesMax = 125;
+
 /** The flags of the commands that take a configuration. */
 export const brokerFlags: readonly Flag[] = [
   {
@@ -75,6 +83,12 @@ export const brokerFlags: readonly Flag[] = [
     help: 'Sets any option, for instance --set limits.receiveMaximum=100; may be repeated.',
   },
   ...optionFlags,
+  {
+    names: ['--workers'],
+    values: ['N'],
+    group: 'Processes',
+    help: `Runs 1 to ${workersMax} processes on the same ports, as nodes that share a Redis; auto is one for each core (1). See docs/clustering.md.`,
+  },
   { names: ['--help', '-h'], values: [], group: 'Help', help: 'Prints this.' },
 ];
 
@@ -106,4 +120,24 @@ export function loadFromFlags(
     }
   }
   return loadConfig({ file, environment, flags });
+}
+
+/** How many processes `--workers` asks for, 1 where it is not given. @throws UsageError where they would have nothing in common. */
+export function workersOf(given: readonly GivenFlag[], config: Config): number {
+  const text = given.findLast(({ name }) => name === '--workers')?.values[0] ?? '1';
+  const count =
+    text === 'auto' ? Math.min(availableParallelism(), workersMax) : /^\d{1,2}$/.test(text) ? Number(text) : 0;
+  if (count < 1 || count > workersMax)
+    throw new UsageError(`--workers must be auto or an integer from 1 to ${workersMax}, not ${JSON.stringify(text)}.`);
+  if (text !== '1' && config.store.type !== 'redis') {
+    throw new UsageError(
+      `--workers ${text} needs a store that the processes share: say where a Redis is with --store redis://HOST:PORT, or leave --workers out.`,
+    );
+  }
+  if (count > 1 && Buffer.byteLength(config.cluster.nodeId) > nodeIdBytesMax) {
+    throw new UsageError(
+      `cluster.nodeId must have at most ${nodeIdBytesMax} bytes with --workers, which appends the number of each worker.`,
+    );
+  }
+  return count;
 }

@@ -2,7 +2,7 @@ import { stringify } from 'yaml';
 import type { LoadedConfig } from '../config/load.ts';
 import { optionKeys } from '../config/options.ts';
 import { maskRedisUrl } from '../store/redis/redis-address.ts';
-import { brokerFlags, loadFromFlags } from './broker-flags.ts';
+import { brokerFlags, loadFromFlags, workersOf } from './broker-flags.ts';
 import { ExitCode } from './errors.ts';
 import { helpText, parseFlags } from './flags.ts';
 
@@ -24,10 +24,13 @@ Exit codes: 0 the configuration is right, 2 it is not; every mistake is a line o
 /** Runs `trellis check`; resolves to the exit code. @throws UsageError or ConfigError. */
 export function check(args: readonly string[]): number {
   const given = parseFlags('check', brokerFlags, args);
-  const text = given.some(({ name }) => name === '--help')
-    ? helpText(before, brokerFlags, after)
-    : effectiveConfig(loadFromFlags(given, process.env));
-  process.stdout.write(text);
+  if (given.some(({ name }) => name === '--help')) {
+    process.stdout.write(helpText(before, brokerFlags, after));
+    return ExitCode.ok;
+  }
+  const loaded = loadFromFlags(given, process.env);
+  workersOf(given, loaded.config);
+  process.stdout.write(effectiveConfig(loaded));
   return ExitCode.ok;
 }
 

@@ -45,7 +45,7 @@ const importFlags: readonly Flag[] = [
     group: 'Import',
     help: 'Leaves sessions, wills and retained messages that are here already as they are, and takes over the others; also goes on with an import that broke off.',
   },
-  ...brokerFlags.filter(({ group }) => group !== 'Listeners' && group !== 'Logs'),
+  ...brokerFlags.filter(({ group }) => !['Listeners', 'Logs', 'Processes'].includes(group)),
 ];
 
 /** Runs `trellis import`; resolves to the exit code. @throws UsageError, ConfigError, CommandError. */

@@ -14,6 +14,9 @@ const directoryCodes: ReadonlySet<string | undefined> = new Set([
   'EISDIR',
 ]);
 
+/** System calls that fail where an address cannot be listened on; in a worker, whose parent listens, it is the second one. */
+const listenCalls: ReadonlySet<string | undefined> = new Set(['listen', 'bind']);
+
 /** Turns what went wrong while the broker started into a sentence that says what to do. */
 export function startFailure(error: unknown, config: Config): CommandError {
   if (!(error instanceof Error)) return new CommandError(String(error));
@@ -33,11 +36,11 @@ export function startFailure(error: unknown, config: Config): CommandError {
       ExitCode.usage,
     );
   }
-  if ((error.cause as NodeJS.ErrnoException | undefined)?.syscall === 'listen') {
+  if (listenCalls.has((error.cause as NodeJS.ErrnoException | undefined)?.syscall)) {
     // The listener found out more than the system call says, and has put it into words.
     return new CommandError(error.message, ExitCode.usage);
   }
-  if (syscall !== 'listen') return new CommandError(`Trellis could not start: ${error.message}.`);
+  if (!listenCalls.has(syscall)) return new CommandError(`Trellis could not start: ${error.message}.`);
   const sentence =
     port === undefined || port === -1
       ? unixFailure(code, path ?? address ?? config.listeners.unix.path)

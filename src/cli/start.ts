@@ -1,15 +1,14 @@
-import { resolve } from 'node:path';
 import type { Broker } from '../broker.ts';
 import type { Config } from '../config.ts';
 import { type Failpoint, parseFailpoint } from '../lib/failpoints.ts';
 import { createLogger, type Logger } from '../lib/logger.ts';
 import { systemClock } from '../lib/system-clock.ts';
-import { maskRedisUrl } from '../store/redis/redis-address.ts';
-import { version } from '../version.ts';
-import { brokerFlags, loadFromFlags } from './broker-flags.ts';
+import { announce } from './announcement.ts';
+import { brokerFlags, loadFromFlags, workersOf } from './broker-flags.ts';
 import { ExitCode, UsageError } from './errors.ts';
 import { helpText, parseFlags } from './flags.ts';
 import { startFailure } from './start-failure.ts';
+import type { WorkerParent } from './worker.ts';
 
 const before = `
 Usage: trellis start [flags]
@@ -24,6 +23,7 @@ Examples:
   trellis start
   trellis start --port 0 --ws-port off --store memory
   trellis start --config broker.yaml --log-format json
+  trellis start --store redis://127.0.0.1:6379 --workers auto
   trellis start --host 0.0.0.0 --set auth.allowAnonymous=everywhere
 
 A line that begins with "ready" goes to stdout once connections are accepted; logs go to stderr.
@@ -39,16 +39,25 @@ export async function start(args: readonly string[]): Promise<number> {
     process.stdout.write(helpText(before, brokerFlags, after));
     return ExitCode.ok;
   }
-  const { config } = loadFromFlags(given, process.env);
+  const common = loadFromFlags(given, process.env).config;
   const failpoint = failpointOf(process.env);
-  const terminal = process.stderr.isTTY ? 'pretty' : 'json';
-  const logger = createLogger({
-    level: config.log.level,
-    format: config.log.format === 'auto' ? terminal : config.log.format,
-    write: (line) => process.stderr.write(`${line}\n`),
-    clock: systemClock,
-  });
-  const ending = new Ending(logger);
+  const workers = workersOf(given, common);
+  if (workers === 1) return runBroker(common, failpoint, undefined);
+  const { asWorker, workerConfig } = await import('./worker.ts');
+  const worker = asWorker(process.env);
+  if (worker !== undefined) return runBroker(workerConfig(common, worker.number), failpoint, worker.parent);
+  const { runWorkers } = await import('./workers.ts');
+  return runWorkers(workers, { config: common, logger: loggerOf(common), clock: systemClock });
+}
+
+/** Runs the broker of this process, alone or as a worker, until it is told to end. */
+async function runBroker(
+  config: Config,
+  failpoint: Failpoint | undefined,
+  parent: WorkerParent | undefined,
+): Promise<number> {
+  const logger = loggerOf(config);
+  const ending = new Ending(logger, parent);
   const { startBroker } = await import('../broker.ts');
   let broker: Broker;
   try {
@@ -56,8 +65,21 @@ export async function start(args: readonly string[]): Promise<number> {
   } catch (error) {
     throw startFailure(error, config);
   }
-  announce(broker, config);
+  if (parent === undefined) announce(broker.listeners, config);
+  else parent.tellReady(broker.listeners);
   return ending.of(broker);
+}
+
+function loggerOf({ log, cluster, store }: Config): Logger {
+  const terminal = process.stderr.isTTY ? 'pretty' : 'json';
+  const isNode = store.type === 'redis' && cluster.nodeId !== '';
+  return createLogger({
+    level: log.level,
+    format: log.format === 'auto' ? terminal : log.format,
+    write: (line) => process.stderr.write(`${line}\n`),
+    clock: systemClock,
+    ...(isNode && { fields: { node: cluster.nodeId } }),
+  });
 }
 
 /** The crash asked for by TRELLIS_FAILPOINT, as tests do; docs/decisions/0004-failpoints.md. @throws UsageError for one there is not. */
@@ -69,77 +91,18 @@ function failpointOf(environment: NodeJS.ProcessEnv): Failpoint | undefined {
   }
 }
 
-/** Says that the broker is ready: for people in a few lines, for programs in one. */
-function announce(broker: Broker, config: Config): void {
-  const urls = broker.listeners.map(({ url }) => url);
-  if (config.log.format === 'json') {
-    process.stdout.write(`${JSON.stringify({ ready: true, listeners: urls })}\n`);
-    return;
-  }
-  const client = clientFlags(broker, config);
-  process.stdout.write(
-    [
-      `Trellis ${version}`,
-      `  listens on    ${urls.length === 0 ? 'nothing: all listeners are off' : urls.join('\n                ')}`,
-      `  data          ${dataPlace(config)}`,
-      `  acknowledged  means ${acknowledged(config)}`,
-      `  try next      npx trellis sub${client} -t 'demo/#' -v`,
-      `                npx trellis pub${client} -t demo/hello -m 'Hello'`,
-      `ready ${urls.join(' ')}`,
-      '',
-    ].join('\n'),
-  );
-}
-
-function dataPlace(config: Config): string {
-  switch (config.store.type) {
-    case 'memory':
-      return 'in memory only, gone when it stops';
-    case 'redis':
-      return `${maskRedisUrl(config.redis.url)}, keys {${config.redis.prefix}}:...`;
-    case 'embedded':
-      return resolve(config.store.data);
-  }
-}
-
-function acknowledged(config: Config): string {
-  if (config.store.type === 'redis') {
-    const { waitReplicas } = config.redis;
-    const replicas = waitReplicas === 0 ? '' : `, and ${waitReplicas} of its replicas have it`;
-    return `applied by Redis${replicas}: what it survives is up to the appendfsync of Redis`;
-  }
-  switch (config.store.durability) {
-    case 'durable':
-      return 'flushed to disk: it survives a crash and a power loss';
-    case 'os':
-      return 'written: it survives a crash of the broker, not a power loss';
-    case 'memory':
-      return 'taken into memory: it is lost when the broker stops';
-  }
-}
-
-/** What a client has to be told so that it finds this broker; nothing with the default port. */
-function clientFlags(broker: Broker, config: Config): string {
-  const { tcp, websocket, unix } = config.listeners;
-  const scheme = tcp.port === 'off' ? 'ws://' : 'mqtt://';
-  const port = broker.listeners.find(({ url }) => url.startsWith(scheme))?.port;
-  if (port === undefined) return unix.path === '' ? '' : ` --unix ${unix.path}`;
-  const host = tcp.port === 'off' ? websocket.host : tcp.host;
-  const everywhere = host === '0.0.0.0' || host === '::' || host === '127.0.0.1' || host === 'localhost';
-  const flags = everywhere ? '' : ` -h ${host}`;
-  if (tcp.port === 'off') return `${flags} --ws -p ${port}`;
-  return port === 1883 ? flags : `${flags} -p ${port}`;
-}
-
 /** Waits for a reason to end and ends the broker: on a signal in order, on an error with one last attempt to flush. */
 class Ending {
   readonly #logger: Logger;
+  readonly #parent: WorkerParent | undefined;
   readonly #exitCode = Promise.withResolvers<number>();
   #broker: Broker | undefined;
   #state: 'running' | 'stopping' | 'failing' = 'running';
 
-  constructor(logger: Logger) {
+  constructor(logger: Logger, parent: WorkerParent | undefined) {
     this.#logger = logger;
+    this.#parent = parent;
+    parent?.onGone(() => this.#stop({ reason: 'the parent has ended' }));
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => this.#onSignal(signal));
     process.on('uncaughtException', (error) => this.#fail('uncaught exception', error));
     process.on('unhandledRejection', (reason) => this.#fail('unhandled rejection', reason));
@@ -155,12 +118,19 @@ class Ending {
   }
 
   #onSignal(signal: string): void {
-    if (this.#state !== 'running') {
+    // A terminal tells all processes of a command: what becomes of workers is up to their parent, which tells them by SIGTERM.
+    if (this.#parent !== undefined && signal === 'SIGINT') return;
+    if (this.#state !== 'running' && this.#parent === undefined) {
       this.#logger.warn('second signal, ends at once', { signal });
       process.exit(ExitCode.failure);
     }
+    this.#stop({ signal });
+  }
+
+  #stop(cause: Record<string, string>): void {
+    if (this.#state !== 'running') return;
     this.#state = 'stopping';
-    this.#logger.info('stopping', { signal });
+    this.#logger.info('stopping', cause);
     if (this.#broker !== undefined) this.#close(this.#broker);
   }
 

@@ -252,7 +252,7 @@ export const options: { readonly [Key in OptionKey]: Option<ValueAt<Config, Key>
   'redis.prefix': option(
     { kind: 'text', rule: 'key-prefix', min: 1, max: 64 },
     'trellis',
-    'What the names of all keys in Redis begin with, in braces; one broker uses a prefix at a time.',
+    'What the names of all keys in Redis begin with, in braces; the same for all nodes that belong together.',
   ),
   'redis.waitReplicas': option(
     integer(0, 16),
@@ -279,6 +279,16 @@ export const options: { readonly [Key in OptionKey]: Option<ValueAt<Config, Key>
     { kind: 'text', rule: 'utf8', min: 0, max: 128 },
     '',
     'Name of this node among those that share a Redis, the same at each start; empty for host name and port.',
+  ),
+  'cluster.serverReference': option(
+    { kind: 'text', rule: 'utf8', min: 0, max: 1_024 },
+    '',
+    'Where MQTT 5.0 clients are sent when this node stops (Server Reference), such as mqtt.example:1883; empty leaves it to them. For store redis only.',
+  ),
+  'cluster.drainMs': option(
+    integer(0, 3_600_000, 'ms'),
+    0,
+    'Time over which the clients of a node that stops are told to go, so that they do not all come to the others at once; 0 tells all at once. For store redis only.',
   ),
 
   'auth.allowAnonymous': option(

@@ -416,11 +416,11 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
     }
   }
 
-  /** Closes the connection for a reason of ours, telling an MQTT 5.0 client [MQTT-3.14.0-1]. */
-  close(reasonCode: number, reason: string, serverReference?: string): void {
+  /** Closes the connection for a reason of ours, counted as `why`, telling an MQTT 5.0 client [MQTT-3.14.0-1]. */
+  close(reasonCode: number, reason: string, serverReference?: string, why?: DisconnectReason): void {
     // Section 4.11: a reference goes with these two codes only.
     const moves = reasonCode === ReasonCode.useAnotherServer || reasonCode === ReasonCode.serverMoved;
-    this.#end(disconnectReasonOf(reasonCode), reasonCode, reason, moves ? serverReference : undefined);
+    this.#end(why ?? disconnectReasonOf(reasonCode), reasonCode, reason, moves ? serverReference : undefined);
   }
 
   /** The client said DISCONNECT: the will is dropped unless its reason code was another than 0x00. */

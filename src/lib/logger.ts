@@ -32,6 +32,8 @@ export interface LoggerOptions {
   /** Takes one line, without its end. */
   write: (line: string) => void;
   clock: Clock;
+  /** Fields of every line, before its own. */
+  fields?: LogFields;
 }
 
 /** Lines of one cause (level and message) per window; the rest is summed up in one line when the window ends. */
@@ -136,8 +138,9 @@ class RateLimitedLogger implements Logger {
     this.#write(this.#options.clock.now(), cause.level, 'suppressed', fields);
   }
 
-  #write(now: number, level: LogLevel, message: string, fields: LogFields): void {
+  #write(now: number, level: LogLevel, message: string, own: LogFields): void {
     const time = new Date(now).toISOString();
+    const fields = { ...this.#options.fields, ...own };
     this.#options.write(
       this.#options.format === 'json'
         ? jsonLine(time, level, message, fields)

@@ -1,3 +1,4 @@
+import type { Deadline } from '../lib/deadline-heap.ts';
 import type { SessionContext } from './context.ts';
 import type { Neighbours } from './neighbours.ts';
 import { NO_IDENTIFIERS, type QueueEntry } from './queue-entry.ts';
@@ -22,13 +23,15 @@ export interface PartOwner {
  * A message goes into the mailbox of the other part in the batch that takes it out of the queue here. It goes only when
  * it has been accepted: before that the store may still refuse it, and its publisher would send it again.
  */
-export class HandOver implements FlushWaiter {
+export class HandOver implements FlushWaiter, Deadline {
   readonly #context: SessionContext;
   readonly #neighbours: Neighbours;
   readonly #group: ShareGroup;
   readonly #owner: PartOwner;
   #yielded = false;
   waitingFor = 0;
+  at = 0;
+  index = -1;
 
   constructor(context: SessionContext, neighbours: Neighbours, group: ShareGroup, owner: PartOwner) {
     this.#context = context;
@@ -70,7 +73,7 @@ export class HandOver implements FlushWaiter {
       }
       const target = this.#target();
       if (target === undefined) {
-        if (this.#group.isOrphan) this.#owner.onOrphanDone(this.#group);
+        if (this.#group.isOrphan) this.#giveUp(now);
         return;
       }
       const entry = queue.shift(now);
@@ -96,6 +99,17 @@ export class HandOver implements FlushWaiter {
     writePath.addMessage({ kind: 'post', post }, message);
     queue.remove(entry);
     books.moved += 1;
+  }
+
+  /** There is no other part: one that may yet come is waited for. */
+  #giveUp(now: number): void {
+    const { partUntil } = this.#group;
+    if (partUntil <= now) this.#owner.onOrphanDone(this.#group);
+    else if (this.index === -1) this.#context.deadlines.schedule(this, partUntil);
+  }
+
+  onDeadline(): void {
+    this.run();
   }
 
   #target(): number | undefined {

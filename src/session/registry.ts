@@ -308,8 +308,8 @@ export class SessionRegistry {
 
   /**
    * Takes over sessions and parts of shared subscriptions of another node. Sessions connected then start to expire now.
-   * Parts have to come together with the sessions that are their members, or after them: what is in one that has no
-   * member here, and of which no node has another, is dropped.
+   * What waits in the parts goes to other parts of the same shared subscription, as long as their members come, here or on
+   * another node, within a minute.
    */
   async adopt(state: Omit<AdoptedState, 'wills'>, options: AdoptOptions): Promise<void> {
     this.#groups.adopt(state.groups);

@@ -36,6 +36,8 @@ export class ShareGroup implements QueueOwner {
   #told = -1;
   /** Its last member has left, or was another node's: nothing is routed here, and what it holds goes to another part. */
   isOrphan = false;
+  /** Until when an orphan waits for another part to come, ms since the epoch; then what it holds is dropped. */
+  partUntil = 0;
   readonly #handOver: HandOver | undefined;
 
   constructor(context: SessionContext, record: GroupRecord, owner: PartOwner) {

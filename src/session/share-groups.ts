@@ -7,6 +7,9 @@ import type { QueueTable } from './queue-table.ts';
 import type { Session } from './session.ts';
 import { ShareGroup } from './share-group.ts';
 
+/** How long an orphan waits for another part, where members of it may be on their way to another node, or here; ms. */
+const PART_WAIT_MS = 60_000;
+
 /** A group as its members see it: nothing of the message is decided before one of them is picked. */
 const WHATEVER = { qos: 2, noLocal: false, retainAsPublished: true, subscriptionIdentifier: 0 } as const;
 
@@ -61,7 +64,7 @@ export class ShareGroups implements PartOwner {
     const group = this.#groups.get(shareKeyOf(parsed));
     if (group === undefined) return;
     group.leave(session);
-    this.#endIfEmpty(group);
+    this.#endIfEmpty(group, 0);
   }
 
   /** As `leave`, for a session that goes to another node and takes along what it has in flight. */
@@ -69,27 +72,27 @@ export class ShareGroups implements PartOwner {
     const group = this.#groups.get(shareKeyOf(parsed));
     if (group === undefined) return;
     group.release(session);
-    this.#endIfEmpty(group);
+    this.#endIfEmpty(group, PART_WAIT_MS);
   }
 
   /** Takes over the groups of before a restart; their members join them. */
   restore(records: readonly GroupRecord[]): void {
     for (const record of records) {
       const group = this.#restored(record);
-      if (this.#groups.has(record.shareKey)) this.#addOrphan(group);
+      if (this.#groups.has(record.shareKey)) this.#addOrphan(group, PART_WAIT_MS);
       else this.#add(group);
     }
   }
 
   /** Takes over parts of another node: who joins one makes it a part here. */
   adopt(records: readonly GroupRecord[]): void {
-    for (const record of records) this.#addOrphan(this.#restored(record));
+    for (const record of records) this.#addOrphan(this.#restored(record), PART_WAIT_MS);
   }
 
   /** After `restore` or `adopt`, once the members have joined: the parts that nobody joined give away what they hold. */
   settle(): void {
     if (this.#context.neighbours === undefined) return;
-    for (const group of [...this.#groups.values()]) this.#endIfEmpty(group);
+    for (const group of [...this.#groups.values()]) this.#endIfEmpty(group, PART_WAIT_MS);
     for (const orphan of [...this.#orphans]) orphan.handOver();
   }
 
@@ -122,8 +125,9 @@ export class ShareGroups implements PartOwner {
     this.trie.add(group.topicFilter, group, WHATEVER);
   }
 
-  #addOrphan(group: ShareGroup): void {
+  #addOrphan(group: ShareGroup, waitMs: number): void {
     group.isOrphan = true;
+    group.partUntil = this.#context.clock.now() + waitMs;
     this.#orphans.add(group);
   }
 
@@ -132,7 +136,7 @@ export class ShareGroups implements PartOwner {
     return undefined;
   }
 
-  #endIfEmpty(group: ShareGroup): void {
+  #endIfEmpty(group: ShareGroup, waitMs: number): void {
     if (group.size > 0) return;
     this.#groups.delete(group.shareKey);
     this.trie.remove(group.topicFilter, group);
@@ -140,7 +144,7 @@ export class ShareGroups implements PartOwner {
       this.#end(group);
       return;
     }
-    this.#addOrphan(group);
+    this.#addOrphan(group, waitMs);
     group.handOver();
   }
 

@@ -31,7 +31,17 @@ async function occupantOf(path: string): Promise<Occupant> {
   });
 }
 
-/** Removes the file that a dead process left at the path. */
+/** Removes the socket file that a dead process left at the path; whatever else is there stays. */
+export async function removeStaleSocket(path: string): Promise<void> {
+  try {
+    if ((await occupantOf(path)) === 'stale-socket') await unlink(path);
+  } catch (error) {
+    // Nothing is there; or it cannot be looked at, and then it cannot be listened on either, and the listener says why.
+    if (!(error instanceof Error && 'code' in error)) throw error;
+  }
+}
+
+/** Makes way for a listener. @throws where the file at the path is not one that a dead process left. */
 async function removeStale(path: string, cause: unknown): Promise<void> {
   switch (await occupantOf(path)) {
     case 'stale-socket':

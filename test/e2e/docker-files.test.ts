@@ -92,8 +92,8 @@ test('the health check passes with a broker and fails without, and needs nothing
   expect((await finished([...args, ...port])).code).toBe(1);
 });
 
-test('the compose file runs one broker, published on loopback only, with time to end in order', () => {
-  const text = readFileSync(join(root, 'docker-compose.yml'), 'utf8');
+test('the compose file of a single broker runs one, published on loopback only, with time to end in order', () => {
+  const text = readFileSync(join(root, 'docker-compose.single.yml'), 'utf8');
   const { services, volumes } = parse(text) as {
     services: Record<string, { ports: string[]; volumes: string[]; stop_grace_period: string }>;
     volumes: Record<string, unknown>;

@@ -21,6 +21,14 @@ test('a JSON line has time, level and message before its fields', () => {
   ]);
 });
 
+test('what every line says stands before its own fields', () => {
+  const options = { level: 'info', format: 'json', clock, write: (line: string) => lines.push(line) } as const;
+  createLogger({ ...options, fields: { node: 'here/2' } }).info('hello', { port: 1 });
+  expect(lines).toEqual([
+    '{"time":"2026-01-02T03:04:05.678Z","level":"info","message":"hello","node":"here/2","port":1}',
+  ]);
+});
+
 test('a pretty line quotes a field only where it has to', () => {
   logger('pretty').warn('said "no"', { clientId: 'a b', topic: 'x/y', count: 3 });
   expect(lines).toEqual(['03:04:05.678 WARN  said "no" clientId="a b" topic=x/y count=3']);

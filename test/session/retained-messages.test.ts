@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { StoreFullError } from '../../src/store/store.ts';
+import { applied, benchAmong, FakeNeighbours } from './fake-neighbours.ts';
 import { messageOf, SessionBench } from './session-bench.ts';
 
 function valueOf(bench: SessionBench, topicName: string): string | undefined {
@@ -102,5 +103,72 @@ describe('retained messages', () => {
     bench.retained.put(messageOf({ topicName: 't', payload: '2' }));
     await bench.clock.pass(2000);
     expect(valueOf(bench, 't')).toBe('2');
+  });
+});
+
+describe('retained messages among several nodes', () => {
+  test('are written, and kept when the store has put them in order', async () => {
+    const bench = await benchAmong(new FakeNeighbours());
+    const message = messageOf({ payload: '1', retain: true });
+    bench.retained.put(message);
+    bench.retained.put(messageOf({ topicName: 'unknown', payload: '', retain: true }));
+    await bench.clock.settle();
+    expect([valueOf(bench, 't'), bench.retained.trie.count]).toEqual([undefined, 0]);
+    expect(bench.store.applied).toEqual([
+      { kind: 'retained-put', message },
+      { kind: 'retained-delete', topicName: 'unknown' },
+    ]);
+    bench.retained.apply('t', message);
+    bench.retained.apply('t', messageOf({ payload: 'of another node' }));
+    expect(valueOf(bench, 't')).toBe('of another node');
+    bench.retained.apply('t', undefined);
+    bench.retained.apply('t', undefined);
+    expect(bench.retained.trie.count).toBe(0);
+    expect(bench.store.applied).toHaveLength(2);
+  });
+
+  test('that were refused for lack of room were never kept', async () => {
+    const bench = await benchAmong(new FakeNeighbours());
+    bench.store.isHeld = true;
+    bench.retained.put(messageOf({ payload: '1' }));
+    await bench.clock.settle();
+    bench.store.fail(new StoreFullError('full'));
+    await bench.clock.settle();
+    // While it is known to be full, QoS 0 adds nothing either.
+    bench.retained.put(messageOf({ payload: '2', qos: 0 }));
+    bench.store.isHeld = false;
+    await bench.clock.pass(2000);
+    expect([bench.store.applied, bench.retained.trie.count]).toEqual([[], 0]);
+  });
+
+  test('have room as those do that are kept', async () => {
+    const bench = await benchAmong(new FakeNeighbours(), { retainedMessagesMax: 1 });
+    bench.retained.apply('a', messageOf({ topicName: 'a', payload: '1' }));
+    expect(bench.retained.hasRoomFor(messageOf({ topicName: 'b', payload: '1' }))).toBe(false);
+    expect(bench.retained.hasRoomFor(messageOf({ topicName: 'a', payload: '2' }))).toBe(true);
+  });
+
+  test('expire on every node, and in the store unless another has taken their place', async () => {
+    const bench = await benchAmong(new FakeNeighbours());
+    const short = messageOf({ payload: '1', expiresAt: bench.clock.now() + 1000 });
+    bench.retained.apply('t', short);
+    bench.retained.apply('u', messageOf({ topicName: 'u', payload: '1', expiresAt: bench.clock.now() + 1000 }));
+    bench.retained.apply('u', messageOf({ topicName: 'u', payload: '2' }));
+    await bench.clock.pass(1000);
+    await bench.clock.settle();
+    expect([valueOf(bench, 't'), valueOf(bench, 'u')]).toEqual([undefined, '2']);
+    expect(applied(bench, 'retained-expire')).toEqual([{ kind: 'retained-expire', message: short }]);
+    expect(bench.store.applied).toHaveLength(1);
+  });
+
+  test('of the broker itself are kept at once, and stored nowhere', async () => {
+    const bench = await benchAmong(new FakeNeighbours());
+    const topicName = '$SYS/broker/uptime';
+    bench.retained.put(messageOf({ topicName, payload: '1', expiresAt: bench.clock.now() + 1000 }));
+    expect(valueOf(bench, topicName)).toBe('1');
+    await bench.clock.pass(1000);
+    expect(valueOf(bench, topicName)).toBeUndefined();
+    await bench.clock.settle();
+    expect(bench.store.applied).toEqual([]);
   });
 });

@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import type { Qos } from '../../src/protocol/packets.ts';
-import { RetainedReplay } from '../../src/session/retained-replay.ts';
+import { replayRetained } from '../../src/session/retained-replay.ts';
 import type { Session } from '../../src/session/session.ts';
 import type { SessionSettings } from '../../src/session/settings.ts';
 import type { SubscriptionRecord } from '../../src/store/store.ts';
+import { benchAmong, FakeNeighbours, postedOf } from './fake-neighbours.ts';
 import { RecordingLink } from './recording-link.ts';
 import { messageOf, SessionBench } from './session-bench.ts';
 
@@ -18,9 +19,9 @@ class Trial {
   readonly session: Session;
   readonly link: RecordingLink = new RecordingLink();
 
-  constructor(bench: SessionBench) {
+  constructor(bench: SessionBench, sessionExpiryInterval = 0) {
     this.bench = bench;
-    this.session = bench.open('c');
+    this.session = bench.open('c', sessionExpiryInterval);
     this.session.attach(this.link);
   }
 
@@ -36,9 +37,7 @@ class Trial {
     const { bench, session } = this;
     for (const record of records) bench.registry.subscribe(session, record);
     const source = { retained: bench.retained.trie, subscriptions: bench.registry.subscriptions };
-    session.replays ??= [];
-    session.replays.push(new RetainedReplay(bench.context, source, records));
-    session.pump();
+    replayRetained(bench.context, source, session, records);
   }
 }
 
@@ -167,5 +166,107 @@ describe('a replay of retained messages', () => {
     trial.session.pump();
     await trial.bench.clock.settle();
     expect(trial.link.payloads).toEqual(['b', 'a']);
+  });
+});
+
+describe('a replay of retained messages among several nodes', () => {
+  /** A session that subscribes while the other nodes are heard out. */
+  async function begin(neighbours: FakeNeighbours, expiry = 0): Promise<Trial> {
+    const bench = await benchAmong(neighbours);
+    neighbours.waiting = [];
+    return new Trial(bench, expiry);
+  }
+
+  async function catchUp({ bench }: Trial, neighbours: FakeNeighbours): Promise<void> {
+    await bench.clock.settle();
+    for (const resolve of neighbours.waiting?.splice(0) ?? []) resolve();
+    await bench.clock.settle();
+  }
+
+  test('begins when all that was acknowledged anywhere is known, also where nothing was retained before', async () => {
+    const neighbours = new FakeNeighbours();
+    const trial = await begin(neighbours);
+    trial.subscribe(subscriptionOf('#'));
+    await trial.bench.clock.settle();
+    expect(neighbours.waiting).toHaveLength(1);
+    trial.bench.retained.apply('a', messageOf({ topicName: 'a', payload: 'a' }));
+    trial.session.pump();
+    expect(trial.link.payloads).toEqual([]);
+    await catchUp(trial, neighbours);
+    expect(trial.link.payloads).toEqual(['a']);
+    expect(trial.session.replays).toBeUndefined();
+  });
+
+  test('waits for what was published here before: it may not be stored yet', async () => {
+    const neighbours = new FakeNeighbours();
+    const trial = await begin(neighbours);
+    trial.bench.store.isHeld = true;
+    trial.bench.publish({ topicName: 'a', payload: 'a', retain: true });
+    trial.subscribe(subscriptionOf('#'));
+    await trial.bench.clock.settle();
+    expect(neighbours.waiting).toEqual([]);
+    trial.bench.store.isHeld = false;
+    trial.bench.store.release();
+    await trial.bench.clock.settle();
+    expect(neighbours.waiting).toHaveLength(1);
+  });
+
+  test('does nothing where the session has lost its connection, or has another', async () => {
+    for (const comesBack of [false, true]) {
+      const neighbours = new FakeNeighbours();
+      const trial = await begin(neighbours, 10);
+      trial.bench.retained.apply('a', messageOf({ topicName: 'a', payload: 'a' }));
+      trial.subscribe(subscriptionOf('#'));
+      await trial.bench.clock.settle();
+      trial.bench.registry.disconnect(trial.session);
+      const second = new RecordingLink();
+      if (comesBack) trial.session.attach(second);
+      await catchUp(trial, neighbours);
+      if (!comesBack) trial.session.attach(second);
+      await trial.bench.clock.settle();
+      expect([trial.link.payloads, second.payloads]).toEqual([[], []]);
+      expect(trial.session.replays).toBeUndefined();
+    }
+  });
+
+  test('leaves out topics whose messages came meanwhile, published here, sent on or posted, and no others', async () => {
+    const neighbours = new FakeNeighbours();
+    const trial = await begin(neighbours, 10);
+    const { bench, session } = trial;
+    for (const topicName of ['here', 'sent on', 'posted', 'not retained', 'quiet'])
+      bench.retained.apply(topicName, messageOf({ topicName, payload: `old ${topicName}` }));
+    trial.subscribe(subscriptionOf('#'));
+    bench.publish({ topicName: 'here', payload: 'new here', qos: 0, retain: true });
+    const message = messageOf({ topicName: 'sent on', payload: 'new sent on', qos: 0, retain: true });
+    bench.dispatcher.forward([{ message, shareKeys: [] }]);
+    bench.registry.takePosted([
+      postedOf(session.queueId, { topicName: 'posted', payload: 'new posted', retain: true }),
+    ]);
+    bench.publish({ topicName: 'not retained', payload: 'new not retained', qos: 0 });
+    await catchUp(trial, neighbours);
+    expect(trial.link.payloads).toEqual([
+      'new here',
+      'new sent on',
+      'new posted',
+      'new not retained',
+      'old not retained',
+      'old quiet',
+    ]);
+  });
+
+  test('of a later subscription sends what came for an earlier one before it', async () => {
+    const neighbours = new FakeNeighbours();
+    const trial = await begin(neighbours);
+    trial.bench.retained.apply('a', messageOf({ topicName: 'a', payload: 'old' }));
+    trial.subscribe(subscriptionOf('#'));
+    trial.bench.publish({ topicName: 'a', payload: 'new', qos: 0, retain: true });
+    trial.subscribe(subscriptionOf('a'));
+    await trial.bench.clock.settle();
+    trial.bench.retained.apply('a', messageOf({ topicName: 'a', payload: 'new' }));
+    await catchUp(trial, neighbours);
+    expect(trial.link.sent.map(({ payload, retain }) => [payload, retain])).toEqual([
+      ['new', false],
+      ['new', true],
+    ]);
   });
 });

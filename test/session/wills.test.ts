@@ -210,4 +210,38 @@ describe('wills', () => {
       { numRuns: 200 },
     );
   });
+
+  test('of a client id that another node has now are forgotten, and stay in the store', async () => {
+    const trial = await Trial.start();
+    trial.wills.arm('c', willOf('pending', 10), '');
+    trial.lose(trial.bench.open('c', DURABLE));
+    await trial.bench.clock.settle();
+    trial.wills.release('c');
+    trial.wills.release('without a will');
+    await trial.bench.clock.pass(20_000);
+    expect([trial.published, trial.wills.size, trial.stored]).toEqual([[], 0, 1]);
+  });
+
+  test('of another node are due as after a restart', async () => {
+    const trial = await Trial.start();
+    const now = trial.bench.clock.now();
+    const record = { username: 'user', publishAt: Number.POSITIVE_INFINITY };
+    trial.bench.open('delayed', DURABLE);
+    trial.bench.open('pending', DURABLE);
+    trial.wills.adopt(
+      [
+        { ...record, clientId: 'cut', will: willOf('cut') },
+        { ...record, clientId: 'delayed', will: willOf('delayed', 10) },
+        { ...record, clientId: 'pending', will: willOf('pending', 10), publishAt: now + 5000 },
+        { ...record, clientId: 'session ended', will: willOf('session ended', 10), publishAt: now + 5000 },
+      ],
+      (clientId) => trial.bench.registry.get(clientId),
+    );
+    const now1 = ['cut/user: cut', 'session ended/user: session ended'];
+    expect(trial.published).toEqual(now1);
+    await trial.bench.clock.pass(5000);
+    expect(trial.published).toEqual([...now1, 'pending/user: pending']);
+    await trial.bench.clock.pass(5000);
+    expect(trial.published).toEqual([...now1, 'pending/user: pending', 'delayed/user: delayed']);
+  });
 });

@@ -1,0 +1,53 @@
+import cluster, { type Worker } from 'node:cluster';
+import type { Config } from '../config.ts';
+import { nodeIdOf } from '../node-id.ts';
+import type { Endpoint } from './announcement.ts';
+
+/** Variable in which a worker finds its number. */
+export const workerVariable = 'TRELLIS_WORKER';
+
+/** What a worker tells its parent once it accepts connections. */
+export interface ReadyMessage {
+  readonly ready: readonly Endpoint[];
+}
+
+/** The configuration of a worker: that of its parent, with a node id of its own that is the same at each start. */
+export function workerConfig(config: Config, number: number): Config {
+  const nodeId = `${nodeIdOf(config)}/${number}`;
+  return Object.freeze({ ...config, cluster: Object.freeze({ ...config.cluster, nodeId }) });
+}
+
+/** The process that started this one as a worker. */
+export class WorkerParent {
+  readonly #worker: Worker;
+
+  constructor(worker: Worker) {
+    this.#worker = worker;
+    // Sending may fail because the parent has ended; that is told by `disconnect`.
+    worker.on('error', () => {});
+  }
+
+  /** Tells it that this worker accepts connections. */
+  tellReady(listeners: readonly Endpoint[]): void {
+    const message: ReadyMessage = { ready: listeners.map(({ url, port }) => ({ url, port })) };
+    this.#worker.send(message);
+  }
+
+  /** Calls back when it has ended, however. */
+  onGone(callback: () => void): void {
+    this.#worker.once('disconnect', () => {
+      // Without this Node ends the process at once, and no client would be told.
+      this.#worker.exitedAfterDisconnect = true;
+      callback();
+    });
+  }
+}
+
+/** The number of this worker, from 1, and its parent; undefined in a process that is no worker. */
+export function asWorker(
+  environment: NodeJS.ProcessEnv,
+): { readonly number: number; readonly parent: WorkerParent } | undefined {
+  const number = Number(environment[workerVariable]);
+  if (cluster.worker === undefined || !Number.isInteger(number) || number < 1) return undefined;
+  return { number, parent: new WorkerParent(cluster.worker) };
+}
