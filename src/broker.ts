@@ -31,7 +31,7 @@ import type { SessionContext } from './session/context.ts';
 import { Dispatcher } from './session/dispatcher.ts';
 import { LOCAL_PREFIX, SessionRegistry } from './session/registry.ts';
 import { RetainedMessages } from './session/retained-messages.ts';
-import { RetainedReplay } from './session/retained-replay.ts';
+import { replayRetained } from './session/retained-replay.ts';
 import type { Session } from './session/session.ts';
 import { Wills } from './session/wills.ts';
 import { WritePath } from './session/write-path.ts';
@@ -319,8 +319,8 @@ export class Broker implements EventSink {
     } as const;
     this.#registry.subscribe(session, record);
     const source = { retained: this.#retained.trie, subscriptions: this.#registry.subscriptions };
-    if (!topicFilter.startsWith('$share/')) session.replays = [new RetainedReplay(this.#session, source, [record])];
     session.attach(link);
+    if (!topicFilter.startsWith('$share/')) replayRetained(this.#session, source, session, [record]);
     return () => {
       if (!session.ended) this.#registry.disconnect(session);
     };
@@ -461,6 +461,7 @@ export class Broker implements EventSink {
     } else this.#logger.warn('will refused', { client: clientId, topic: will.topicName });
     // In the same batch as what it was routed to: published once, also across a crash.
     this.#wills.forget(clientId);
+    this.#cluster.settle(clientId);
     this.#writePath.failpoint?.reach('will-published');
   }
 

@@ -47,6 +47,10 @@ export class BrokerNode implements NodeBroker {
     return this.#parts().registry.get(clientId)?.queueId;
   }
 
+  hasWill(clientId: string): boolean {
+    return this.#parts().wills.has(clientId);
+  }
+
   hasQueue(queueId: number): boolean {
     return this.#parts().registry.queueOwner(queueId) !== undefined;
   }

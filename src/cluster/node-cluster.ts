@@ -32,6 +32,8 @@ export interface NodeBroker {
   sessionQueue(clientId: string): number | undefined;
   /** Whether a queue of a session or of a part of a shared subscription is here. */
   hasQueue(queueId: number): boolean;
+  /** Whether a will of the client id is still to be published or dropped. */
+  hasWill(clientId: string): boolean;
   /** Parts here of the shared subscriptions that match a topic name. */
   localParts(topicName: string): readonly { readonly shareKey: string; readonly queueId: number }[];
   /** Takes over sessions, parts of shared subscriptions and wills. `isClaimed`: a client here has claimed the client ids. */
@@ -96,15 +98,14 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
   }
 
   settle(clientId: string): void {
-    const claims = this.#held.get(clientId);
-    if (claims === undefined) return;
-    this.#held.set(clientId, Math.max(0, claims - 1));
+    const claims = this.#held.get(clientId) ?? 0;
+    if (claims > 0) this.#held.set(clientId, claims - 1);
     if (claims <= 1 && this.#broker.sessionQueue(clientId) === undefined) this.letGo(clientId);
   }
 
   letGo(clientId: string): void {
-    // Somebody has claimed it meanwhile.
-    if ((this.#held.get(clientId) ?? 0) > 0) return;
+    // Somebody has claimed it meanwhile, or a will has to be published first: `settle` follows.
+    if ((this.#held.get(clientId) ?? 0) > 0 || this.#broker.hasWill(clientId)) return;
     this.#held.delete(clientId);
     this.#broker.writePath.add({ kind: 'client-release', clientId });
     this.#noteLetting(clientId);

@@ -22,6 +22,7 @@ import { type FlushWaiter, HELD_BACK_BYTES } from '../session/write-path.ts';
 import type { ByteStream, ByteStreamHandler } from '../transport/byte-stream.ts';
 import { AckQueue, type AckSender } from './ack-queue.ts';
 import { settleClaim } from './claim.ts';
+import type { ConnectionState } from './connection-state.ts';
 import { addressOf } from './connection-table.ts';
 import type { ConnectionContext } from './context.ts';
 import { DeferredSteps } from './deferred-steps.ts';
@@ -34,14 +35,6 @@ import { Outbox, type OutboxOwner } from './outbox.ts';
 import { refuseConnect } from './refuse-connect.ts';
 import type { TopicMemory } from './topic-memory.ts';
 import { writePublish } from './write-publish.ts';
-
-/**
- * Where a connection stands. `handshaking` is from CONNECT to CONNACK, `authenticating` the part of it in which AUTH
- * packets are expected; `closing` waits for the peer to read the reason.
- *
- *     new -> handshaking <-> authenticating -> connected -> closing -> closed
- */
-export type ConnectionState = 'new' | 'handshaking' | 'authenticating' | 'connected' | 'closing' | 'closed';
 
 /** A backlog of the outbox above this many bytes holds back replays. */
 const CONGESTED_BYTES = 256 * 1024;

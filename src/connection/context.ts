@@ -22,7 +22,7 @@ export interface EventSink {
 }
 
 /** Which client ids are this node's. */
-export interface ClientIds {
+interface ClientIds {
   /**
    * Makes this node the owner of the client id, for that user; `settle` has to follow.
    * @returns the epoch of the connection, later ones higher; undefined where it belongs to another user on another node.

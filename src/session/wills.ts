@@ -53,6 +53,11 @@ export class Wills {
     return this.#wills.size;
   }
 
+  /** Whether there is a will of the client, armed or pending. */
+  has(clientId: string): boolean {
+    return this.#wills.has(clientId);
+  }
+
   /** Stores the will of a new connection [MQTT-3.1.2-7]. @returns whether the store has something to flush. */
   arm(clientId: string, will: Will | undefined, username: string): boolean {
     if (will === undefined) return this.forget(clientId);

@@ -123,7 +123,14 @@ export class MemoryState {
       case 'retained-delete':
         this.#retained.delete(mutation.topicName);
         return;
-      default:
+      case 'route':
+      case 'interest-put':
+      case 'interest-delete':
+      case 'post':
+      case 'posted-delete':
+      case 'session-move':
+      case 'client-release':
+      case 'retained-expire':
         throw new Error(`only a store that nodes share takes ${mutation.kind}`);
     }
   }

@@ -117,7 +117,7 @@ export type NodeMutation =
   | { kind: 'posted-delete'; queueId: number; count: number }
   /** Hands a client id over to another node, with its session where it has one: 0 as its queue id for none. */
   | { kind: 'session-move'; clientId: string; queueId: number; nodeId: string }
-  /** The client id is nobody's any more. */
+  /** The client id is nobody's any more, where it was this node's. */
   | { kind: 'client-release'; clientId: string }
   /** Removes a retained message that has expired, unless another has taken its place. */
   | { kind: 'retained-expire'; message: Message };

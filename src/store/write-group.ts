@@ -138,7 +138,14 @@ export class WriteGroup {
       case 'retained-delete':
         this.retained.set(mutation.topicName, null);
         return;
-      default:
+      case 'route':
+      case 'interest-put':
+      case 'interest-delete':
+      case 'post':
+      case 'posted-delete':
+      case 'session-move':
+      case 'client-release':
+      case 'retained-expire':
         throw new Error(`only a store that nodes share takes ${mutation.kind}`);
     }
   }

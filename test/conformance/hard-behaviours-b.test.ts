@@ -105,9 +105,11 @@ describe('a client that breaks a limit', () => {
       for (let packetId = 1; packetId <= 3; packetId += 1) client.sendPublish('a', 'x', { qos: 2, packetId });
       // More than the buffers of a socket hold: unread, they would make the broker's system reset the connection.
       for (let i = 0; i < 200; i += 1) client.sendPublish('a', Buffer.alloc(50_000), { qos: 0 });
-      for (const packetId of [1, 2]) await client.expect(PacketType.pubrec, { packetId });
-      const { disconnect } = await client.expectClose();
-      expect(disconnect?.reasonCode).toBe(ReasonCode.receiveMaximumExceeded);
+      // What still has to be made durable then is not acknowledged any more.
+      let last = await client.next();
+      while (last.type === PacketType.pubrec) last = await client.next();
+      expect(last).toMatchObject({ type: PacketType.disconnect, reasonCode: ReasonCode.receiveMaximumExceeded });
+      await client.expectClose();
     }
   });
 

@@ -100,8 +100,9 @@ describe.each(V3_VERSIONS)('transports of MQTT %s', (name, version) => {
     const publish = both.find((packet) => packet.type === PacketType.publish);
     expect(publish).toMatchObject({ topicName: 'b', qos: 1, payload: new Uint8Array([0x78]) });
     client.send(frame(0x40, uint16(publish?.packetId ?? 0)));
-    client.sendRaw('a205 0003 0001 62 c000');
+    client.sendRaw('a205 0003 0001 62');
     await client.expect(PacketType.unsuback, { packetId: 3 });
+    client.sendRaw('c000');
     await client.expect(PacketType.pingresp);
     client.sendRaw('e000');
     await client.expectClose();

@@ -83,6 +83,15 @@ export class StoreModel {
         return this.#put('retained', mutation.message.topicName, '', describeMessage(mutation.message));
       case 'retained-delete':
         return this.#delete('retained', mutation.topicName, '');
+      case 'route':
+      case 'interest-put':
+      case 'interest-delete':
+      case 'post':
+      case 'posted-delete':
+      case 'session-move':
+      case 'client-release':
+      case 'retained-expire':
+        throw new Error(`${mutation.kind} is for stores that nodes share`);
     }
   }
 

@@ -143,7 +143,7 @@ export class BatchWriter {
       case 'subscription-delete': {
         const { clientId, topicFilter } = mutation;
         this.#fieldDelete(clientId, `f${topicFilter}`);
-        if (!isShared(topicFilter)) this.#change(clientId, { kind: 'subscription-delete', clientId, topicFilter });
+        if (!isShareFilter(topicFilter)) this.#change(clientId, { kind: 'subscription-delete', clientId, topicFilter });
         return;
       }
       case 'group-put':
@@ -165,14 +165,21 @@ export class BatchWriter {
       case 'retained-delete':
         this.#writeOther(mutation);
         return;
-      default:
+      case 'route':
+      case 'interest-put':
+      case 'interest-delete':
+      case 'post':
+      case 'posted-delete':
+      case 'session-move':
+      case 'client-release':
+      case 'retained-expire':
         this.#writeForNodes(mutation);
     }
   }
 
   #subscription({ clientId, queueId, record }: Extract<Mutation, { kind: 'subscription-put' }>): void {
     this.#field(clientId, `f${record.topicFilter}`, () => this.#writer.subscription(clientId, record));
-    if (isShared(record.topicFilter)) return;
+    if (isShareFilter(record.topicFilter)) return;
     // Clients subscribe again to the same when they come back.
     if (!this.#changed.has(clientId) && this.#context.knows(clientId, queueId, record)) return;
     const { nodeId } = this.#context;
@@ -223,6 +230,7 @@ export class BatchWriter {
       case 'client-release':
         this.#op(Op.release, this.#key(keys.session(mutation.clientId)));
         this.#writer.string(mutation.clientId);
+        this.#writer.string(nodeId);
         return;
       case 'retained-expire':
         this.#expire(retained.commandFor({ kind: 'retained-delete', topicName: mutation.message.topicName }));
@@ -478,7 +486,7 @@ function isAmongDeletes({ deleteFirst, deleteCount }: Runs, sequence: number): b
   return sequence >= deleteFirst && sequence < deleteFirst + deleteCount;
 }
 
-function isShared(topicFilter: string): boolean {
+function isShareFilter(topicFilter: string): boolean {
   return topicFilter.startsWith('$share/');
 }
 

@@ -34,7 +34,7 @@ export const Op = {
   interestDelete: 19,
   /** A client id, with its session, for another node. */
   move: 20,
-  /** A client id is nobody's any more. */
+  /** A client id is nobody's any more, if it is this node's. */
   release: 21,
   /** As hashDelete, if the retained message there has expired. */
   hashDeleteExpired: 22,
@@ -247,9 +247,9 @@ while at <= stop do
       redis.call('SADD', KEYS[10], target)
     end
   elseif op == 21 then
-    local client
-    client, at = unpack('<I4c0', ops, at)
-    redis.call('HDEL', KEYS[key], 'o')
+    local client, owner
+    client, owner, at = unpack('<I4c0I4c0', ops, at)
+    if redis.call('HGET', KEYS[key], 'o') == owner then redis.call('HDEL', KEYS[key], 'o') end
     if redis.call('EXISTS', KEYS[key]) == 0 then redis.call('SREM', KEYS[4], client) end
   else
     local field

@@ -104,7 +104,7 @@ export class InboxReader {
       ...ids,
     );
     // Its type knows nothing of the time-out, which brings null.
-    return (streams ?? []) as unknown as readonly (readonly [key: Buffer, entries: readonly StreamEntry[]])[];
+    return streams ?? [];
   }
 
   async #take(streams: readonly (readonly [key: Buffer, entries: readonly StreamEntry[]])[]): Promise<void> {

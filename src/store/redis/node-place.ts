@@ -75,6 +75,7 @@ export class NodePlace {
     await this.#scripts.run('end', [...place, ...belongings], [this.incarnation, nodeId]);
   }
 
+  /** @returns the incarnation, 0 when the node is alive. */
   async #begin(about: About | undefined): Promise<number> {
     const keys = this.#keys;
     const { nodeId, leaseMs } = this.#options;
@@ -82,11 +83,9 @@ export class NodePlace {
     const all = [keys.incarnations, keys.nodes, keys.gone, keys.topology, keys.changes];
     const own = [keys.node(nodeId), keys.lease(nodeId), keys.inbox(nodeId), keys.interests(nodeId)];
     const now: About = { host: hostname(), pid: process.pid };
-    return (await this.#scripts.run(
-      'begin',
-      [...all, ...own],
-      [nodeId, leaseMs, JSON.stringify(now), dead ?? ''],
-    )) as number;
+    const values = [nodeId, leaseMs, JSON.stringify(now), dead ?? ''];
+    const [verdict, incarnation] = (await this.#scripts.run('begin', [...all, ...own], values)) as [string, string];
+    return verdict === 'OK' ? Number(incarnation) : 0;
   }
 }
 

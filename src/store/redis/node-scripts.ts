@@ -34,12 +34,12 @@ if incarnation ~= ARGV[1] then return redis.error_reply('FENCED the place of thi
 /**
  * Takes the place of a node. KEYS incarnations, nodes, gone, topology, changes, then node, lease, inbox and interests of
  * this node; ARGV node id, lease in ms, what others have to know of the node, the lease of an earlier start of it that is
- * known to be dead. Returns the incarnation, 0 when the node is alive.
+ * known to be dead. Returns OK and the incarnation, or BUSY when the node is alive.
  */
 export const beginScript: string = `#!lua
 ${CHANGES}
 local lease = redis.call('GET', KEYS[7])
-if lease and lease ~= ARGV[4] then return 0 end
+if lease and lease ~= ARGV[4] then return {'BUSY'} end
 local incarnation = redis.call('INCR', KEYS[1])
 redis.call('DEL', KEYS[6], KEYS[8], KEYS[9])
 redis.call('HSET', KEYS[6], 'incarnation', incarnation, 'batch', 0)
@@ -47,7 +47,7 @@ redis.call('SET', KEYS[7], incarnation, 'PX', ARGV[2])
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
 redis.call('SREM', KEYS[3], ARGV[1])
 change(KEYS[4], KEYS[5], {struct.pack('<B', 10) .. text(ARGV[1])})
-return incarnation
+return {'OK', tostring(incarnation)}
 `;
 
 /** Keeps the place. KEYS node, lease; ARGV incarnation, lease in ms. Returns 1, 0 where another has it, -1 where nobody has. */

@@ -78,6 +78,8 @@ export class RedisStore implements SharedStore {
   /** Version of the topology with all changes of this node's that Redis has. */
   #ownVersion = 0;
   #catchingUp: Promise<void> | undefined = undefined;
+  /** Nodes that were there when they were looked after last. */
+  #watched = '';
   #isBeating = false;
 
   constructor(options: RedisStoreOptions) {
@@ -176,11 +178,11 @@ export class RedisStore implements SharedStore {
       topologyReader: open.topologyReader,
       logger,
       events,
-      onTopology: () => this.#watch(),
+      onTopology: () => this.#watchChanged(),
       onBroken: (error) => this.onBroken(this.#break('broken', error)),
     });
     await open.inbox.start();
-    this.#watch();
+    this.#watchChanged();
   }
 
   async claim(clientId: string, username: string): Promise<AdoptedState | undefined> {
@@ -218,12 +220,12 @@ export class RedisStore implements SharedStore {
   }
 
   async #catchUp(): Promise<void> {
-    const { inbox: inboxOf, topology: topologyKey } = this.#keys;
+    const keys = this.#keys;
     await this.#untilAnswered(async (open) => {
       const { redis } = open.connection;
       const [last, version] = await Promise.all([
-        redis.xrevrange(inboxOf.call(this.#keys, this.nodeId), '+', '-', 'COUNT', 1),
-        redis.get(topologyKey),
+        redis.xrevrange(keys.inbox(this.nodeId), '+', '-', 'COUNT', 1),
+        redis.get(keys.topology),
       ]);
       await open.inbox?.reached(last[0]?.[0] ?? '0-0', Number(version ?? 0));
     });
@@ -366,6 +368,7 @@ export class RedisStore implements SharedStore {
     if (topology.version > version) throw this.#break('lost', undefined);
     if (!open.topologyReader.take(newer) || topology.version < version) await open.topologyReader.load();
     events?.onTopology();
+    this.#watchChanged();
   }
 
   get #commitKeys(): string[] {
@@ -416,6 +419,14 @@ export class RedisStore implements SharedStore {
       .finally(() => {
         this.#isBeating = false;
       });
+  }
+
+  /** Looks after the other nodes where one has come or gone. */
+  #watchChanged(): void {
+    const nodes = [...(this.topology?.nodeIds ?? [])].join('\n');
+    if (nodes === this.#watched) return;
+    this.#watched = nodes;
+    this.#watch();
   }
 
   /** Looks after the other nodes, once this node listens to them. */

@@ -15,12 +15,13 @@ export interface EncodedRoutes {
   readonly nodes: Buffer;
 }
 
-/** What a batch has for other nodes, with messages copied, to be encoded for the topology of the moment. */
+/** What a batch has for other nodes. Its messages keep their bytes: they were noted to be kept. */
 export interface Outgoing {
-  readonly routes: readonly { readonly mutation: RouteMutation; readonly body: EncodedMessage }[];
-  readonly retained: readonly { readonly topicName: string; readonly message: EncodedMessage | undefined }[];
+  readonly routes: readonly RouteMutation[];
+  /** Retained messages in their order, undefined for none any more. */
+  readonly retained: readonly { readonly topicName: string; readonly message: Message | undefined }[];
   /** Messages of this node's queues that go to others. */
-  readonly posts: readonly { readonly post: PostedMessage; readonly body: EncodedMessage }[];
+  readonly posts: readonly PostedMessage[];
 }
 
 /** One message of a queue, as `RecordWriter` writes it. */
@@ -48,14 +49,14 @@ export class RouteWriter {
 
   /** Picks out what a batch has for other nodes; undefined for nothing. */
   outgoing(batch: readonly Mutation[]): Outgoing | undefined {
-    const routes: { mutation: RouteMutation; body: EncodedMessage }[] = [];
-    const retained: { topicName: string; message: EncodedMessage | undefined }[] = [];
-    const posts: { post: PostedMessage; body: EncodedMessage }[] = [];
+    const routes: RouteMutation[] = [];
+    const retained: { topicName: string; message: Message | undefined }[] = [];
+    const posts: PostedMessage[] = [];
     for (const mutation of batch) {
-      if (mutation.kind === 'route') routes.push({ mutation, body: this.#copyOf(mutation.message) });
-      else if (mutation.kind === 'post') posts.push({ post: mutation.post, body: this.#copyOf(mutation.post.message) });
+      if (mutation.kind === 'route') routes.push(mutation);
+      else if (mutation.kind === 'post') posts.push(mutation.post);
       else if (mutation.kind === 'retained-put')
-        retained.push({ topicName: mutation.message.topicName, message: this.#copyOf(mutation.message) });
+        retained.push({ topicName: mutation.message.topicName, message: mutation.message });
       else if (mutation.kind === 'retained-delete')
         retained.push({ topicName: mutation.topicName, message: undefined });
     }
@@ -70,8 +71,10 @@ export class RouteWriter {
     this.#keyIndexes = new Map();
     this.#posts = new Map();
     const forwards = new Map<string, { message: EncodedMessage; shareKeys: readonly string[] }[]>();
-    for (const { mutation, body } of routes) {
+    for (const mutation of routes) {
       const { posts: heads, nodes } = topology.routeOf(mutation);
+      if (heads.length + nodes.length === 0) continue;
+      const body = this.#encoded(mutation.message);
       const sharedId = heads.length > 1 ? this.#share(body) : 0;
       for (const head of heads) this.#post(head, mutation.message, body, sharedId);
       for (const { nodeId, shareKeys } of nodes) {
@@ -80,21 +83,26 @@ export class RouteWriter {
         else list.push({ message: body, shareKeys });
       }
     }
-    for (const { post, body } of posts) this.#post(post, post.message, body, 0);
+    for (const post of posts) this.#post(post, post.message, this.#encoded(post.message), 0);
     for (const [queueId, list] of this.#posts) {
       const first = this.#queueKeys(queueId);
       for (let at = 0; at < list.length; at += RUN_MAX) this.#writePosts(first, queueId, list.slice(at, at + RUN_MAX));
     }
     for (const [nodeId, messages] of forwards) this.#send(nodeId, this.#frames.forward(messages));
     if (retained.length > 0) {
-      const frame = this.#frames.retained(retained);
+      const frame = this.#frames.retained(
+        retained.map(({ topicName, message }) => ({
+          topicName,
+          message: message === undefined ? undefined : this.#encoded(message),
+        })),
+      );
       for (const nodeId of topology.nodeIds) this.#send(nodeId, frame);
     }
     const operations = Buffer.from(this.#writer.bytes.subarray(0, this.#writer.position));
     return { keys: this.#names, nodes: this.#nodeTable(topology), operations };
   }
 
-  #copyOf(message: Message): EncodedMessage {
+  #encoded(message: Message): EncodedMessage {
     this.#bodies.position = 0;
     this.#bodies.message(message);
     return { bytes: Buffer.from(this.#bodies.bytes.subarray(0, this.#bodies.position)) };

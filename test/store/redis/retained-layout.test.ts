@@ -42,6 +42,9 @@ async function send(redis: Redis | Cluster, command: RetainedCommand): Promise<v
       return;
     case 'del':
       await redis.del(command.key);
+      return;
+    case 'del-expired':
+      throw new Error('what has expired is removed by a script');
   }
 }
 
