@@ -120,6 +120,8 @@ export class NodesRun extends SteadyRun {
   /** Ends all sessions, then all nodes, and asserts that nothing is left of either. */
   protected override async endBrokers(): Promise<void> {
     await until('everyone has left', () => (this.devices.every(({ state }) => state === 'offline') ? true : undefined));
+    const indices = Array.from({ length: this.nodes.count }, (_, index) => index);
+    await until('all nodes to run', () => (indices.every((index) => this.nodes.listens(index)) ? true : undefined));
     const clients = new NodeClients(this.nodes);
     for (const [index, { clientId }] of this.devices.entries()) {
       const client = await clients.connect(index, clientId);

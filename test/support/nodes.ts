@@ -98,6 +98,11 @@ export class Nodes {
     return this.#node(index).process !== undefined;
   }
 
+  /** Whether a node's process takes connections. */
+  listens(index: number): boolean {
+    return this.#node(index).port !== undefined;
+  }
+
   /** How the process of a node that runs ends. */
   ended(index: number): Promise<ProcessEnd> {
     const { process, nodeId } = this.#node(index);
