@@ -1,15 +1,18 @@
 import { defineConfig, type TestProjectConfiguration, type ViteUserConfig } from 'vitest/config';
 import { findTool } from './test/tools.ts';
 
-/** The conformance tests again, with the state of their brokers in Redis. */
-const onRedis: TestProjectConfiguration = {
-  extends: true,
-  test: {
-    name: 'on Redis',
-    include: ['test/conformance/v*.test.ts', 'test/conformance/hard-behaviours-*.test.ts'],
-    globalSetup: ['test/support/redis-of-project.ts'],
-  },
-};
+/** The conformance tests again, with the state of their brokers in Redis, each of them being so many nodes. */
+function onRedis(name: string, nodeCount: number): TestProjectConfiguration {
+  return {
+    extends: true,
+    test: {
+      name,
+      include: ['test/conformance/v*.test.ts', 'test/conformance/hard-behaviours-*.test.ts'],
+      globalSetup: ['test/support/redis-of-project.ts'],
+      provide: { nodeCount },
+    },
+  };
+}
 
 const config: ViteUserConfig = defineConfig({
   test: {
@@ -19,7 +22,7 @@ const config: ViteUserConfig = defineConfig({
     maxWorkers: 2,
     projects: [
       { extends: true, test: { name: 'all', include: ['test/**/*.test.ts', 'firmware-sim/test/**/*.test.ts'] } },
-      ...(findTool('redis-server') === undefined ? [] : [onRedis]),
+      ...(findTool('redis-server') === undefined ? [] : [onRedis('on Redis', 1), onRedis('on three nodes', 3)]),
     ],
   },
 });

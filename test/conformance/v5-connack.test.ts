@@ -276,7 +276,7 @@ describe('the reason code of CONNACK', () => {
     for (const client of accepted) await client.expectDisconnect(0x8e);
     await last?.expectNothing();
     expect(last).toBeDefined();
-    expect(broker.broker.counters().connections.clients).toBe(1);
+    expect(broker.total(({ connections }) => connections.clients)).toBe(1);
   });
 });
 
@@ -295,8 +295,8 @@ describe('a client id that is in use', () => {
 
   test('[MQTT-3.1.4-3] the old connection has let go before the new one is accepted', async ({ broker }) => {
     const order: string[] = [];
-    broker.broker.on('clientDisconnected', ({ clientId }, reason) => order.push(`${clientId} ends: ${reason}`));
-    broker.broker.on('clientConnected', ({ clientId }) => order.push(`${clientId} begins`));
+    broker.on('clientDisconnected', ({ clientId }, reason) => order.push(`${clientId} ends: ${reason}`));
+    broker.on('clientConnected', ({ clientId }) => order.push(`${clientId} begins`));
     const will = { topicName: 'will/topic', payload: 'of the old one', qos: 1 } as const;
     const first = await broker.connect({ ...KEPT, will });
     await first.subscribe('will/topic', 1);

@@ -69,7 +69,7 @@ describe('DISCONNECT from the server', () => {
     await broker.connect({ clientId: 'same' });
     await taken.expectDisconnect(ReasonCode.sessionTakenOver);
     const ended = await broker.connect();
-    broker.broker.disconnect(ended.name);
+    broker.disconnect(ended.name);
     await ended.expectDisconnect(ReasonCode.administrativeAction);
   });
 
@@ -109,11 +109,11 @@ describe('DISCONNECT from the server', () => {
   test('[MQTT-3.14.2-3][MQTT-3.14.2-4] never exceeds Maximum Packet Size with its properties', async ({ broker }) => {
     const maximumPacketSize = 16;
     const client = await broker.connect({ properties: { maximumPacketSize } });
-    broker.broker.disconnect(client.name, ReasonCode.administrativeAction, 'a long reason '.repeat(10));
+    broker.disconnect(client.name, ReasonCode.administrativeAction, 'a long reason '.repeat(10));
     const disconnect = await client.expectDisconnect(ReasonCode.administrativeAction);
     expect(sizeOf(disconnect)).toBeLessThanOrEqual(maximumPacketSize);
     const roomy = await broker.connect();
-    broker.broker.disconnect(roomy.name, ReasonCode.administrativeAction, 'a long reason '.repeat(10));
+    broker.disconnect(roomy.name, ReasonCode.administrativeAction, 'a long reason '.repeat(10));
     const full = await roomy.expectDisconnect(ReasonCode.administrativeAction);
     expect(full.properties.reasonString).toBe('a long reason '.repeat(10));
   });

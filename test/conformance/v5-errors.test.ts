@@ -101,7 +101,7 @@ describe('errors', () => {
 
   test('[MQTT-4.13.2-1] one in DISCONNECT closes the connection, from either side', async ({ broker }) => {
     const client = await broker.connect();
-    broker.broker.disconnect(client.name, ReasonCode.serverBusy);
+    broker.disconnect(client.name, ReasonCode.serverBusy);
     await client.expectDisconnect(ReasonCode.serverBusy);
     const leaving = await broker.connect();
     leaving.send({ type: PacketType.disconnect, reasonCode: ReasonCode.unspecifiedError, properties: {} });

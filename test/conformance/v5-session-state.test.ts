@@ -44,7 +44,7 @@ describe('session state', () => {
     await vanish(broker, second, 'kept');
     await publisher.publish('a', 'lost', { qos: 1 });
     broker.advance(10_000);
-    expect(broker.broker.counters().sessions).toBe(1);
+    expect(broker.total(({ sessions }) => sessions)).toBe(1);
     const third = await broker.connect(expiringAfter(10));
     expect(third.connack.sessionPresent).toBe(false);
     await publisher.publish('a', 'nobody', { qos: 1 });

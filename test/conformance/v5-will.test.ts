@@ -84,7 +84,7 @@ describe('what becomes of a will', () => {
     await watcher.expectPublish({ payload: 'gone' });
 
     const ended = await broker.connect({ will: WILL, clientId: 'ended' });
-    broker.broker.disconnect('ended');
+    broker.disconnect('ended');
     await ended.expectDisconnect(0x98);
     await watcher.expectPublish({ payload: 'gone' });
 

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { boundCommand } from '../support/bound-command.ts';
 
 const mainScript = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
@@ -36,7 +37,7 @@ export class BrokerProcess {
     const { storeFlags, failpoint, compileCache, settings = [] } = options;
     const flags = ['--port', '0', '--ws-port', 'off', ...storeFlags];
     const set = ['log.level=warn', 'log.format=json', ...settings].flatMap((setting) => ['--set', setting]);
-    this.#child = spawn(process.execPath, [mainScript, 'start', ...flags, ...set], {
+    this.#child = spawn(...boundCommand(process.execPath, [mainScript, 'start', ...flags, ...set]), {
       env: {
         ...Object.fromEntries(inherited),
         NODE_OPTIONS: '',

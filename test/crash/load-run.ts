@@ -10,6 +10,9 @@ import { readRetained } from './retained-reader.ts';
 
 /** As long may something that has to happen take, ms. */
 const PATIENCE_MS = 30_000;
+/** So long may it take while other things happen, ms; the second time not as long, for the run has failed by then. */
+const WAIT_MAX_MS = 90_000;
+const SECOND_WAIT_MAX_MS = 10_000;
 /** A small window of queues in memory, so that most of what waits is in the store only. */
 const SETTINGS = ['session.queueWindowMessages=20', 'admin.sysIntervalSeconds=0'];
 
@@ -39,6 +42,7 @@ export class LoadRun implements DeviceWorld {
   readonly #storeFlags: readonly string[];
   readonly #settings: readonly string[];
   #wake: () => void = () => undefined;
+  #hasGivenUp = false;
 
   constructor(options: LoadRunOptions) {
     this.checker = options.checker ?? new DeliveryChecker();
@@ -97,6 +101,11 @@ export class LoadRun implements DeviceWorld {
     }
     this.state = 'over';
     for (const device of this.devices) device.leave();
+    await this.endBrokers();
+  }
+
+  /** Ends the broker in order. */
+  protected async endBrokers(): Promise<void> {
     this.broker?.kill('SIGTERM');
     const end = await this.broker?.ended;
     if (end?.code !== 0) this.checker.violated('liveness', `SIGTERM ends it with ${end?.code}: ${end?.stderr}`);
@@ -138,12 +147,16 @@ export class LoadRun implements DeviceWorld {
     victim.connect(this.port);
   }
 
-  /** Waits while something happens; notes a fault where nothing does and it is not so. */
+  /** Waits while something happens, for so long; notes a fault where it is not so in the end. */
   protected async until(what: string, isSo: () => boolean): Promise<void> {
     let seen = -1;
+    const end = performance.now() + (this.#hasGivenUp ? SECOND_WAIT_MAX_MS : WAIT_MAX_MS);
     while (!isSo()) {
-      if (seen === this.events) {
-        this.checker.violated('liveness', `nothing happens any more before ${what}: ${this.#states()}`);
+      const isQuiet = seen === this.events;
+      if (isQuiet || performance.now() > end) {
+        const why = isQuiet ? 'nothing happens any more' : 'much happens, and for long,';
+        this.checker.violated('liveness', `${why} before ${what}: ${this.#states()}`);
+        this.#hasGivenUp = true;
         return;
       }
       seen = this.events;

@@ -7,7 +7,8 @@ export class WillClient extends Device {
   #connections = 0;
   /** Set between DISCONNECT and the next CONNACK: what must not be published if both were in one life of the broker. */
   #left: { sequence: number; life: number } | undefined = undefined;
-  #isLeaving = false;
+  /** The life of the broker in which it said DISCONNECT, until the connection is closed. */
+  #leavingLife: number | undefined = undefined;
 
   constructor(world: DeviceWorld, options: DeviceOptions, qos: 1 | 2) {
     super(world, options);
@@ -16,11 +17,11 @@ export class WillClient extends Device {
 
   /** Whether it said DISCONNECT and waits for the close. */
   get isLeaving(): boolean {
-    return this.#isLeaving;
+    return this.#leavingLife !== undefined;
   }
 
   override leave(): void {
-    this.#isLeaving = true;
+    this.#leavingLife = this.world.life;
     super.leave();
   }
 
@@ -48,8 +49,9 @@ export class WillClient extends Device {
   }
 
   protected override onGone(): void {
-    if (this.#isLeaving) this.#left = { sequence: this.#connections, life: this.world.life };
+    const life = this.#leavingLife;
+    if (life !== undefined) this.#left = { sequence: this.#connections, life };
     else this.world.checker.acknowledged(this.clientId, this.#connections);
-    this.#isLeaving = false;
+    this.#leavingLife = undefined;
   }
 }

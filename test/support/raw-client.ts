@@ -78,6 +78,8 @@ export class RawClient implements ClientSocketHandler {
   connack: ConnackPacket | undefined;
   /** Told of the first byte of each packet before it is decoded. */
   onHeader: ((firstByte: number) => void) | undefined;
+  /** With several nodes: waits until all of them have done what any has taken so far. */
+  settle: (() => Promise<void>) | undefined;
   #socket: ClientSocket | undefined;
   #framer = new Framer(268_435_460);
   #rules: ServerRules;
@@ -243,7 +245,11 @@ export class RawClient implements ClientSocketHandler {
   async publish(topicName: string, payload: string | Uint8Array, options: RawPublishOptions = {}): Promise<void> {
     const packetId = this.sendPublish(topicName, payload, options);
     const qos = options.qos ?? 0;
-    if (qos === 0) return await this.ping();
+    if (qos === 0) {
+      await this.ping();
+      await this.settle?.();
+      return;
+    }
     const first = await this.#take(qos === 1 ? PacketType.puback : PacketType.pubrec, packetId);
     if (first.reasonCode >= 0x80) throw new Error(`refused: ${describePacket(first)}`);
     if (qos === 2) {
@@ -328,6 +334,7 @@ export class RawClient implements ClientSocketHandler {
 
   /** Asserts that the broker has nothing more for this client: a PINGREQ is answered before anything else comes. */
   async expectNothing(): Promise<void> {
+    await this.settle?.();
     this.send({ type: PacketType.pingreq });
     await this.expect(PacketType.pingresp);
   }

@@ -5,6 +5,8 @@ declare module 'vitest' {
   interface ProvidedContext {
     /** The Redis whose databases the brokers of this project keep their state in. */
     redisUrl: string;
+    /** How many nodes each of them is; one where it is not provided. */
+    nodeCount: number;
   }
 }
 

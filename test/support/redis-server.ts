@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { Redis } from 'ioredis';
 import { findTool } from '../tools.ts';
+import { boundCommand } from './bound-command.ts';
 
 const HOST = '127.0.0.1';
 const READY_TIMEOUT_MS = 60_000;
@@ -18,8 +19,6 @@ const READY = /Ready to accept connections|Sentinel ID is/;
 const PORT_TAKEN = /Address already in use|Failed listening on port/;
 
 const program = findTool('redis-server');
-/** Has the kernel end a server whose parent is gone, however it went. */
-const setpriv = findTool('setpriv');
 
 /** Why tests with Redis have to be skipped; empty when they can run: `describe.skipIf(redisMissing)`. */
 export const redisMissing: string = program === undefined ? 'redis-server is not installed' : '';
@@ -148,9 +147,7 @@ export class RedisServer {
 
   async #spawn(): Promise<void> {
     if (program === undefined) throw new Error(redisMissing);
-    const [command, ...args] =
-      setpriv === undefined ? [program, ...this.#args] : [setpriv, '--pdeathsig', 'KILL', '--', program, ...this.#args];
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(...boundCommand(program, this.#args), { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#process = child;
     const gone = (): void => {
       if (this.#process === child) this.#process = undefined;

@@ -1,16 +1,18 @@
 import { expect } from 'vitest';
 import { type Broker, startBroker } from '../../src/broker.ts';
 import { type Config, createConfig, type DeepPartial } from '../../src/config.ts';
-import type { Hooks } from '../../src/hooks/hooks.ts';
+import type { BrokerCounters } from '../../src/counters.ts';
+import type { BrokerEvents, Hooks } from '../../src/hooks/hooks.ts';
 import { createLogger } from '../../src/lib/logger.ts';
 import { systemClock } from '../../src/lib/system-clock.ts';
 import type { ConnackPacket, ProtocolVersion } from '../../src/protocol/packets.ts';
+import type { ReasonCode } from '../../src/protocol/reason-codes.ts';
 import { MemoryStore } from '../../src/store/memory-store.ts';
 import type { Store } from '../../src/store/store.ts';
 import { openTcp, openWebSocket } from './client-socket.ts';
 import type { RawConnectOptions } from './connect-packet.ts';
 import { RawClient } from './raw-client.ts';
-import { redisTestStore, usesRedis } from './redis-test-store.ts';
+import { caughtUp, nodeCount, redisTestStores, usesRedis } from './redis-test-store.ts';
 import { type MovableClock, SocketClock } from './socket-clock.ts';
 
 const HOST = '127.0.0.1';
@@ -22,7 +24,10 @@ export interface TestBrokerOptions {
   hooks?: Hooks;
   /** Makes time stand still but for `TestBroker.advance`. */
   clock?: MovableClock;
-  /** A fresh `MemoryStore` by default, in the project of tests with Redis a fresh database; hand over the same one twice for a restart. */
+  /**
+   * A fresh `MemoryStore` by default, in projects of tests with Redis a fresh database; hand over the same one twice for a
+   * restart. With a store of the test there is one node, also in the project with several.
+   */
   store?: Store;
 }
 
@@ -36,39 +41,44 @@ export interface OpenOptions {
 }
 
 /**
- * A broker on real sockets with everything a test needs around it. Use it with `await using`, or close it: closing also
+ * A broker on real sockets with everything a test needs around it; in the project of tests with several nodes that many,
+ * to which connections are dealt in turn, beginning with `broker`. Use it with `await using`, or close it: closing also
  * asserts that the broker sent none of its clients anything that breaks the rules of the protocol.
  */
 export class TestBroker {
   readonly broker: Broker;
+  readonly #nodes: readonly TestNode[];
   readonly #clock: MovableClock | undefined;
   readonly #clients: RawClient[] = [];
   #isClosed = false;
 
-  constructor(broker: Broker, clock: MovableClock | undefined) {
-    this.broker = broker;
+  constructor(nodes: readonly TestNode[], clock: MovableClock | undefined) {
+    this.broker = (nodes[0] as TestNode).broker;
+    this.#nodes = nodes;
     this.#clock = clock;
   }
 
   /** Port of the TCP listener. */
   get port(): number {
-    return this.#listener('mqtt:').port;
+    return listenerOf(this.broker, 'mqtt:').port;
   }
 
   /** Where the WebSocket listener is: `ws://127.0.0.1:50123/mqtt`. */
   get webSocketUrl(): string {
-    return this.#listener('ws:').url;
+    return listenerOf(this.broker, 'ws:').url;
   }
 
   /** A connection on which nothing was sent yet. */
   async open(options: OpenOptions = {}): Promise<RawClient> {
     const name = options.name ?? `client-${this.#clients.length + 1}`;
     const client = new RawClient(name, options.version ?? 5);
+    const { broker } = this.#nodes[this.#clients.length % this.#nodes.length] as TestNode;
     this.#clients.push(client);
+    if (this.#nodes.length > 1) client.settle = () => this.#settle();
     const socket =
       options.transport === 'websocket'
-        ? await openWebSocket(this.webSocketUrl, client)
-        : await openTcp(HOST, this.port, client);
+        ? await openWebSocket(listenerOf(broker, 'ws:').url, client)
+        : await openTcp(HOST, listenerOf(broker, 'mqtt:').port, client);
     return client.attach(socket);
   }
 
@@ -88,12 +98,27 @@ export class TestBroker {
     this.#clock.advance(ms);
   }
 
+  /** Ends the connection of a client, at whichever node. */
+  disconnect(clientId: string, reasonCode?: ReasonCode, reason?: string): void {
+    for (const { broker } of this.#nodes) broker.disconnect(clientId, reasonCode, reason);
+  }
+
+  /** Has the listener called on each event of that name, at all nodes. */
+  on<Name extends keyof BrokerEvents>(name: Name, listener: (...args: BrokerEvents[Name]) => void): void {
+    for (const { broker } of this.#nodes) broker.on(name, listener);
+  }
+
+  /** A counter, over all nodes. */
+  total(read: (counters: BrokerCounters) => number): number {
+    return this.#nodes.reduce((sum, { broker }) => sum + read(broker.counters()), 0);
+  }
+
   /** Breaks all connections off, closes the broker, and asserts that no client was sent what breaks the rules. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
     for (const client of this.#clients) client.destroy();
-    await this.broker.close();
+    await Promise.all(this.#nodes.map(({ broker }) => broker.close()));
     const violations = this.#clients.map((client) => client.violation).filter((text) => text !== undefined);
     if (violations.length > 0) expect(violations, 'rules of the protocol the broker broke').toEqual([]);
   }
@@ -102,14 +127,27 @@ export class TestBroker {
     await this.close();
   }
 
-  #listener(scheme: string): { url: string; port: number } {
-    const found = this.broker.listeners.find((listener) => listener.url.startsWith(scheme));
-    if (found === undefined) throw new Error(`no listener with ${scheme}`);
-    return found;
+  /** Waits until every node has done, and every other has been told of, what nodes have taken so far. */
+  async #settle(): Promise<void> {
+    // What is acknowledged here is behind all that this node took before, and nobody's wildcard subscription matches it.
+    await Promise.all(this.#nodes.map(({ broker }) => broker.publish({ topicName: '$settle', payload: '', qos: 1 })));
+    await Promise.all(this.#nodes.map(({ store }) => caughtUp(store)));
   }
 }
 
-/** Starts a broker on free ports of loopback, TCP and WebSocket, with its store in memory, silent. */
+/** One broker of several on a store that they share, or the only one. */
+interface TestNode {
+  readonly broker: Broker;
+  readonly store: Store;
+}
+
+function listenerOf({ listeners }: Broker, scheme: string): { url: string; port: number } {
+  const found = listeners.find((listener) => listener.url.startsWith(scheme));
+  if (found === undefined) throw new Error(`no listener with ${scheme}`);
+  return found;
+}
+
+/** Starts a broker on free ports of loopback, TCP and WebSocket, with its store in memory, silent; several in the project of tests with several nodes. */
 export async function startTestBroker(options: TestBrokerOptions = {}): Promise<TestBroker> {
   const { config: overrides = {}, clock } = options;
   const config = createConfig({
@@ -121,11 +159,25 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
     admin: { sysIntervalSeconds: 0, ...overrides.admin },
   });
   const logger = createLogger({ level: 'error', format: 'json', write: () => undefined, clock: systemClock });
-  const broker = await startBroker(config, {
-    logger,
-    clock: clock === undefined ? systemClock : new SocketClock(clock),
-    store: options.store ?? (usesRedis() ? await redisTestStore() : new MemoryStore()),
-    ...(options.hooks === undefined ? {} : { hooks: options.hooks }),
-  });
-  return new TestBroker(broker, clock);
+  const nodes: TestNode[] = [];
+  try {
+    for (const store of await storesOf(options)) {
+      const broker = await startBroker(config, {
+        logger,
+        clock: clock === undefined ? systemClock : new SocketClock(clock),
+        store,
+        ...(options.hooks === undefined ? {} : { hooks: options.hooks }),
+      });
+      nodes.push({ broker, store });
+    }
+  } catch (error) {
+    await Promise.all(nodes.map(({ broker }) => broker.close()));
+    throw error;
+  }
+  return new TestBroker(nodes, clock);
+}
+
+async function storesOf({ store }: TestBrokerOptions): Promise<readonly Store[]> {
+  if (store !== undefined) return [store];
+  return usesRedis() ? await redisTestStores(nodeCount()) : [new MemoryStore()];
 }

@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { Random } from '../../fakes/random.ts';
 import { CuttingProxy } from '../../support/cutting-proxy.ts';
 import { redisMissing, RedisServer } from '../../support/redis-server.ts';
-import { FAULT_TIMEOUT_MS, FaultRun, rounds } from './fault-run.ts';
+import { FAULT_TIMEOUT_MS, rounds } from '../steady-run.ts';
+import { FaultRun } from './fault-run.ts';
 import { expectKept } from './verdict.ts';
 
 const AWAY = 'Redis is away';

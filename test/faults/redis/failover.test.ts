@@ -3,12 +3,12 @@ import type { Verdict } from '../../checker/records.ts';
 import { RedisCluster } from '../../support/redis-cluster.ts';
 import { RedisSentinel } from '../../support/redis-sentinel.ts';
 import { redisMissing, type RedisServer } from '../../support/redis-server.ts';
-import { FAULT_TIMEOUT_MS, FaultRun, rounds } from './fault-run.ts';
+import { FAULT_TIMEOUT_MS, rounds } from '../steady-run.ts';
+import { clusterUrl, REDIS_KEY, sentinelUrl } from './addresses.ts';
+import { FaultRun } from './fault-run.ts';
 import { expectKept } from './verdict.ts';
 
 const AWAY = 'Redis is away';
-/** A key of ours; all of them are in its slot. */
-const KEY = '{trellis}:schema';
 const SETTINGS = ['redis.timeoutMs=1000', 'redis.leaseMs=2000'];
 
 /** What replication that does not wait for replicas may cost: it is counted and told, not judged. */
@@ -19,14 +19,6 @@ function tell(what: string, failovers: number, run: FaultRun, verdict: Verdict):
     `${what}, ${failovers} failovers without waitReplicas: ${faults}, of ${verdict.acknowledged} messages acknowledged ` +
       `and ${verdict.delivered} deliveries; the broker said ${run.restarts} times that Redis lost data`,
   );
-}
-
-function clusterUrl(cluster: RedisCluster): string {
-  return `redis+cluster://${cluster.nodes.map(({ port }) => `127.0.0.1:${port}`).join(',')}`;
-}
-
-function sentinelUrl(group: RedisSentinel): string {
-  return `redis+sentinel://${group.sentinels.map(({ host, port }) => `${host}:${port}`).join(',')}/${group.name}`;
 }
 
 /** Has replicas not follow any more, so that what is written from now on is on the master alone. */
@@ -45,7 +37,7 @@ function mastersOf(group: RedisSentinel | RedisCluster): Masters {
   if (group instanceof RedisSentinel) {
     return { master: () => group.master(), after: (old) => group.masterAfter(old) };
   }
-  return { master: () => group.slotOwner(KEY), after: () => group.slotOwner(KEY) };
+  return { master: () => group.slotOwner(REDIS_KEY), after: () => group.slotOwner(REDIS_KEY) };
 }
 
 /** Kills master after master, each behind replicas that have not followed for a while. @returns how many. */
@@ -115,10 +107,10 @@ describe.skipIf(redisMissing !== '')('a broker on Redis with replicas', () => {
     async () => {
       await using cluster = await RedisCluster.start();
       await using run = await FaultRun.start({ url: clusterUrl(cluster), settings: SETTINGS });
-      const slot = await cluster.slotOf(KEY);
+      const slot = await cluster.slotOf(REDIS_KEY);
       for (const _ of rounds(2)) {
         await run.load(100);
-        const from = await cluster.slotOwner(KEY);
+        const from = await cluster.slotOwner(REDIS_KEY);
         const to = (await cluster.masters()).find((node) => node !== from);
         const onStep = (): Promise<void> => run.talk(0, 2);
         await cluster.moveSlot(slot, from.port, to?.port ?? 0, { keysPerStep: 5, onStep });

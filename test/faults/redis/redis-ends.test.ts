@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { redisMissing, RedisServer } from '../../support/redis-server.ts';
-import { FAULT_SECONDS, FAULT_TIMEOUT_MS, FaultRun, rounds } from './fault-run.ts';
+import { FAULT_SECONDS, FAULT_TIMEOUT_MS, rounds } from '../steady-run.ts';
+import { FaultRun } from './fault-run.ts';
 import { expectKept } from './verdict.ts';
 
 const AWAY = 'Redis is away';

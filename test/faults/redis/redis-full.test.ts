@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { until } from '../../support/polling.ts';
 import { redisMissing, RedisServer } from '../../support/redis-server.ts';
-import { FAULT_TIMEOUT_MS, FaultRun, rounds } from './fault-run.ts';
+import { FAULT_TIMEOUT_MS, rounds } from '../steady-run.ts';
+import { FaultRun } from './fault-run.ts';
 import { expectKept } from './verdict.ts';
 
 /** Refusals that show that a broker knows of a full Redis. */
