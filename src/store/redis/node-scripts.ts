@@ -76,6 +76,20 @@ return 1
 `;
 
 /**
+ * Takes the number of a batch away, so that the batch is not applied any more. KEYS node; ARGV incarnation, number of the
+ * batch. Returns 1, 0 where it was applied before; the same where it is asked again.
+ */
+export const giveUpScript: string = `#!lua flags=allow-oom
+${FENCE}
+local last, number = tonumber(redis.call('HGET', KEYS[1], 'batch')), tonumber(ARGV[2])
+if number > last + 1 then return redis.error_reply('LOST ' .. last) end
+if number > last then redis.call('HSET', KEYS[1], 'givenUp', ARGV[2]) end
+-- also where nothing is left to do: WAIT waits for the last write of its own connection
+redis.call('HSET', KEYS[1], 'batch', math.max(last, number))
+return redis.call('HGET', KEYS[1], 'givenUp') == ARGV[2] and 1 or 0
+`;
+
+/**
  * Takes the place away from a node whose lease has ended: it cannot write any more. KEYS own node, incarnations, nodes,
  * gone, topology, changes, then node, lease, inbox, interests of the other, and figures; ARGV own incarnation, id of the other, its
  * lease if that is known to be dead, seconds to keep the note for. Returns 1, 0 where there is nothing to do.

@@ -33,6 +33,7 @@ import type { StreamEntry } from './topology-reader.ts';
 
 /** Ids that one incarnation can draw. */
 const IDS_PER_INCARNATION = 2 ** 31;
+const FULL = 'Redis is at its maxmemory.';
 /** Pause before a call that Redis could not take is made again, ms. */
 const AGAIN_MS = 100;
 /** How long WAIT waits for replicas before it is looked at again, at most, ms; and how often it does so per time-out. */
@@ -301,11 +302,16 @@ export class RedisStore implements SharedStore {
   async #commit(open: OpenParts, encoded: EncodedBatch, outgoing: Outgoing | undefined): Promise<void> {
     const { waitReplicas } = this.#options;
     const number = this.#batch + 1;
+    // Set once a call may have been carried out, and once Redis was full after that: then all that is asked is whether it was.
+    let mayBeApplied = false;
+    let isGivenUp = false;
     for (;;) {
       if (this.#broken !== undefined) throw this.#broken;
       try {
         const { writer } = open.connection;
-        if (!(await this.#send(open, number, encoded, outgoing))) continue;
+        if (isGivenUp && (await this.#giveUp(open, number))) throw new StoreFullError(FULL);
+        if (!isGivenUp && !(await this.#send(open, number, encoded, outgoing))) continue;
+        mayBeApplied = true;
         if (waitReplicas > 0) await this.#waitForReplicas(open, writer);
         await applyApart(open, encoded.apart);
         this.#batch = number;
@@ -314,13 +320,23 @@ export class RedisStore implements SharedStore {
       } catch (error) {
         if (error instanceof StoreError) throw error;
         const failure = failureOf(error);
-        if (failure === 'full') throw new StoreFullError('Redis is at its maxmemory.', { cause: error });
-        if (failure !== 'again') throw this.#break(failure, error);
+        if (failure === 'full' && !mayBeApplied) throw new StoreFullError(FULL, { cause: error });
+        if (failure !== 'again' && failure !== 'full') throw this.#break(failure, error);
         if (this.#isClosing)
           throw new StoreError('The store was closed before Redis took the batch.', { cause: error });
+        mayBeApplied = true;
+        if (failure === 'full') isGivenUp = true;
         await this.#beforeAgain(open);
       }
     }
+  }
+
+  /** Takes the number of a batch away, unless Redis has applied it. @returns whether it has not, and never will. */
+  async #giveUp(open: OpenParts, number: number): Promise<boolean> {
+    const isGivenUp =
+      (await open.scripts.run('giveUp', [this.#keys.node(this.nodeId)], [open.place.incarnation, number])) === 1;
+    if (isGivenUp) this.#batch = number;
+    return isGivenUp;
   }
 
   /** Calls the commit script. @returns false where its messages have to be routed anew, which can be done now. */

@@ -8,6 +8,7 @@ import {
   endScript,
   fenceScript,
   figuresScript,
+  giveUpScript,
   mailboxesScript,
   tellScript,
 } from './node-scripts.ts';
@@ -32,6 +33,7 @@ export type ScriptName =
   | 'end'
   | 'fence'
   | 'figures'
+  | 'giveUp'
   | 'mailboxes'
   | 'readQueue'
   | 'readSessions'
@@ -51,6 +53,7 @@ const SCRIPTS: Readonly<Record<ScriptName, string>> = {
   end: endScript,
   fence: fenceScript,
   figures: figuresScript,
+  giveUp: giveUpScript,
   mailboxes: mailboxesScript,
   readQueue: readQueueScript,
   readSessions: readSessionsScript,
