@@ -19,6 +19,9 @@ export class ClientClaims {
   /** By client id, who waits for a word. */
   readonly #waiting: Map<string, Set<(word: Word | undefined) => void>> = new Map();
 
+  /** Client ids that this node got by a claim since `collect`, until `forget`. */
+  #claimed: Set<string> | undefined = undefined;
+
   constructor(parts: { scripts: Scripts; keys: RedisKeys; place: NodePlace; nodeId: string }) {
     this.#scripts = parts.scripts;
     this.#keys = parts.keys;
@@ -47,11 +50,29 @@ export class ClientClaims {
           this.#frames.wanted(clientId, this.#nodeId, username),
         ],
       );
-      if (answer === 1) return true;
+      if (answer === 1) {
+        this.#claimed?.add(clientId);
+        return true;
+      }
       return (await heard.word) === 'refused' ? false : undefined;
     } finally {
       heard.stop();
     }
+  }
+
+  /** Collects the client ids that are claimed from here on. */
+  collect(): void {
+    this.#claimed = new Set();
+  }
+
+  /** Whether a client id was claimed since `collect`. */
+  wasClaimed(clientId: string): boolean {
+    return this.#claimed?.has(clientId) === true;
+  }
+
+  /** Ends what `collect` began. */
+  forget(): void {
+    this.#claimed = undefined;
   }
 
   /** Notes what the owner of a client id said. */

@@ -3,6 +3,7 @@ import { RecordReader } from '../record-reader.ts';
 import type { Mailbox, MailboxMessage } from '../shared-store.ts';
 import { StoreError } from '../store.ts';
 import type { TimeOffset } from '../time-offset.ts';
+import { decoded } from './decoded.ts';
 import type { RedisKeys } from './redis-keys.ts';
 import type { Scripts } from './script-runner.ts';
 
@@ -39,7 +40,11 @@ export class MailboxReader {
       for (const [index, queueId] of some.entries()) {
         const lastNumber = found[2 * index] as number;
         if (lastNumber > 0)
-          mailboxes.push({ queueId, lastNumber, messages: this.#messages(queueId, found[2 * index + 1] as Buffer[]) });
+          mailboxes.push({
+            queueId,
+            lastNumber,
+            messages: decoded('mailbox', () => this.#messages(queueId, found[2 * index + 1] as Buffer[])),
+          });
       }
     }
     return mailboxes;

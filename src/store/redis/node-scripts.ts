@@ -12,7 +12,7 @@ local function change(topology, changes, list)
 end
 `;
 
-/** Lua that makes a node the owner of a session and its queue. */
+/** Lua that makes a node the owner of a session and its queue; tells whether there is one, and whether the queue was another's. */
 const TAKE = `
 local function take(prefix, session, node)
   redis.call('HSET', session, 'o', node)
@@ -20,8 +20,10 @@ local function take(prefix, session, node)
   if not record then return false end
   local _, _, queue = struct.unpack('<I4c0dd', record)
   local flight = prefix .. 'f:' .. string.format('%d', queue)
-  if redis.call('EXISTS', flight) == 1 then redis.call('HSET', flight, 'o', node) end
-  return true
+  if redis.call('EXISTS', flight) == 0 then return true, false end
+  local owner = redis.call('HGET', flight, 'o')
+  redis.call('HSET', flight, 'o', node)
+  return true, owner ~= node
 end
 `;
 
@@ -111,23 +113,39 @@ return 1
 
 /**
  * Takes over a part of what a node left that is not there any more. KEYS own node, nodes, gone, topology, changes, own set
- * of the other, own set, groups of the other, own groups; ARGV own incarnation, own id, id of the other, what keys begin
- * with, client ids at most. Returns the client ids and the records of groups taken over, and whether there may be more.
+ * of the other, own set, groups of the other, own groups, what this node takes over; ARGV own incarnation, own id, id of the
+ * other, what keys begin with, client ids at most, name of the call. Returns the client ids and the records of groups taken
+ * over, and whether there may be more; the same for a call that is made again, as its answer may have been lost.
  */
 export const adoptScript: string = `#!lua flags=allow-oom
 ${CHANGES}
 ${TAKE}
 ${FENCE}
-if redis.call('HEXISTS', KEYS[2], ARGV[3]) == 1 then return {{}, {}, 0} end
-local clients, groups, moved = redis.call('SPOP', KEYS[6], ARGV[5]), {}, {}
-local kept = {}
+local isAgain = redis.call('LINDEX', KEYS[10], 0) == ARGV[6]
+local isBack = redis.call('HEXISTS', KEYS[2], ARGV[3]) == 1
+if isBack and not isAgain then return {{}, {}, 0} end
+local clients, fields = {}, {}
+if isAgain then
+  for at, one in ipairs(redis.call('LRANGE', KEYS[10], 0, -1)) do
+    local list = string.byte(one) == 99 and clients or fields
+    if at > 1 then list[#list + 1] = string.sub(one, 2) end
+  end
+else
+  redis.call('DEL', KEYS[10])
+  redis.call('RPUSH', KEYS[10], ARGV[6])
+  clients = redis.call('SPOP', KEYS[6], ARGV[5])
+  for _, client in ipairs(clients) do redis.call('RPUSH', KEYS[10], 'c' .. client) end
+end
+local kept, moved = {}, {}
 for _, client in ipairs(clients) do
   local session = ARGV[4] .. 's:' .. client
   if redis.call('HEXISTS', session, 'r') == 1 then
     take(ARGV[4], session, ARGV[2])
     moved[#moved + 1] = struct.pack('<B', 4) .. text(client) .. text(ARGV[2])
+  elseif redis.call('HEXISTS', session, 'w') == 1 then
+    -- a session that ended with its connection; its will is this node's to publish, and the client id until then
+    redis.call('HSET', session, 'o', ARGV[2])
   else
-    -- a session that ended with its connection; its will is left to be published
     redis.call('HDEL', session, 'o')
   end
   if redis.call('EXISTS', session) == 1 then
@@ -136,19 +154,21 @@ for _, client in ipairs(clients) do
   end
 end
 if #moved > 0 then change(KEYS[4], KEYS[5], moved) end
-local more = redis.call('EXISTS', KEYS[6])
-if more == 0 then
+local more = isBack and 0 or redis.call('EXISTS', KEYS[6])
+if more == 0 and not isBack then
   local all = redis.call('HGETALL', KEYS[8])
   for at = 1, #all, 2 do
     -- in place of how many members are connected: this part has none, and gets nothing more
-    local record = string.sub(all[at + 1], 1, -5) .. '\\255\\255\\255\\255'
-    groups[#groups + 1] = record
-    redis.call('HSET', KEYS[9], all[at], record)
+    redis.call('HSET', KEYS[9], all[at], string.sub(all[at + 1], 1, -5) .. '\\255\\255\\255\\255')
     redis.call('HSET', ARGV[4] .. 'f:' .. all[at], 'o', ARGV[2])
+    redis.call('RPUSH', KEYS[10], 'g' .. all[at])
+    fields[#fields + 1] = all[at]
   end
   redis.call('DEL', KEYS[8])
   redis.call('SREM', KEYS[3], ARGV[3])
 end
+local groups = {}
+for _, field in ipairs(fields) do groups[#groups + 1] = redis.call('HGET', KEYS[9], field) end
 return {kept, groups, more}
 `;
 
@@ -162,14 +182,16 @@ ${CHANGES}
 ${TAKE}
 ${FENCE}
 local owner = redis.call('HGET', KEYS[6], 'o')
-if owner == ARGV[2] then return 1 end
-if owner and redis.call('HEXISTS', KEYS[2], owner) == 1 then
+local isOurs = owner == ARGV[2]
+if owner and not isOurs and redis.call('HEXISTS', KEYS[2], owner) == 1 then
   redis.call('XADD', ARGV[4] .. 'inbox:' .. owner, '*', 'f', ARGV[5])
   return 0
 end
-if owner then redis.call('SREM', ARGV[4] .. 'own:' .. owner, ARGV[3]) end
+if owner and not isOurs then redis.call('SREM', ARGV[4] .. 'own:' .. owner, ARGV[3]) end
 redis.call('SADD', KEYS[5], ARGV[3])
-if take(ARGV[4], KEYS[6], ARGV[2]) then
+-- a client id may have come here without its queue: whoever had it may not have known of the session
+local isStored, isNews = take(ARGV[4], KEYS[6], ARGV[2])
+if isStored and (isNews or not isOurs) then
   change(KEYS[3], KEYS[4], {struct.pack('<B', 4) .. text(ARGV[3]) .. text(ARGV[2])})
 end
 return 1

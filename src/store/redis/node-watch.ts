@@ -1,7 +1,10 @@
 import type { Cluster, Redis } from 'ioredis';
+import { errorText } from '../../lib/error-text.ts';
 import type { Logger } from '../../lib/logger.ts';
 import { RecordReader } from '../record-reader.ts';
-import type { GroupRecord } from '../store.ts';
+import { type GroupRecord, StoreError } from '../store.ts';
+import type { ClientClaims } from './client-claims.ts';
+import { decoded } from './decoded.ts';
 import { aboutOf, isDead, type NodePlace } from './node-place.ts';
 import type { RedisKeys } from './redis-keys.ts';
 import type { Scripts } from './script-runner.ts';
@@ -30,7 +33,12 @@ export interface WatchOptions {
   readonly nodeId: string;
   readonly leaseMs: number;
   readonly logger: Logger;
-  /** Told of what this node has taken over; the next part follows when it is done with it. */
+  /** Told when a part is being taken over. */
+  readonly claims: Pick<ClientClaims, 'collect' | 'forget'>;
+  /**
+   * Told of what this node has taken over; the next part follows when it is done with it. Where it fails it is told again,
+   * unless that is a StoreError.
+   */
   readonly onAdopted: (adopted: Adopted) => Promise<void>;
 }
 
@@ -43,6 +51,11 @@ export class NodeWatch {
   #looking: Promise<void> | undefined = undefined;
   #again = false;
   #isClosed = false;
+  /** The node of which a part may have been taken over, without it being known here yet. */
+  #unfinished: string | undefined = undefined;
+  #calls = 0;
+  /** By client id, what waits until it is known. */
+  readonly #waiting: Map<string, () => void> = new Map();
 
   constructor(options: WatchOptions) {
     this.#options = options;
@@ -58,6 +71,12 @@ export class NodeWatch {
       this.#looking = undefined;
     });
     return this.#looking;
+  }
+
+  /** Runs it when all that this node has taken over is known here, the last one alone for each client id. */
+  onceKnown(clientId: string, run: () => void): void {
+    if (this.#unfinished === undefined) run();
+    else this.#waiting.set(clientId, run);
   }
 
   /** Ends it; resolves when nothing more comes. */
@@ -111,6 +130,7 @@ export class NodeWatch {
 
   async #adoptAll(): Promise<void> {
     const { redis, keys } = this.#options;
+    if (this.#unfinished !== undefined) await this.#adopt(this.#unfinished);
     for (const other of await redis.smembers(keys.gone)) {
       for (let more = true; more && !this.#isClosed; ) more = await this.#adopt(other);
     }
@@ -118,20 +138,48 @@ export class NodeWatch {
 
   /** @returns whether there may be more. */
   async #adopt(other: string): Promise<boolean> {
-    const { scripts, keys, nodeId, place, onAdopted } = this.#options;
+    const { redis, scripts, keys, nodeId, place, claims } = this.#options;
+    if (this.#unfinished === undefined) {
+      this.#calls += 1;
+      claims.collect();
+    }
+    this.#unfinished = other;
     const all = [keys.node(nodeId), keys.nodes, keys.gone, keys.topology, keys.changes];
-    const parts = [keys.own(other), keys.own(nodeId), keys.groups(other), keys.groups(nodeId)];
+    const parts = [keys.own(other), keys.own(nodeId), keys.groups(other), keys.groups(nodeId), keys.taking(nodeId)];
+    const { incarnation } = place;
     const answer = (await scripts.runBuffer(
       'adopt',
       [...all, ...parts],
-      [place.incarnation, nodeId, other, keys.start, CLIENTS_AT_ONCE],
+      [incarnation, nodeId, other, keys.start, CLIENTS_AT_ONCE, `${incarnation}-${this.#calls}`],
     )) as [Buffer[], Buffer[], number];
-    const clientIds = answer[0].map((id) => id.toString());
-    const groups = answer[1].map((value) => {
-      this.#reader.reset(value, value.length);
-      return this.#reader.group();
-    });
-    if (clientIds.length + groups.length > 0) await onAdopted({ clientIds, groups });
+    await this.#tell(other, answer[0], answer[1]);
+    this.#unfinished = undefined;
+    claims.forget();
+    const waiting = [...this.#waiting.values()];
+    this.#waiting.clear();
+    for (const run of waiting) run();
+    // The next call passes over what stays.
+    if (answer[2] === 0) redis.del(keys.taking(nodeId)).catch(() => {});
     return answer[2] === 1;
+  }
+
+  async #tell(other: string, ids: readonly Buffer[], records: readonly Buffer[]): Promise<void> {
+    const { onAdopted, logger } = this.#options;
+    const clientIds = ids.map((id) => id.toString());
+    try {
+      const groups = decoded('part of a shared subscription', () =>
+        records.map((value) => {
+          this.#reader.reset(value, value.length);
+          return this.#reader.group();
+        }),
+      );
+      if (clientIds.length + groups.length > 0) await onAdopted({ clientIds, groups });
+    } catch (error) {
+      if (!(error instanceof StoreError) || this.#isClosed) throw error;
+      logger.error('what a node left cannot be read; its sessions wait for their clients', {
+        node: other,
+        error: errorText(error),
+      });
+    }
   }
 }

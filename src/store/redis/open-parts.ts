@@ -62,6 +62,7 @@ export function openParts(ingredients: Ingredients): OpenParts {
   const { connection, scripts, place, times, retained, keys, nodeId, leaseMs, logger, topology } = ingredients;
   const { redis } = connection;
   const nextSharedId = (): number => ingredients.nextSharedId();
+  const claims = new ClientClaims({ scripts, keys, place, nodeId });
   const states = new StateReader({ redis, scripts, keys, reader: new RecordReader(times) });
   return {
     connection,
@@ -81,7 +82,7 @@ export function openParts(ingredients: Ingredients): OpenParts {
     routes: new RouteWriter(keys, times, nextSharedId),
     queues: new QueueReader(scripts, keys, times),
     mailboxes: new MailboxReader(scripts, keys, times),
-    claims: new ClientClaims({ scripts, keys, place, nodeId }),
+    claims,
     topologyReader: topology === undefined ? undefined : new TopologyReader({ redis, keys, states, topology }),
     watch: new NodeWatch({
       redis,
@@ -91,6 +92,7 @@ export function openParts(ingredients: Ingredients): OpenParts {
       nodeId,
       leaseMs,
       logger,
+      claims,
       onAdopted: (adopted) => ingredients.onAdopted(adopted),
     }),
     sweeper: new TrashSweeper({ redis, scripts, keys, logger }),
@@ -111,7 +113,7 @@ export interface InboxIngredients
 
 /** Makes the reader of a node's inbox; it does not read yet. */
 export function openInbox(open: OpenParts, ingredients: InboxIngredients): InboxReader {
-  const { mailboxes, claims, times } = open;
+  const { mailboxes, claims, times, watch } = open;
   const { events, onTopology, keys, nodeId } = ingredients;
   return new InboxReader({
     ...ingredients,
@@ -122,7 +124,8 @@ export function openInbox(open: OpenParts, ingredients: InboxIngredients): Inbox
       onPosted: (messages) => events.onPosted(messages),
       onForwarded: (messages) => events.onForwarded(messages),
       onRetained: (topicName, message) => events.onRetained(topicName, message),
-      onWanted: (clientId, other, username) => events.onWanted(clientId, other, username),
+      onWanted: (clientId, other, username) =>
+        watch.onceKnown(clientId, () => events.onWanted(clientId, other, username)),
       onAdopted: (state) => events.onAdopted(state),
       onUnsent: (count) => events.onUnsent(count),
       onTopology: () => {

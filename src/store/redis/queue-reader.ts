@@ -2,6 +2,7 @@ import type { Message } from '../../protocol/message.ts';
 import { RecordReader } from '../record-reader.ts';
 import { type QueueRecord, type QueueState, StoreError } from '../store.ts';
 import type { TimeOffset } from '../time-offset.ts';
+import { decoded } from './decoded.ts';
 import type { RedisKeys } from './redis-keys.ts';
 import type { Scripts } from './script-runner.ts';
 
@@ -30,7 +31,7 @@ export class QueueReader {
     const records: QueueRecord[] = [];
     for (let at = 0; at < found.length; at += 3) {
       const [member, state, message] = found.slice(at, at + 3) as [Buffer, Buffer, Buffer];
-      records.push(this.#record(queueId, member, state, message));
+      records.push(decoded('message', () => this.#record(queueId, member, state, message)));
     }
     return records;
   }

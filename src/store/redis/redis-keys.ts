@@ -48,6 +48,11 @@ export class RedisKeys {
     return `${this.start}groups:${nodeId}`;
   }
 
+  /** What a node takes over from one that is gone, by its last call of the script. */
+  taking(nodeId: string): string {
+    return `${this.start}taking:${nodeId}`;
+  }
+
   /** Stream of what others tell a node. */
   inbox(nodeId: string): string {
     return `${this.start}inbox:${nodeId}`;

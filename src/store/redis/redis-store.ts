@@ -125,7 +125,7 @@ export class RedisStore implements SharedStore {
         topology: this.topology,
         nextSharedId: () => this.#nextSharedId(),
         isToldAll: () => this.topology !== undefined && this.topology.version >= this.#ownVersion,
-        onAdopted: async (adopted) => this.events?.onAdopted(await this.#readAdopted(this.#openStore, adopted)),
+        onAdopted: (adopted) => this.#tellAdopted(adopted),
         onBeat: () => this.#beat(),
       });
       this.#open = open;
@@ -152,6 +152,21 @@ export class RedisStore implements SharedStore {
   /** All that this node takes care of. */
   async #readState(open: OpenParts): Promise<AdoptedState> {
     return this.#withMailboxes(open, await open.states.read(this.nodeId));
+  }
+
+  /** What a client here claimed meanwhile has been told: it may even have ended since. */
+  async #tellAdopted(adopted: Adopted): Promise<void> {
+    const open = this.#openStore;
+    const state = await this.#readAdopted(open, adopted);
+    const isNew = ({ clientId }: { clientId: string }): boolean => !open.claims.wasClaimed(clientId);
+    const { sessions, subscriptions, inbound, wills } = state;
+    this.events?.onAdopted({
+      ...state,
+      sessions: sessions.filter(isNew),
+      subscriptions: subscriptions.filter(isNew),
+      inbound: inbound.filter(isNew),
+      wills: wills.filter(isNew),
+    });
   }
 
   async #readAdopted(open: OpenParts, { clientIds, groups }: Adopted): Promise<AdoptedState> {

@@ -1,6 +1,7 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { RecordReader } from '../record-reader.ts';
 import type { GroupRecord, QueueSummary, StoredState } from '../store.ts';
+import { decoded } from './decoded.ts';
 import { ADOPTED, onlineOf } from './group-online.ts';
 import type { RedisKeys } from './redis-keys.ts';
 import type { Scripts } from './script-runner.ts';
@@ -36,21 +37,23 @@ export class StateReader {
     this.#reader = parts.reader;
   }
 
-  /** Everything of a node. @throws Error when a record is damaged or the connection breaks. */
+  /** Everything of a node. @throws StoreError when a record is damaged, the error of the connection when it breaks. */
   async read(nodeId: string): Promise<NodeState> {
     const clientIds = await this.#redis.smembers(this.#keys.own(nodeId));
     const values = Object.values(await this.#redis.hgetallBuffer(this.#keys.groups(nodeId)));
     // Of several parts of one shared subscription, the one that was this node's from the beginning comes first.
     const groups = values
       .toSorted((one, other) => Number(onlineOf(one) === ADOPTED) - Number(onlineOf(other) === ADOPTED))
-      .map((value) => {
-        this.#reader.reset(value, value.length);
-        return this.#reader.group();
-      });
+      .map((value) =>
+        decoded('part of a shared subscription', () => {
+          this.#reader.reset(value, value.length);
+          return this.#reader.group();
+        }),
+      );
     return this.readParts(clientIds, groups);
   }
 
-  /** Sessions, and these groups, with what is in their queues. @throws Error when a record is damaged or the connection breaks. */
+  /** Sessions, and these groups, with what is in their queues. @throws StoreError when a record is damaged, the error of the connection when it breaks. */
   async readParts(clientIds: readonly string[], groups: readonly GroupRecord[]): Promise<NodeState> {
     const state = await this.readSessions(clientIds);
     state.groups.push(...groups);
@@ -63,7 +66,7 @@ export class StateReader {
 
   /**
    * What there is of these client ids, in no order: sessions with what belongs to them, wills also without one.
-   * @throws Error when a record is damaged or the connection breaks.
+   * @throws StoreError when a record is damaged, the error of the connection when it breaks.
    */
   async readSessions(clientIds: readonly string[]): Promise<NodeState> {
     const state: NodeState = { sessions: [], subscriptions: [], groups: [], queues: [], inbound: [], wills: [] };
@@ -88,7 +91,7 @@ export class StateReader {
         Buffer,
       ];
       const before = state.sessions.length;
-      this.#decode(clientIds.slice(read, read + count), bytes, state);
+      decoded('session', () => this.#decode(clientIds.slice(read, read + count), bytes, state));
       for (const { queueId } of state.sessions.slice(before)) queueIds.push(queueId);
       read += count;
     }
