@@ -2,6 +2,7 @@ import type { Cluster, Redis } from 'ioredis';
 import { RecordReader } from '../record-reader.ts';
 import type { Topology } from '../shared-store.ts';
 import { decodeChanges, type TopologyChange } from '../topology-change.ts';
+import { decoded } from './decoded.ts';
 import { ADOPTED, onlineOf } from './group-online.ts';
 import type { RedisKeys } from './redis-keys.ts';
 import type { StateReader } from './state-reader.ts';
@@ -40,7 +41,7 @@ export class TopologyReader {
       const version = Number.parseInt(id.toString('latin1'), 10);
       if (version <= topology.version) continue;
       if (version !== topology.version + 1) return false;
-      topology.apply(decodeChanges(fields[1] as Buffer), version);
+      topology.apply(changesOf(fields), version);
     }
     return true;
   }
@@ -61,12 +62,33 @@ export class TopologyReader {
     const changes: TopologyChange[] = nodeIds.map((nodeId) => ({ kind: 'node-put', nodeId }));
     for (const nodeId of [...nodeIds, ...gone]) await this.#sessions(nodeId, changes);
     for (const nodeId of nodeIds) await this.#routes(nodeId, changes);
+    await this.#moved(version, changes);
     topology.load(changes, version);
   }
 
+  /** Sessions that moved meanwhile may have been passed over where they were and where they went; no change repeats what they have. */
+  async #moved(version: number, changes: TopologyChange[]): Promise<void> {
+    const { redis, keys } = this.#parts;
+    const entries = await redis.xrangeBuffer(keys.changes, `${version + 1}-0`, '+');
+    const moved = new Map<string, string[]>();
+    for (const [, fields] of entries) {
+      for (const change of changesOf(fields)) {
+        if (change.kind !== 'session-moved') continue;
+        const clientIds = moved.get(change.nodeId);
+        if (clientIds === undefined) moved.set(change.nodeId, [change.clientId]);
+        else clientIds.push(change.clientId);
+      }
+    }
+    for (const [nodeId, clientIds] of moved) await this.#readSessions(nodeId, clientIds, changes);
+  }
+
   async #sessions(nodeId: string, changes: TopologyChange[]): Promise<void> {
-    const { redis, keys, states } = this.#parts;
-    const clientIds = await redis.smembers(keys.own(nodeId));
+    const { redis, keys } = this.#parts;
+    await this.#readSessions(nodeId, await redis.smembers(keys.own(nodeId)), changes);
+  }
+
+  async #readSessions(nodeId: string, clientIds: readonly string[], changes: TopologyChange[]): Promise<void> {
+    const { states } = this.#parts;
     for (let at = 0; at < clientIds.length; at += SESSIONS_AT_ONCE) {
       const { sessions, subscriptions } = await states.readSessions(clientIds.slice(at, at + SESSIONS_AT_ONCE));
       const queueIds = new Map(sessions.map((session) => [session.clientId, session.queueId]));
@@ -83,10 +105,16 @@ export class TopologyReader {
     for (const topicFilter of await redis.smembers(keys.interests(nodeId)))
       changes.push({ kind: 'route-put', nodeId, topicFilter });
     for (const value of Object.values(await redis.hgetallBuffer(keys.groups(nodeId)))) {
-      this.#reader.reset(value, value.length);
-      const { shareKey, queueId } = this.#reader.group();
+      const { shareKey, queueId } = decoded('part of a shared subscription', () => {
+        this.#reader.reset(value, value.length);
+        return this.#reader.group();
+      });
       const online = onlineOf(value);
       if (online !== ADOPTED) changes.push({ kind: 'share-put', nodeId, shareKey, queueId, online });
     }
   }
+}
+
+function changesOf(fields: readonly Buffer[]): TopologyChange[] {
+  return decoded('list of changes', () => decodeChanges(fields[1] as Buffer));
 }
