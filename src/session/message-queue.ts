@@ -37,6 +37,7 @@ export class MessageQueue {
   #onDisk = 0;
   #loading: Promise<void> | undefined = undefined;
   #closed = false;
+  #hasFailed = false;
   #nextSequence = FIRST_SEQUENCE;
   #frontSequence = FIRST_SEQUENCE;
   /** Everything on disk only has a higher sequence. */
@@ -157,9 +158,9 @@ export class MessageQueue {
     this.remove(entry);
   }
 
-  /** Reads the head of a restored queue up to the first waiting entry; those in flight go to the owner. */
+  /** Reads the head of a restored queue up to the first waiting entry; those in flight go to the owner. Never rejects. */
   async readHead(): Promise<void> {
-    while (this.#onDisk > 0 && this.#window.length === 0) await this.#load();
+    while (this.#onDisk > 0 && this.#window.length === 0 && !this.#hasFailed) await this.#load();
   }
 
   /** Forgets all entries and books them, as dropped unless they moved; the store is told by whoever ends the owner. */
@@ -254,7 +255,10 @@ export class MessageQueue {
         this.#trim(0, 0);
         this.#owner.onQueueReady();
       },
-      (error: unknown) => this.#context.onFatal(error),
+      (error: unknown) => {
+        this.#hasFailed = true;
+        this.#context.onFatal(error);
+      },
     );
     return this.#loading;
   }

@@ -340,3 +340,14 @@ describe('a queue', () => {
     expect(bench.writePath.commits).toBe(commits + 1);
   });
 });
+
+describe('a queue that cannot be read', () => {
+  test('ends the broker, and nobody waits for it any more', async () => {
+    const bench = new SessionBench();
+    bench.store.readQueue = () => Promise.reject(new Error('damaged'));
+    const queue = new MessageQueue(bench.context, new Owner(true), QUEUE_ID);
+    queue.restore({ queueId: QUEUE_ID, count: 1, bytes: 10, firstSequence: 5, lastSequence: 5 });
+    await queue.readHead();
+    expect(bench.fatal).toMatchObject([{ message: 'damaged' }]);
+  });
+});
