@@ -136,10 +136,11 @@ export class WritePath {
   putEntry(entry: QueueEntry): void {
     entry.ticket = this.ticket;
     if (entry.acceptedIn === 0) entry.acceptedIn = this.ticket;
+    const isAccepted = entry.acceptedIn <= this.flushed;
     entry.putIndex = this.#open.length;
     this.#openBytes += entry.message.size;
     if (entry.state === 'sent' && entry.qos === 1) this.#awaited += 1;
-    this.add({ kind: 'queue-put', record: entry });
+    this.add({ kind: 'queue-put', record: entry, isAccepted });
   }
 
   /** Records packetId and state of a stored entry; free of charge while its put is still in the open batch. */

@@ -87,8 +87,11 @@ export type Mutation =
   /** `online`: its members here that are connected; of no account where there is one node. */
   | { kind: 'group-put'; record: GroupRecord; online: number }
   | { kind: 'group-delete'; shareKey: string; queueId: number }
-  /** Adds an entry, or replaces it whole; `record.message` is written once for all queues that hold it. */
-  | { kind: 'queue-put'; record: QueueRecord }
+  /**
+   * Adds an entry, or replaces it whole; `record.message` is written once for all queues that hold it. `isAccepted`: it has
+   * been somewhere else, from where this batch takes it, and its publisher knows nothing of that: it needs no room.
+   */
+  | { kind: 'queue-put'; record: QueueRecord; isAccepted?: boolean }
   /** Changes packetId and state of an entry that is there (no effect where it is not). */
   | { kind: 'queue-state'; queueId: number; sequence: number; packetId: number; state: QueueState }
   | { kind: 'queue-delete'; queueId: number; sequence: number }

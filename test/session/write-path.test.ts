@@ -56,6 +56,21 @@ function entryOf(sequence: number): QueueEntry {
 const WILL_GONE = { kind: 'will-delete', clientId: 'a' } as const;
 
 describe('the write path', () => {
+  test('tells which messages need no room, as they were accepted before they came to their queue', async () => {
+    const { path, store, clock } = await new Trial().start();
+    const [fresh, posted, moved] = [entryOf(1), entryOf(2), entryOf(3)];
+    posted.acceptedIn = 1;
+    path.putEntry(fresh);
+    path.putEntry(posted);
+    // It goes on to another queue before it is accepted.
+    moved.replace(fresh);
+    path.putEntry(moved);
+    await clock.settle();
+    store.release();
+    await clock.settle();
+    expect(store.applied).toMatchObject([{ isAccepted: false }, { isAccepted: true }, { isAccepted: false }]);
+  });
+
   test('gathers all changes of a tick in one batch, and those that come meanwhile in the next', async () => {
     const { path, store, clock, ...trial } = await new Trial().start();
     path.add(WILL_GONE);

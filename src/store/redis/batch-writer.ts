@@ -117,7 +117,7 @@ export class BatchWriter {
   #write(mutation: Mutation, shared: ReadonlySet<Message>): void {
     switch (mutation.kind) {
       case 'queue-put':
-        this.#needsRoom = true;
+        if (mutation.isAccepted !== true) this.#needsRoom = true;
         this.#put(mutation.record, shared.has(mutation.record.message));
         return;
       case 'queue-state':

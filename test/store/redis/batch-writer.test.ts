@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { parseRedisUrl } from '../../../src/store/redis/redis-address.ts';
 import { RedisStore } from '../../../src/store/redis/redis-store.ts';
-import type { Mutation, QueueRecord } from '../../../src/store/store.ts';
+import { type Mutation, type QueueRecord, StoreFullError } from '../../../src/store/store.ts';
 import { entry, NO_LIMIT, put, session, setState, text } from '../../contract/store-records.ts';
 import { redisMissing, RedisServer } from '../../support/redis-server.ts';
 import { SILENT } from '../../support/silent-logger.ts';
@@ -62,6 +62,15 @@ describe.skipIf(redisMissing !== '')('a batch on Redis', () => {
     expect(await entriesOf(store, 1)).toEqual(left);
     const states = (await server.client().hkeys('{trellis}:f:1')).filter((field) => field !== 'b' && field !== 'o');
     expect(states.toSorted()).toEqual(left.filter((each) => each.includes(':')).map((each) => each.split(':')[0]));
+  });
+
+  test('is applied although Redis is full, where its messages have been accepted and are somewhere else so far', async () => {
+    const { server, store } = await openStore();
+    await store.commit([session('a', 1), session('b', 2), put(entry(1, 1))]);
+    await server.client().config('SET', 'maxmemory', '1');
+    await expect(store.commit([put(entry(2, 1)), del(1, 1)])).rejects.toBeInstanceOf(StoreFullError);
+    await store.commit([{ kind: 'queue-put', record: entry(2, 1), isAccepted: true }, del(1, 1)]);
+    expect([await entriesOf(store, 1), await entriesOf(store, 2)]).toEqual([[], ['1']]);
   });
 
   test('may be about many thousand entries of a queue', async () => {
