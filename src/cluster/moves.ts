@@ -33,6 +33,11 @@ export class Moves {
     return this.#moved.size === 0;
   }
 
+  /** Whether a session moved lately. */
+  has(queueId: number): boolean {
+    return this.#moved.has(queueId);
+  }
+
   /** Notes that a session came. @param ticket of the batch that is open. */
   came(clientId: string, queueId: number, ticket: number): void {
     this.view += 1;

@@ -73,7 +73,9 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
     this.nodeId = store.nodeId;
     this.#store = store;
     this.#broker = broker;
-    const isHere = (clientId: string, queueId: number): boolean => broker.sessionQueue(clientId) === queueId;
+    // One that came lately is told of when messages dispatched before have gone.
+    const isHere = (clientId: string, queueId: number): boolean =>
+      broker.sessionQueue(clientId) === queueId && !this.#moves.has(queueId);
     this.#table = new RemoteTable(this.nodeId, settings, isHere);
     this.#mailboxes = new Mailboxes({
       isHere: (queueId) => broker.hasQueue(queueId),

@@ -80,7 +80,7 @@ export class ClientClaims {
     for (const tell of this.#waiting.get(clientId) ?? []) tell(word);
   }
 
-  /** Has all who wait ask again, as an owner may have gone. */
+  /** Has all who wait ask again, as a node has gone that may have been the owner. */
   wake(): void {
     for (const waiting of this.#waiting.values()) for (const tell of waiting) tell(undefined);
   }

@@ -2,6 +2,7 @@ import { errorText } from '../../lib/error-text.ts';
 import type { Logger } from '../../lib/logger.ts';
 import { RecordReader } from '../record-reader.ts';
 import type { NodeEvents, Topology } from '../shared-store.ts';
+import { StoreError } from '../store.ts';
 import type { TimeOffset } from '../time-offset.ts';
 import type { ClientClaims } from './client-claims.ts';
 import { type InboxFrame, readFrame } from './inbox-frame.ts';
@@ -108,12 +109,14 @@ export class InboxReader {
   }
 
   async #take(streams: readonly (readonly [key: Buffer, entries: readonly StreamEntry[]])[]): Promise<void> {
-    const { keys, topologyReader, events, claims, onRead } = this.#parts;
+    const { keys, topology, topologyReader, events, claims, onRead } = this.#parts;
     for (const [key, entries] of streams) {
       if (key.toString() === keys.changes) {
+        const before = [...topology.nodeIds];
         if (!topologyReader.take(entries)) await this.#loadTopology();
         events.onTopology();
-        claims.wake();
+        const left = new Set(topology.nodeIds);
+        if (before.some((nodeId) => !left.has(nodeId))) claims.wake();
         continue;
       }
       for (const entry of entries) this.#takeEntry(entry);
@@ -131,7 +134,7 @@ export class InboxReader {
         await this.#parts.topologyReader.load();
         return;
       } catch (error) {
-        if (this.#isClosed) throw error;
+        if (this.#isClosed || error instanceof StoreError) throw error;
         await this.#parts.connection.whenReady();
       }
     }

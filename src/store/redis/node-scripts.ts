@@ -38,7 +38,7 @@ if incarnation ~= ARGV[1] then return redis.error_reply('FENCED the place of thi
  * this node, and figures; ARGV node id, lease in ms, what others have to know of the node, the lease of an earlier start of it
  * that is known to be dead. Returns OK and the incarnation, or BUSY when the node is alive.
  */
-export const beginScript: string = `#!lua
+export const beginScript: string = `#!lua flags=allow-oom
 ${CHANGES}
 local lease = redis.call('GET', KEYS[7])
 if lease and lease ~= ARGV[4] then return {'BUSY'} end

@@ -119,9 +119,12 @@ async function claimSchema(redis: Redis | Cluster, prefix: string, address: Redi
   const key = `{${prefix}}:schema`;
   let found: string | null;
   try {
-    // One of several nodes that start at once sets it.
-    await redis.set(key, redisSchemaVersion, 'NX');
     found = await redis.get(key);
+    // One of several nodes that start at once sets it. Where it is there, a full Redis keeps nobody from starting.
+    if (found === null) {
+      await redis.set(key, redisSchemaVersion, 'NX');
+      found = await redis.get(key);
+    }
   } catch (error) {
     const { message } = error as Error;
     if (message.startsWith('WRONGTYPE')) throw sentence(address, foreign(key), error);

@@ -33,6 +33,8 @@ import type { StreamEntry } from './topology-reader.ts';
 
 /** Ids that one incarnation can draw. */
 const IDS_PER_INCARNATION = 2 ** 31;
+/** Client ids that are let go of in one batch at start. */
+const RELEASED_AT_ONCE = 1_000;
 const FULL = 'Redis is at its maxmemory.';
 /** Pause before a call that Redis could not take is made again, ms. */
 const AGAIN_MS = 100;
@@ -149,9 +151,14 @@ export class RedisStore implements SharedStore {
     }
   }
 
-  /** All that this node takes care of. */
+  /** All that this node takes care of. Lets go of client ids of which there is nothing. */
   async #readState(open: OpenParts): Promise<AdoptedState> {
-    return this.#withMailboxes(open, await open.states.read(this.nodeId));
+    const { state, leftOver } = await open.states.read(this.nodeId);
+    for (let at = 0; at < leftOver.length; at += RELEASED_AT_ONCE) {
+      const clientIds = leftOver.slice(at, at + RELEASED_AT_ONCE);
+      await this.commit(clientIds.map((clientId) => ({ kind: 'client-release', clientId })));
+    }
+    return this.#withMailboxes(open, state);
   }
 
   /** What a client here claimed meanwhile has been told: it may even have ended since. */
@@ -402,7 +409,8 @@ export class RedisStore implements SharedStore {
     const { topology, events } = this;
     if (topology === undefined || open.topologyReader === undefined) return;
     if (topology.version > version) throw this.#break('lost', undefined);
-    if (!open.topologyReader.take(newer) || topology.version < version) await open.topologyReader.load();
+    // There may be more than came; then the next answer brings them.
+    if (newer.length === 0 || !open.topologyReader.take(newer)) await open.topologyReader.load();
     events?.onTopology();
     this.#watchChanged();
   }

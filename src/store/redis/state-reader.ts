@@ -37,8 +37,10 @@ export class StateReader {
     this.#reader = parts.reader;
   }
 
-  /** Everything of a node. @throws StoreError when a record is damaged, the error of the connection when it breaks. */
-  async read(nodeId: string): Promise<NodeState> {
+  /**
+   * Everything of a node, and its client ids of which nothing is stored: their sessions ended with an earlier start of it.
+   * @throws StoreError when a record is damaged, the error of the connection when it breaks. */
+  async read(nodeId: string): Promise<{ state: NodeState; leftOver: readonly string[] }> {
     const clientIds = await this.#redis.smembers(this.#keys.own(nodeId));
     const values = Object.values(await this.#redis.hgetallBuffer(this.#keys.groups(nodeId)));
     // Of several parts of one shared subscription, the one that was this node's from the beginning comes first.
@@ -50,7 +52,9 @@ export class StateReader {
           return this.#reader.group();
         }),
       );
-    return this.readParts(clientIds, groups);
+    const state = await this.readParts(clientIds, groups);
+    const kept = new Set([...state.sessions, ...state.wills].map(({ clientId }) => clientId));
+    return { state, leftOver: clientIds.filter((clientId) => !kept.has(clientId)) };
   }
 
   /** Sessions, and these groups, with what is in their queues. @throws StoreError when a record is damaged, the error of the connection when it breaks. */

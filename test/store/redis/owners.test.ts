@@ -69,6 +69,28 @@ describe.skipIf(redisMissing !== '')('who has a client id', () => {
   });
 });
 
+describe.skipIf(redisMissing !== '')('a node that comes back after a crash', () => {
+  test('lets go of the client ids whose sessions ended with their connections', async () => {
+    const before = await nodeOf('a');
+    await before.commit([session('x', 1), { kind: 'will-put', record: fullWill }]);
+    for (const clientId of ['x', 'w', 'gone', '__proto__']) await before.claim(clientId, '');
+    // The one before does not write any more.
+    await nodeOf('a');
+    expect(new Set(await server.client().smembers('{trellis}:own:a'))).toEqual(new Set(['x', 'w']));
+    expect(await server.client().exists('{trellis}:s:gone', '{trellis}:s:__proto__')).toBe(0);
+    expect(await ownerOf('x')).toBe('a');
+  });
+
+  test('does so although Redis is full', async () => {
+    await (await nodeOf('a')).commit([session('x', 1)]);
+    await server.client().config('SET', 'maxmemory', '1');
+    const store = await nodeOf('a');
+    await store.commit([{ kind: 'session-delete', clientId: 'x', epoch: 1, queueId: 1 }]);
+    expect(await ownerOf('x')).toBe('a');
+    await server.client().config('SET', 'maxmemory', '0');
+  });
+});
+
 /** What a watch of a node needs, with its scripts under the control of the test. */
 async function watchOf(
   nodeId: string,

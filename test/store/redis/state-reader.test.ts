@@ -5,7 +5,7 @@ import { RedisKeys } from '../../../src/store/redis/redis-keys.ts';
 import { RedisStore } from '../../../src/store/redis/redis-store.ts';
 import { Scripts } from '../../../src/store/redis/script-runner.ts';
 import { StateReader } from '../../../src/store/redis/state-reader.ts';
-import type { Mutation } from '../../../src/store/store.ts';
+import { type Mutation, StoreError } from '../../../src/store/store.ts';
 import { entry, fullWill, inbound, put, session, subscription } from '../../contract/store-records.ts';
 import { redisMissing, RedisServer } from '../../support/redis-server.ts';
 import { SILENT } from '../../support/silent-logger.ts';
@@ -90,7 +90,7 @@ describe.skipIf(redisMissing !== '')('the state that a node reads', () => {
         put(entry(at + 1, 1)),
       ]),
     );
-    const { sessions, subscriptions, queues } = await reader.read('n');
+    const { sessions, subscriptions, queues } = (await reader.read('n')).state;
     const filters = new Map(subscriptions.map(({ clientId, record }) => [clientId, record.topicFilter]));
     expect([sessions.length, filters.size, queues.length]).toEqual([count, count, count]);
     for (let at = 0; at < count; at++) expect(filters.get(`client ${at}`)).toBe(`${long}/${at}`);
@@ -100,7 +100,7 @@ describe.skipIf(redisMissing !== '')('the state that a node reads', () => {
   test('is refused where a record is damaged', async () => {
     const { server, reader } = await readerOf([session('a', 1)]);
     await server.client().hset('{trellis}:s:a', 'r', 'xyz');
-    await expect(reader.readSessions(['a'])).rejects.toThrow(RangeError);
+    await expect(reader.readSessions(['a'])).rejects.toThrow(StoreError);
   });
 
   test(`is that of ${SESSIONS} sessions, each with a subscription, every tenth with a queue`, async () => {
