@@ -11,6 +11,7 @@ import type {
   RouteMutation,
   SharedStore,
   Topology,
+  WantedClient,
 } from '../store/shared-store.ts';
 import type { SubscriptionRecord } from '../store/store.ts';
 import type { TopologyChange } from '../store/topology-change.ts';
@@ -63,6 +64,8 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
   #epoch = 0;
   /** Client ids that are this node's, with the claims that nothing has become of yet. */
   readonly #held: Map<string, number> = new Map();
+  /** In which tenure a client id is this node's, where it was claimed. */
+  readonly #tenures: Map<string, number> = new Map();
   /** Claims under way, by client id. */
   readonly #claims: Map<string, Promise<boolean>> = new Map();
   /** By client id, ticket of the batch that lets go of it. */
@@ -110,7 +113,7 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
   letGo(clientId: string): void {
     // Somebody has claimed it meanwhile, or a will has to be published first: `settle` follows.
     if ((this.#held.get(clientId) ?? 0) > 0 || this.#broker.hasWill(clientId)) return;
-    this.#held.delete(clientId);
+    this.#forget(clientId);
     this.#broker.writePath.add({ kind: 'client-release', clientId });
     this.#noteLetting(clientId);
   }
@@ -134,8 +137,10 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
   async #ask(clientId: string, username: string): Promise<boolean> {
     // What lets go of it must come before, or it would let go of this claim.
     if (this.#letting.has(clientId)) await this.#broker.writePath.drained();
-    const state = await this.#store.claim(clientId, username);
-    if (state === undefined) return false;
+    const claim = await this.#store.claim(clientId, username);
+    if (claim === undefined) return false;
+    const { tenure, state } = claim;
+    this.#tenures.set(clientId, tenure);
     // Counted as held from here on, whatever becomes of the session that was found.
     this.#held.set(clientId, 0);
     await this.#adopt(state, true);
@@ -198,7 +203,7 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
     this.#moves.went(clientId, queueId, writePath.ticket);
     this.#table.setHere(clientId, false);
     this.#mailboxes.went(queueId);
-    this.#held.delete(clientId);
+    this.#forget(clientId);
     this.#noteLetting(clientId);
   }
 
@@ -311,22 +316,30 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
     this.#adopt(state, false).catch((error: unknown) => this.#broker.fail(error));
   }
 
-  onWanted(clientId: string, nodeId: string, username: string): void {
+  onWanted(wanted: WantedClient): void {
+    const { clientId, nodeId, username, tenure } = wanted;
     const pending = this.#claims.get(clientId);
     if (pending !== undefined) {
-      const again = (): void => this.onWanted(clientId, nodeId, username);
+      const again = (): void => this.onWanted(wanted);
       pending.then(again, again);
       return;
     }
+    const known = this.#tenures.get(clientId);
+    if (known !== undefined && known !== tenure) return;
     const released = this.#broker.release(clientId, nodeId, username);
     if (released === 'refused') {
       this.#store.refuse(clientId, nodeId);
       return;
     }
     if (released === 'session') return;
-    this.#held.delete(clientId);
+    this.#forget(clientId);
     this.#broker.writePath.add({ kind: 'session-move', clientId, queueId: 0, nodeId });
     this.#noteLetting(clientId);
+  }
+
+  #forget(clientId: string): void {
+    this.#held.delete(clientId);
+    this.#tenures.delete(clientId);
   }
 
   async #adopt(state: AdoptedState, isClaimed: boolean): Promise<void> {

@@ -39,6 +39,24 @@ export interface MessageRoute {
   readonly nodes: readonly { readonly nodeId: string; readonly shareKeys: readonly string[] }[];
 }
 
+/** A client id that another node wants to have. */
+export interface WantedClient {
+  readonly clientId: string;
+  /** The node that wants it, and for which user. */
+  readonly nodeId: string;
+  readonly username: string;
+  /** The tenure of the owner that is asked: in a later one the question is out of date. */
+  readonly tenure: number;
+}
+
+/** A client id that is this node's now. */
+export interface Claim {
+  /** Another one each time that a client id gets an owner. */
+  readonly tenure: number;
+  /** What is stored of its session, which may be nothing. */
+  readonly state: AdoptedState;
+}
+
 /** Who takes messages where, as of a version of the topology: what a shared store asks and tells its node. */
 export interface Topology {
   /** Version of what it knows. */
@@ -62,8 +80,8 @@ export interface NodeEvents {
   onForwarded(messages: readonly ForwardedMessage[]): void;
   /** The retained message of a topic, of this node or another; undefined for none any more. */
   onRetained(topicName: string, message: Message | undefined): void;
-  /** Another node wants to have a client id of this one, for that user: it is handed over with `session-move`, or refused. */
-  onWanted(clientId: string, nodeId: string, username: string): void;
+  /** Another node wants to have a client id of this one: it is handed over with `session-move`, or refused. */
+  onWanted(wanted: WantedClient): void;
   /** A node is gone, and this one takes care of what it had. */
   onAdopted(state: AdoptedState): void;
   /** So many QoS 0 messages were not sent, as the node they were for is far behind. */
@@ -90,9 +108,9 @@ export interface SharedStore extends Store {
   /**
    * Makes this node the owner of a client id, which another node is asked for where it has it. Not to be called for a
    * client id that this node has, nor while a batch that lets go of it is under way.
-   * @returns what is stored of its session, which may be nothing; undefined where its owner refuses it to that user.
+   * @returns undefined where its owner refuses it to that user.
    */
-  claim(clientId: string, username: string): Promise<AdoptedState | undefined>;
+  claim(clientId: string, username: string): Promise<Claim | undefined>;
   /** Tells a node that wants a client id that it does not get it. */
   refuse(clientId: string, nodeId: string): void;
   /** What is posted for a queue now. */

@@ -9,7 +9,7 @@ import { NodeClients } from './node-clients.ts';
 
 const START = '{trellis}:';
 /** What is there for good: that there are nodes, who they are, and who of them knows which change of the topology. */
-const LASTING = /^(schema|incarnations|nodes|node:.*|topology|changes)$/;
+const LASTING = /^(schema|incarnations|tenures|nodes|node:.*|topology|changes)$/;
 /** What a node that runs has besides. */
 const OF_RUNNING_NODES = /^(lease|inbox):/;
 /** Attempts to start a node again. */

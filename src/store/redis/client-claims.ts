@@ -1,9 +1,10 @@
+import { StoreError } from '../store.ts';
 import type { RedisKeys } from './redis-keys.ts';
 import type { NodePlace } from './node-place.ts';
 import type { Scripts } from './script-runner.ts';
 import { FrameWriter } from './inbox-frame.ts';
 
-/** After how long without a word the owner of a client id is asked again, ms: it may have gone meanwhile. */
+/** After how long without a word it is looked again who the owner of a client id is, ms: it may be another meanwhile. */
 const ASK_AGAIN_MS = 500;
 
 /** What the owner of a client id said. */
@@ -19,6 +20,7 @@ export class ClientClaims {
   /** By client id, who waits for a word. */
   readonly #waiting: Map<string, Set<(word: Word | undefined) => void>> = new Map();
 
+  #isClosed = false;
   /** Client ids that this node got by a claim since `collect`, until `forget`. */
   #claimed: Set<string> | undefined = undefined;
 
@@ -30,34 +32,43 @@ export class ClientClaims {
   }
 
   /**
-   * Asks for a client id once, and waits a while for what its owner says.
-   * @returns whether this node has it now; undefined where it has to be asked for again.
-   * @throws the error of Redis or of the connection.
+   * Asks for a client id until this node has it.
+   * @returns the tenure; undefined where its owner refuses it to that user.
+   * @throws the error of Redis or of the connection; StoreError when it was closed.
    */
-  async ask(clientId: string, username: string): Promise<boolean | undefined> {
-    const keys = this.#keys;
-    const heard = this.#listenTo(clientId);
-    const all = [keys.node(this.#nodeId), keys.nodes, keys.topology, keys.changes];
-    try {
-      const answer = await this.#scripts.run(
-        'claim',
-        [...all, keys.own(this.#nodeId), keys.session(clientId)],
-        [
-          this.#place.incarnation,
-          this.#nodeId,
-          clientId,
-          keys.start,
-          this.#frames.wanted(clientId, this.#nodeId, username),
-        ],
-      );
-      if (answer === 1) {
-        this.#claimed?.add(clientId);
-        return true;
+  async claim(clientId: string, username: string): Promise<number | undefined> {
+    for (let asked = ''; ; ) {
+      const heard = this.#listenTo(clientId);
+      try {
+        const [isOurs, answer] = await this.#ask(clientId, username, asked);
+        if (isOurs === 1) {
+          this.#claimed?.add(clientId);
+          return Number(answer);
+        }
+        asked = answer;
+        if ((await heard.word) === 'refused') return undefined;
+      } finally {
+        heard.stop();
       }
-      return (await heard.word) === 'refused' ? false : undefined;
-    } finally {
-      heard.stop();
+      if (this.#isClosed) throw new StoreError('The store is closing.');
     }
+  }
+
+  /** Has all who wait give up. */
+  close(): void {
+    this.#isClosed = true;
+    this.wake();
+  }
+
+  async #ask(clientId: string, username: string, asked: string): Promise<[isOurs: number, answer: string]> {
+    const keys = this.#keys;
+    const all = [keys.node(this.#nodeId), keys.nodes, keys.topology, keys.changes];
+    const frame = this.#frames.wanted(clientId, this.#nodeId, username);
+    return (await this.#scripts.run(
+      'claim',
+      [...all, keys.own(this.#nodeId), keys.session(clientId)],
+      [this.#place.incarnation, this.#nodeId, clientId, keys.start, frame, asked],
+    )) as [number, string];
   }
 
   /** Collects the client ids that are claimed from here on. */

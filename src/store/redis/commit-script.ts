@@ -49,11 +49,11 @@ export const RUN_MAX = 1_000;
 const INBOX_MAX = 10_000;
 
 /** Keys that come first in every call of the commit script; those of the operations follow. */
-export const COMMIT_KEYS = 11;
+export const COMMIT_KEYS = 12;
 
 /**
  * Applies a batch, or nothing: see docs/decisions/0008-redis-store.md.
- * KEYS node, messages, counts, own, groups, trash, topology, changes, nodes, gone, interests, others; those of a queue are
+ * KEYS node, messages, counts, own, groups, trash, topology, changes, nodes, gone, interests, tenures, others; those of a queue are
  * entries, flight, dropped and mailbox, one after the other. ARGV incarnation, number of the batch, operations, topology
  * that its messages were routed by or nothing, changes of the topology or nothing, nodes that are there and the keys of
  * their inboxes. Returns the number of the last batch applied, the topology if this one made it, and how many QoS 0 messages
@@ -193,10 +193,10 @@ while at <= stop do
   elseif op == 8 then
     local client
     client, at = unpack('<I4c0', ops, at)
-    local kept = redis.call('HMGET', KEYS[key], 'w', 'o')
+    local kept = redis.call('HMGET', KEYS[key], 'w', 'o', 't')
     redis.call('DEL', KEYS[key])
     if kept[1] then redis.call('HSET', KEYS[key], 'w', kept[1]) end
-    if kept[2] then redis.call('HSET', KEYS[key], 'o', kept[2]) end
+    if kept[2] then redis.call('HSET', KEYS[key], 'o', kept[2], 't', kept[3] or '0') end
     if not kept[1] and not kept[2] then redis.call('SREM', KEYS[4], client) end
   elseif op == 9 then
     local id, message
@@ -245,7 +245,7 @@ while at <= stop do
     queue, own, inbox, client, owner, target, frame, at = unpack('<I4I4I4I4c0I4c0I4c0I4c0', ops, at)
     -- a node may be asked more than once, and late, for what has gone on to a third meanwhile
     if redis.call('HGET', KEYS[key], 'o') == owner then
-      redis.call('HSET', KEYS[key], 'o', target)
+      redis.call('HSET', KEYS[key], 'o', target, 't', redis.call('INCR', KEYS[12]))
       redis.call('SREM', KEYS[4], client)
       redis.call('SADD', KEYS[own], client)
       if queue > 0 then redis.call('HSET', KEYS[queue + 1], 'o', target) end
@@ -258,7 +258,7 @@ while at <= stop do
   elseif op == 21 then
     local client, owner
     client, owner, at = unpack('<I4c0I4c0', ops, at)
-    if redis.call('HGET', KEYS[key], 'o') == owner then redis.call('HDEL', KEYS[key], 'o') end
+    if redis.call('HGET', KEYS[key], 'o') == owner then redis.call('HDEL', KEYS[key], 'o', 't') end
     if redis.call('EXISTS', KEYS[key]) == 0 then redis.call('SREM', KEYS[4], client) end
   elseif op == 23 then
     local count, frame

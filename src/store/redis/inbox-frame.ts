@@ -1,7 +1,7 @@
 import type { Message } from '../../protocol/message.ts';
 import { RecordReader } from '../record-reader.ts';
 import { RecordWriter } from '../record-writer.ts';
-import type { ForwardedMessage } from '../shared-store.ts';
+import type { ForwardedMessage, WantedClient } from '../shared-store.ts';
 
 /** What nodes put into each other's inboxes beside what they post. */
 export type InboxFrame =
@@ -9,7 +9,7 @@ export type InboxFrame =
   /** Retained messages in their order; without a message, that of the topic is gone. */
   | { kind: 'retained'; changes: readonly { topicName: string; message: Message | undefined }[] }
   /** A node asks for a client id. */
-  | { kind: 'wanted'; clientId: string; nodeId: string; username: string }
+  | { kind: 'wanted'; wanted: WantedClient }
   | { kind: 'handed-over'; clientId: string }
   | { kind: 'refused'; clientId: string };
 
@@ -26,7 +26,7 @@ export interface EncodedMessage {
  *
  *     forward      1 | count u32 | each: share keys u32, strings | length u32, message
  *     retained     2 | count u32 | each: topic name | length u32 (0 for none), message
- *     wanted       3 | client id | node id | user name
+ *     wanted       3 | client id | node id | user name | tenure f64, by the script that asks
  *     handed over  4 | client id
  *     refused      5 | client id
  */
@@ -55,6 +55,7 @@ export class FrameWriter {
     return this.#end();
   }
 
+  /** Without the tenure of the owner, which only Redis knows. */
   wanted(clientId: string, nodeId: string, username: string): Buffer {
     const writer = this.#begin(Code.wanted);
     writer.string(clientId);
@@ -110,7 +111,15 @@ export function readFrame(bytes: Buffer, reader: RecordReader): InboxFrame {
       return { kind: 'retained', changes };
     }
     case Code.wanted:
-      return { kind: 'wanted', clientId: cursor.string(), nodeId: cursor.string(), username: cursor.string() };
+      return {
+        kind: 'wanted',
+        wanted: {
+          clientId: cursor.string(),
+          nodeId: cursor.string(),
+          username: cursor.string(),
+          tenure: cursor.f64(),
+        },
+      };
     case Code['handed-over']:
       return { kind: 'handed-over', clientId: cursor.string() };
     case Code.refused:
@@ -137,6 +146,10 @@ class FrameCursor {
 
   u32(): number {
     return this.#bytes.readUInt32LE(this.#take(4));
+  }
+
+  f64(): number {
+    return this.#bytes.readDoubleLE(this.#take(8));
   }
 
   string(): string {

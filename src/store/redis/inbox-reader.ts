@@ -157,7 +157,7 @@ export class InboxReader {
         for (const { topicName, message } of frame.changes) events.onRetained(topicName, message);
         return;
       case 'wanted':
-        events.onWanted(frame.clientId, frame.nodeId, frame.username);
+        events.onWanted(frame.wanted);
         return;
       case 'handed-over':
       case 'refused':

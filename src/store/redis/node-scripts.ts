@@ -12,10 +12,17 @@ local function change(topology, changes, list)
 end
 `;
 
-/** Lua that makes a node the owner of a session and its queue; tells whether there is one, and whether the queue was another's. */
+/**
+ * Lua that makes a node the owner of a client id, in a new tenure; and of its session and queue: tells whether there is one,
+ * and whether the queue was another's.
+ */
 const TAKE = `
+local function own(prefix, session, node)
+  redis.call('HSET', session, 'o', node, 't', redis.call('INCR', prefix .. 'tenures'))
+end
+
 local function take(prefix, session, node)
-  redis.call('HSET', session, 'o', node)
+  if redis.call('HGET', session, 'o') ~= node then own(prefix, session, node) end
   local record = redis.call('HGET', session, 'r')
   if not record then return false end
   local _, _, queue = struct.unpack('<I4c0dd', record)
@@ -144,9 +151,9 @@ for _, client in ipairs(clients) do
     moved[#moved + 1] = struct.pack('<B', 4) .. text(client) .. text(ARGV[2])
   elseif redis.call('HEXISTS', session, 'w') == 1 then
     -- a session that ended with its connection; its will is this node's to publish, and the client id until then
-    redis.call('HSET', session, 'o', ARGV[2])
+    own(ARGV[4], session, ARGV[2])
   else
-    redis.call('HDEL', session, 'o')
+    redis.call('HDEL', session, 'o', 't')
   end
   if redis.call('EXISTS', session) == 1 then
     redis.call('SADD', KEYS[7], client)
@@ -173,9 +180,10 @@ return {kept, groups, more}
 `;
 
 /**
- * Makes a node the owner of a client id, or asks the node that is. KEYS own node, nodes, topology, changes, own set, session;
- * ARGV own incarnation, own id, client id, what keys begin with, frame that asks for it. Returns 1 for the owner, 0 where
- * another was asked.
+ * Makes a node the owner of a client id, or asks the node that is, once in each of its tenures: the question goes with the
+ * tenure it is for, so that one that is late changes nothing. KEYS own node, nodes, topology, changes, own set, session; ARGV
+ * own incarnation, own id, client id, what keys begin with, frame that asks for it, whom was asked before. Returns 1 and the
+ * tenure for the owner; 0 and whom was asked.
  */
 export const claimScript: string = `#!lua flags=allow-oom
 ${CHANGES}
@@ -184,8 +192,13 @@ ${FENCE}
 local owner = redis.call('HGET', KEYS[6], 'o')
 local isOurs = owner == ARGV[2]
 if owner and not isOurs and redis.call('HEXISTS', KEYS[2], owner) == 1 then
-  redis.call('XADD', ARGV[4] .. 'inbox:' .. owner, '*', 'f', ARGV[5])
-  return 0
+  local tenure = redis.call('HGET', KEYS[6], 't') or '0'
+  -- one that was started again has lost the question
+  local asked = tenure .. ':' .. (redis.call('HGET', ARGV[4] .. 'node:' .. owner, 'incarnation') or '')
+  if asked ~= ARGV[6] then
+    redis.call('XADD', ARGV[4] .. 'inbox:' .. owner, '*', 'f', ARGV[5] .. struct.pack('<d', tenure))
+  end
+  return {0, asked}
 end
 if owner and not isOurs then redis.call('SREM', ARGV[4] .. 'own:' .. owner, ARGV[3]) end
 redis.call('SADD', KEYS[5], ARGV[3])
@@ -194,7 +207,7 @@ local isStored, isNews = take(ARGV[4], KEYS[6], ARGV[2])
 if isStored and (isNews or not isOurs) then
   change(KEYS[3], KEYS[4], {struct.pack('<B', 4) .. text(ARGV[3]) .. text(ARGV[2])})
 end
-return 1
+return {1, redis.call('HGET', KEYS[6], 't') or '0'}
 `;
 
 /**

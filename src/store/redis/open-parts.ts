@@ -124,8 +124,7 @@ export function openInbox(open: OpenParts, ingredients: InboxIngredients): Inbox
       onPosted: (messages) => events.onPosted(messages),
       onForwarded: (messages) => events.onForwarded(messages),
       onRetained: (topicName, message) => events.onRetained(topicName, message),
-      onWanted: (clientId, other, username) =>
-        watch.onceKnown(clientId, () => events.onWanted(clientId, other, username)),
+      onWanted: (wanted) => watch.onceKnown(wanted.clientId, () => events.onWanted(wanted)),
       onAdopted: (state) => events.onAdopted(state),
       onUnsent: (count) => events.onUnsent(count),
       onTopology: () => {

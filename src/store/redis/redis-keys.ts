@@ -8,6 +8,8 @@ export class RedisKeys {
   readonly trash: string;
   /** Nodes that are not there any more and whose sessions wait to be taken over. */
   readonly gone: string;
+  /** Counts up whenever a client id gets an owner. */
+  readonly tenures: string;
   /** Counts up with each change of who takes messages where. */
   readonly topology: string;
   /** Stream of these changes; the id of an entry is its version. */
@@ -27,6 +29,7 @@ export class RedisKeys {
     this.messages = `${this.start}messages`;
     this.counts = `${this.start}counts`;
     this.trash = `${this.start}trash`;
+    this.tenures = `${this.start}tenures`;
     this.topology = `${this.start}topology`;
     this.changes = `${this.start}changes`;
     this.figures = `${this.start}figures`;

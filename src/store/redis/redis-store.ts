@@ -4,7 +4,7 @@ import { errorText } from '../../lib/error-text.ts';
 import type { Logger } from '../../lib/logger.ts';
 import { systemClock } from '../../lib/system-clock.ts';
 import type { Message } from '../../protocol/message.ts';
-import type { AdoptedState, Mailbox, NodeEvents, SharedStore, Topology } from '../shared-store.ts';
+import type { AdoptedState, Claim, Mailbox, NodeEvents, SharedStore, Topology } from '../shared-store.ts';
 import {
   type Durability,
   type Mutation,
@@ -208,14 +208,11 @@ export class RedisStore implements SharedStore {
     this.#watchChanged();
   }
 
-  async claim(clientId: string, username: string): Promise<AdoptedState | undefined> {
+  async claim(clientId: string, username: string): Promise<Claim | undefined> {
     return this.#untilAnswered(async (open) => {
-      for (;;) {
-        const isOurs = await open.claims.ask(clientId, username);
-        if (isOurs === true) return this.#readAdopted(open, { clientIds: [clientId], groups: [] });
-        if (isOurs === false) return undefined;
-        if (this.#isClosing) throw new StoreError('The store is closing.');
-      }
+      const tenure = await open.claims.claim(clientId, username);
+      if (tenure === undefined) return undefined;
+      return { tenure, state: await this.#readAdopted(open, { clientIds: [clientId], groups: [] }) };
     });
   }
 
@@ -314,6 +311,7 @@ export class RedisStore implements SharedStore {
     await this.#lastCommit;
     clearInterval(open.beats);
     open.sweeper.close();
+    open.claims.close();
     await open.inbox?.close();
     await open.watch.close();
     this.#open = undefined;
@@ -420,7 +418,7 @@ export class RedisStore implements SharedStore {
     const { nodeId } = this;
     const own = [keys.own(nodeId), keys.groups(nodeId)];
     const shared = [keys.trash, keys.topology, keys.changes, keys.nodes, keys.gone];
-    return [keys.node(nodeId), keys.messages, keys.counts, ...own, ...shared, keys.interests(nodeId)];
+    return [keys.node(nodeId), keys.messages, keys.counts, ...own, ...shared, keys.interests(nodeId), keys.tenures];
   }
 
   /** @throws Error where the batch may have gone to another than this writer: it is applied again, which WAIT waits for. */

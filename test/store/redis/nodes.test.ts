@@ -9,6 +9,7 @@ import type {
   MessageRoute,
   NodeEvents,
   Topology,
+  WantedClient,
 } from '../../../src/store/shared-store.ts';
 import type { Mutation } from '../../../src/store/store.ts';
 import type { TopologyChange } from '../../../src/store/topology-change.ts';
@@ -78,7 +79,7 @@ class Node implements Topology, NodeEvents {
 
   onRetained(): void {}
 
-  onWanted(clientId: string): void {
+  onWanted({ clientId }: WantedClient): void {
     this.wanted.push(clientId);
   }
 
@@ -172,7 +173,7 @@ describe.skipIf(redisMissing !== '')('among nodes on one Redis', () => {
     const claim = a.store.claim('c', 'user');
     await expect.poll(() => b.wanted.length, patience).toBeGreaterThan(0);
     await b.store.commit([{ kind: 'session-move', clientId: 'c', queueId: 1, nodeId: 'a' }]);
-    const state = await claim;
+    const state = (await claim)?.state;
     expect(state?.sessions.map(({ queueId }) => queueId)).toEqual([1]);
     expect(state?.subscriptions).toHaveLength(1);
     const refused = b.store.claim('c', 'other');

@@ -60,7 +60,7 @@ describe.skipIf(redisMissing !== '')('who has a client id', () => {
     await a.commit([session('x', 7)]);
     await a.commit([move('x', 0, 'b')]);
     const before = Number(await version());
-    expect((await b.claim('x', ''))?.sessions).toMatchObject([{ clientId: 'x', queueId: 7 }]);
+    expect((await b.claim('x', ''))?.state.sessions).toMatchObject([{ clientId: 'x', queueId: 7 }]);
     expect(await server.client().hget('{trellis}:f:7', 'o')).toBe('b');
     expect(Number(await version())).toBe(before + 1);
     // Once the others know, they are not told again.

@@ -64,7 +64,7 @@ async function openStore(url: string, change: Partial<RedisStoreOptions> = {}): 
 
 /** The keys that there are beside those of a store that holds nothing. */
 async function keysOf(server: RedisServer): Promise<string[]> {
-  const lasting = /^\{trellis\}:(schema|incarnations|nodes|topology|changes|node:.*|lease:.*)$/u;
+  const lasting = /^\{trellis\}:(schema|incarnations|tenures|nodes|topology|changes|node:.*|lease:.*)$/u;
   return [...(await server.keys()).keys()].filter((key) => !lasting.test(key));
 }
 
