@@ -45,7 +45,7 @@ export async function expectPacketsRefused(
 /** Breaks the connection off and waits until the broker has noticed. */
 export async function vanish(broker: TestBroker, client: RawClient, clientId: string = client.name): Promise<void> {
   const noticed = new Promise<void>((resolve) => {
-    broker.broker.on('clientDisconnected', (gone) => {
+    broker.on('clientDisconnected', (gone) => {
       if (gone.clientId === clientId) resolve();
     });
   });
