@@ -180,7 +180,7 @@ describe('what CONNACK leaves out for a small Maximum Packet Size of the client'
       }
     };
     await refusedBy({ username: 'eve' }, 0x87);
-    await broker.connect();
+    for (let node = 0; node < broker.nodeCount; node += 1) await broker.connect();
     // limits.connectionsMax is the first thing that is checked.
     const client = await broker.open();
     client.sendConnect({ properties: { maximumPacketSize: 10 } });

@@ -339,6 +339,11 @@ export class RawClient implements ClientSocketHandler {
     await this.expect(PacketType.pingresp);
   }
 
+  /** Whether the connection is closed. */
+  get isClosed(): boolean {
+    return this.#closed;
+  }
+
   /** Asserts that the broker closes the connection and sends nothing before but, with MQTT 5.0, a DISCONNECT. */
   async expectClose(timeoutMs: number = WAIT_MS): Promise<CloseReport> {
     await this.#until(() => this.#closed, 'the connection to close', timeoutMs);

@@ -58,6 +58,11 @@ export class TestBroker {
     this.#clock = clock;
   }
 
+  /** Nodes that it is. */
+  get nodeCount(): number {
+    return this.#nodes.length;
+  }
+
   /** Port of the TCP listener. */
   get port(): number {
     return listenerOf(this.broker, 'mqtt:').port;

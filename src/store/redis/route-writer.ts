@@ -33,17 +33,10 @@ interface Forward {
   readonly shareKeys: readonly string[];
 }
 
-/** Messages for nodes, by node id: those that were acknowledged, and those of QoS 0. */
-class Forwards {
-  readonly acknowledged = new Map<string, Forward[]>();
-  readonly others = new Map<string, Forward[]>();
-
-  add(nodeId: string, forward: Forward, { qos }: Message): void {
-    const lists = qos > 0 ? this.acknowledged : this.others;
-    const list = lists.get(nodeId);
-    if (list === undefined) lists.set(nodeId, [forward]);
-    else list.push(forward);
-  }
+/** Messages for one node that follow one another, all of QoS 0 or none. */
+interface Run {
+  readonly mayBeDropped: boolean;
+  readonly messages: Forward[];
 }
 
 /** Turns what a batch has for other nodes into operations of the commit script. */
@@ -89,22 +82,27 @@ export class RouteWriter {
     this.#firstKey = firstKey;
     this.#keyIndexes = new Map();
     this.#posts = new Map();
-    const forwards = new Forwards();
+    const forwards = new Map<string, Run[]>();
     for (const mutation of routes) {
       const { posts: heads, nodes } = topology.routeOf(mutation);
       if (heads.length + nodes.length === 0) continue;
       const body = this.#encoded(mutation.message);
       const sharedId = heads.length > 1 ? this.#share(body) : 0;
       for (const head of heads) this.#post(head, mutation.message, body, sharedId);
-      for (const { nodeId, shareKeys } of nodes) forwards.add(nodeId, { message: body, shareKeys }, mutation.message);
+      for (const { nodeId, shareKeys } of nodes)
+        addForward(forwards, nodeId, { message: body, shareKeys }, mutation.message.qos === 0);
     }
     for (const post of posts) this.#post(post, post.message, this.#encoded(post.message), 0);
     for (const [queueId, list] of this.#posts) {
       const first = this.#queueKeys(queueId);
       for (let at = 0; at < list.length; at += RUN_MAX) this.#writePosts(first, queueId, list.slice(at, at + RUN_MAX));
     }
-    for (const [nodeId, messages] of forwards.acknowledged) this.#send(nodeId, this.#frames.forward(messages));
-    for (const [nodeId, messages] of forwards.others) this.#sendUnlessBehind(nodeId, messages);
+    for (const [nodeId, runs] of forwards) {
+      for (const { mayBeDropped, messages } of runs) {
+        if (mayBeDropped) this.#sendUnlessBehind(nodeId, messages);
+        else this.#send(nodeId, this.#frames.forward(messages));
+      }
+    }
     if (retained.length > 0) {
       const frame = this.#frames.retained(
         retained.map(({ topicName, message }) => ({
@@ -206,4 +204,13 @@ export class RouteWriter {
     this.#keyIndexes.set(name, index);
     return index;
   }
+}
+
+/** Adds a message for a node behind those it has, by node id. */
+function addForward(forwards: Map<string, Run[]>, nodeId: string, forward: Forward, mayBeDropped: boolean): void {
+  const runs = forwards.get(nodeId) ?? [];
+  forwards.set(nodeId, runs);
+  const last = runs.at(-1);
+  if (last?.mayBeDropped === mayBeDropped) last.messages.push(forward);
+  else runs.push({ mayBeDropped, messages: [forward] });
 }
