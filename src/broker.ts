@@ -128,7 +128,7 @@ export class Broker implements EventSink {
     this.#tick.writePath = this.#writePath;
     this.#writePath.failpoint = parts.failpoint;
     if (this.#store.durability !== 'memory') this.#writePath.holdMs = config.store.holdMs;
-    this.#node = this.#makeNode(parts.random ?? Math.random);
+    this.#node = this.#makeNode();
     this.#cluster = this.#node ?? new SingleNode();
     this.#session = {
       neighbours: this.#node,
@@ -172,7 +172,7 @@ export class Broker implements EventSink {
     };
   }
 
-  #makeNode(random: () => number): NodeCluster | undefined {
+  #makeNode(): NodeCluster | undefined {
     const store = this.#store;
     if (!isShared(store)) return undefined;
     const broker = new BrokerNode(() => ({
@@ -184,7 +184,6 @@ export class Broker implements EventSink {
       connections: this.#connections,
       books: this.#books,
       knowsUsers: this.#hooks.authenticate !== undefined || this.#hooks.startAuthExchange !== undefined,
-      random,
       fail: (error) => this.#fail(error),
     }));
     const node = new NodeCluster(store, broker, { overlap: sessionSettings(this.config).overlap });

@@ -23,8 +23,6 @@ export interface NodeBrokerParts {
   readonly books: Books;
   /** Whether clients prove who they are, so that a client id belongs to a user. */
   readonly knowsUsers: boolean;
-  /** Random number in [0, 1). */
-  readonly random: () => number;
   readonly fail: (error: unknown) => void;
 }
 
@@ -39,10 +37,6 @@ export class BrokerNode implements NodeBroker {
 
   get writePath(): WritePath {
     return this.#parts().writePath;
-  }
-
-  random(): number {
-    return this.#parts().random();
   }
 
   sessionQueue(clientId: string): number | undefined {

@@ -27,8 +27,6 @@ const NO_SHARES: readonly string[] = [];
 /** What a node of a cluster needs of its broker. */
 export interface NodeBroker {
   readonly writePath: WritePath;
-  /** Random number in [0, 1). */
-  random(): number;
   /** Queue of the session that is here under a client id. */
   sessionQueue(clientId: string): number | undefined;
   /** Whether a queue of a session or of a part of a shared subscription is here. */
@@ -66,6 +64,8 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
   readonly #held: Map<string, number> = new Map();
   /** In which tenure a client id is this node's, where it was claimed. */
   readonly #tenures: Map<string, number> = new Map();
+  /** Of each shared subscription, by queue id, how near the turn of a part is; begun anew when the parts change. */
+  readonly #turns: WeakMap<RemoteShare, Map<number, number>> = new WeakMap();
   /** Claims under way, by client id. */
   readonly #claims: Map<string, Promise<boolean>> = new Map();
   /** By client id, ticket of the batch that lets go of it. */
@@ -273,16 +273,22 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
       );
   }
 
-  /** One part, each as likely as it has connected members; where none has any, each as likely as the others. */
+  /** One part in turn, each as often as it has connected members; where none has any, each as often as the others. */
   #choose(share: RemoteShare): RemoteShare['parts'][number] {
     const { parts } = share;
+    const first = parts[0] as RemoteShare['parts'][number];
+    if (parts.length === 1) return first;
     const online = onlineOf(share);
-    let left = this.#broker.random() * (online === 0 ? parts.length : online);
+    const turns = this.#turns.get(share) ?? new Map<number, number>();
+    this.#turns.set(share, turns);
+    let [next, most] = [first, Number.NEGATIVE_INFINITY];
     for (const part of parts) {
-      left -= online === 0 ? 1 : part.online;
-      if (left < 0) return part;
+      const turn = (turns.get(part.queueId) ?? 0) + (online === 0 ? 1 : part.online);
+      turns.set(part.queueId, turn);
+      if (turn > most) [next, most] = [part, turn];
     }
-    return parts.at(-1) as RemoteShare['parts'][number];
+    turns.set(next.queueId, most - (online === 0 ? parts.length : online));
+    return next;
   }
 
   // What other nodes do

@@ -120,11 +120,15 @@ export class Dispatcher {
     return served ?? NO_SHARES;
   }
 
-  /** Chooses between the part here and those elsewhere, each as likely as it has connected members. */
-  #isServedHere({ shareKey, online }: ShareGroup, neighbours: Neighbours): boolean {
+  /** Chooses between the part here and those elsewhere: they take turns, each as often as it has connected members. */
+  #isServedHere(part: ShareGroup, neighbours: Neighbours): boolean {
+    const { shareKey, online } = part;
     const elsewhere = neighbours.onlineElsewhere(shareKey) ?? 0;
     if (elsewhere === 0) return true;
-    return online > 0 && this.#context.random() * (online + elsewhere) < online;
+    part.turn += online;
+    if (part.turn < online + elsewhere) return false;
+    part.turn %= online + elsewhere;
+    return online > 0;
   }
 
   /**

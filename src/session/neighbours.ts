@@ -9,7 +9,7 @@ export interface Neighbours {
   hasTakers(message: Message, servedShares: readonly string[]): boolean;
   /** Members connected elsewhere of a shared subscription; undefined where no other node has a part of it. */
   onlineElsewhere(shareKey: string): number | undefined;
-  /** Queue of a part elsewhere, by chance among those with members connected, or if there is none among all; undefined for none. */
+  /** Queue of a part elsewhere, in turn among those with members connected, or if there is none among all; undefined for none. */
   partElsewhere(shareKey: string): number | undefined;
   /** A stored session is here from now on; to be called when it is known to the registry. */
   cameHere(session: Session): void;

@@ -38,6 +38,8 @@ export class ShareGroup implements QueueOwner {
   isOrphan = false;
   /** Until when an orphan waits for another part to come, ms since the epoch; then what it holds is dropped. */
   partUntil = 0;
+  /** How near its turn is among the parts of all nodes; owned by who chooses among them. */
+  turn = 0;
   readonly #handOver: HandOver | undefined;
 
   constructor(context: SessionContext, record: GroupRecord, owner: PartOwner) {
