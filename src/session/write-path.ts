@@ -323,6 +323,9 @@ export class WritePath {
         this.#owner.onInboundLost(mutation.clientId, mutation.packetId);
       } else if (mutation.kind === 'route') {
         this.#owner.onRouteLost(mutation.message);
+      } else if (mutation.kind === 'queue-put') {
+        // All batches before are done with: what was accepted in one of them is to go on whether there is room or not.
+        kept.push({ ...mutation, isAccepted: true });
       } else if (mutation.kind !== 'retained-put') kept.push(mutation);
     }
     const open = this.#open;

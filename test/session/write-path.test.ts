@@ -207,6 +207,27 @@ describe('the write path', () => {
     }
   });
 
+  test('sends on without a need for room what an earlier batch accepted', async () => {
+    const { path, store, clock } = await new Trial().start();
+    const [entry, moved] = [entryOf(1), entryOf(2)];
+    path.putEntry(entry);
+    await clock.settle();
+    moved.replace(entry);
+    path.deleteEntry(entry);
+    path.putEntry(moved);
+    store.release();
+    await clock.settle();
+    store.fail(new StoreFullError('full'));
+    await clock.pass(1000);
+    store.release();
+    await clock.settle();
+    expect(store.applied).toMatchObject([
+      { record: { sequence: 1 }, isAccepted: false },
+      { kind: 'queue-delete' },
+      { record: { sequence: 2 }, isAccepted: true },
+    ]);
+  });
+
   test('takes what was stored before a restart, and what changes queues and never was put, for accepted', () => {
     const [restored, moved, unstored] = [QueueEntry.restored(entryOf(1)), entryOf(2), entryOf(3)];
     moved.replace(restored);
