@@ -48,10 +48,10 @@ export class HandOver implements FlushWaiter, Deadline {
 
   /** Hands over what may go now; the rest follows by itself, or when the queue has read it. */
   run(): void {
-    const { queue, isOrphan } = this.#group;
+    const { queue, isOrphan, awaitsPosts } = this.#group;
     if (this.#yielded || queue.isClosed) return;
     if (queue.waiting > 0 && this.isDue) this.#post();
-    if (isOrphan && queue.count === 0 && !queue.isClosed) this.#owner.onOrphanDone(this.#group);
+    if (isOrphan && !awaitsPosts && queue.count === 0 && !queue.isClosed) this.#owner.onOrphanDone(this.#group);
   }
 
   onFlushed(): void {
@@ -103,7 +103,8 @@ export class HandOver implements FlushWaiter, Deadline {
 
   /** There is no other part: one that may yet come is waited for. */
   #giveUp(now: number): void {
-    const { partUntil } = this.#group;
+    const { partUntil, awaitsPosts } = this.#group;
+    if (awaitsPosts) return;
     if (partUntil <= now) this.#owner.onOrphanDone(this.#group);
     else if (this.index === -1) this.#context.deadlines.schedule(this, partUntil);
   }

@@ -1,7 +1,7 @@
 import type { Message } from '../protocol/message.ts';
 import type { Qos } from '../protocol/packets.ts';
 import { createShareStrategy, type ShareStrategy } from '../router/share-group.ts';
-import type { GroupRecord, PostedMessage, SubscriptionRecord } from '../store/store.ts';
+import { type GroupRecord, NO_PART, type PostedMessage, type SubscriptionRecord } from '../store/store.ts';
 import type { SessionContext } from './context.ts';
 import { HandOver, type PartOwner } from './hand-over.ts';
 import { MessageQueue, type QueueOwner } from './message-queue.ts';
@@ -40,6 +40,9 @@ export class ShareGroup implements QueueOwner {
   partUntil = 0;
   /** How near its turn is among the parts of all nodes; owned by who chooses among them. */
   turn = 0;
+  /** Whether other nodes may have posted messages for this orphan that are not here yet. */
+  awaitsPosts = false;
+  #retirements = 0;
   readonly #handOver: HandOver | undefined;
 
   constructor(context: SessionContext, record: GroupRecord, owner: PartOwner) {
@@ -81,6 +84,23 @@ export class ShareGroup implements QueueOwner {
     this.#told = this.online;
     const record = { shareKey: this.shareKey, queueId: this.queue.queueId };
     this.#context.writePath.add({ kind: 'group-put', record, online: this.online });
+  }
+
+  /** Tells the other nodes that it is a part no more. `onRetired` is to follow when all that they posted before is here. */
+  retire(): number {
+    this.#told = -1;
+    this.awaitsPosts = true;
+    const record = { shareKey: this.shareKey, queueId: this.queue.queueId };
+    this.#context.writePath.add({ kind: 'group-put', record, online: NO_PART });
+    this.#retirements += 1;
+    return this.#retirements;
+  }
+
+  /** All that was posted before it retired is here. Who has joined it meanwhile may have left again. */
+  onRetired(retirement: number): void {
+    if (retirement !== this.#retirements || !this.isOrphan) return;
+    this.awaitsPosts = false;
+    this.#handOver?.run();
   }
 
   /** Tells the other nodes how many members are connected, where that makes a difference to them. */

@@ -3,6 +3,7 @@ import { TopicTrie } from '../router/topic-trie.ts';
 import type { GroupRecord, SubscriptionRecord } from '../store/store.ts';
 import type { SessionContext } from './context.ts';
 import type { PartOwner } from './hand-over.ts';
+import type { Neighbours } from './neighbours.ts';
 import type { QueueTable } from './queue-table.ts';
 import type { Session } from './session.ts';
 import { ShareGroup } from './share-group.ts';
@@ -140,12 +141,24 @@ export class ShareGroups implements PartOwner {
     if (group.size > 0) return;
     this.#groups.delete(group.shareKey);
     this.trie.remove(group.topicFilter, group);
-    if (this.#context.neighbours === undefined) {
+    const { neighbours } = this.#context;
+    if (neighbours === undefined) {
       this.#end(group);
       return;
     }
     this.#addOrphan(group, waitMs);
+    this.#retire(group, neighbours);
     group.handOver();
+  }
+
+  /** Other nodes may have posted messages before they hear that it is no part any more: it stays until those are here. */
+  #retire(group: ShareGroup, neighbours: Neighbours): void {
+    const { writePath, onFatal } = this.#context;
+    const retirement = group.retire();
+    Promise.resolve()
+      .then(() => writePath.drained())
+      .then(() => neighbours.caughtUp())
+      .then(() => group.onRetired(retirement), onFatal);
   }
 
   #end(group: ShareGroup): void {

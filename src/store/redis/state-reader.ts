@@ -1,8 +1,8 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { RecordReader } from '../record-reader.ts';
-import type { GroupRecord, QueueSummary, StoredState } from '../store.ts';
+import { type GroupRecord, NO_PART, type QueueSummary, type StoredState } from '../store.ts';
 import { decoded } from './decoded.ts';
-import { ADOPTED, onlineOf } from './group-online.ts';
+import { onlineOf } from './group-online.ts';
 import type { RedisKeys } from './redis-keys.ts';
 import type { Scripts } from './script-runner.ts';
 
@@ -45,7 +45,7 @@ export class StateReader {
     const values = Object.values(await this.#redis.hgetallBuffer(this.#keys.groups(nodeId)));
     // Of several parts of one shared subscription, the one that was this node's from the beginning comes first.
     const groups = values
-      .toSorted((one, other) => Number(onlineOf(one) === ADOPTED) - Number(onlineOf(other) === ADOPTED))
+      .toSorted((one, other) => Number(onlineOf(one) === NO_PART) - Number(onlineOf(other) === NO_PART))
       .map((value) =>
         decoded('part of a shared subscription', () => {
           this.#reader.reset(value, value.length);

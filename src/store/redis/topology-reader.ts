@@ -1,9 +1,10 @@
 import type { Cluster, Redis } from 'ioredis';
 import { RecordReader } from '../record-reader.ts';
 import type { Topology } from '../shared-store.ts';
+import { NO_PART } from '../store.ts';
 import { decodeChanges, type TopologyChange } from '../topology-change.ts';
 import { decoded } from './decoded.ts';
-import { ADOPTED, onlineOf } from './group-online.ts';
+import { onlineOf } from './group-online.ts';
 import type { RedisKeys } from './redis-keys.ts';
 import type { StateReader } from './state-reader.ts';
 
@@ -110,7 +111,7 @@ export class TopologyReader {
         return this.#reader.group();
       });
       const online = onlineOf(value);
-      if (online !== ADOPTED) changes.push({ kind: 'share-put', nodeId, shareKey, queueId, online });
+      if (online !== NO_PART) changes.push({ kind: 'share-put', nodeId, shareKey, queueId, online });
     }
   }
 }
