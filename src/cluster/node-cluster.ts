@@ -332,8 +332,13 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
     }
     const known = this.#tenures.get(clientId);
     if (known !== undefined && known !== tenure) return;
+    // A session that ends here now has its client id handed over, and not let go of before.
+    const claims = this.#held.get(clientId);
+    this.#held.set(clientId, (claims ?? 0) + 1);
     const released = this.#broker.release(clientId, nodeId, username);
     if (released === 'refused') {
+      if (claims === undefined) this.#held.delete(clientId);
+      else this.#held.set(clientId, claims);
       this.#store.refuse(clientId, nodeId);
       return;
     }

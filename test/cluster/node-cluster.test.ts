@@ -1,0 +1,62 @@
+import { describe, expect, test } from 'vitest';
+import { NodeCluster, type NodeBroker } from '../../src/cluster/node-cluster.ts';
+import type { WritePath } from '../../src/session/write-path.ts';
+import type { SharedStore } from '../../src/store/shared-store.ts';
+import type { Mutation } from '../../src/store/store.ts';
+
+/** A node whose broker does what a test says when a client id has to be handed over. */
+class Node {
+  readonly added: Mutation[] = [];
+  readonly refused: string[] = [];
+  readonly cluster: NodeCluster;
+
+  constructor(release: (node: Node, clientId: string) => ReturnType<NodeBroker['release']>) {
+    const writePath = { ticket: 2, add: (mutation: Mutation) => this.added.push(mutation), wait: () => {} };
+    const broker = {
+      writePath: writePath as unknown as WritePath,
+      sessionQueue: () => undefined,
+      hasWill: () => false,
+      release: (clientId: string) => release(this, clientId),
+    } satisfies Partial<NodeBroker> as unknown as NodeBroker;
+    const store = {
+      nodeId: 'here',
+      claim: () =>
+        Promise.resolve({
+          sessions: [],
+          subscriptions: [],
+          groups: [],
+          queues: [],
+          inbound: [],
+          wills: [],
+          mailboxes: [],
+        }),
+      refuse: (clientId: string) => this.refused.push(clientId),
+    } satisfies Partial<Record<keyof SharedStore, unknown>> as unknown as SharedStore;
+    this.cluster = new NodeCluster(store, { ...broker, adopt: () => Promise.resolve() }, { overlap: 'once' });
+  }
+}
+
+describe('a client id that another node wants', () => {
+  test('is handed over, and not let go of, where its session ends with its connection', async () => {
+    const node = new Node(({ cluster }, clientId) => {
+      cluster.letGo(clientId);
+      return 'nothing';
+    });
+    await node.cluster.claim('c', '');
+    node.cluster.onWanted('c', 'other', '');
+    // Between the two, a third node could have taken it.
+    expect(node.added).toEqual([{ kind: 'session-move', clientId: 'c', queueId: 0, nodeId: 'other' }]);
+    expect(node.cluster.holds('c')).toBe(false);
+  });
+
+  test('stays where the other user does not get it', async () => {
+    const node = new Node(() => 'refused');
+    await node.cluster.claim('c', '');
+    node.cluster.onWanted('c', 'other', 'eve');
+    node.cluster.onWanted('unknown', 'other', 'eve');
+    expect([node.added, node.refused]).toEqual([[], ['c', 'unknown']]);
+    expect([node.cluster.holds('c'), node.cluster.holds('unknown')]).toEqual([true, false]);
+    node.cluster.settle('c');
+    expect(node.added).toEqual([{ kind: 'client-release', clientId: 'c' }]);
+  });
+});
