@@ -9,12 +9,13 @@ class Node {
   readonly added: Mutation[] = [];
   readonly refused: string[] = [];
   readonly cluster: NodeCluster;
+  hasSession = false;
 
   constructor(release: (node: Node, clientId: string) => ReturnType<NodeBroker['release']>) {
     const writePath = { ticket: 2, add: (mutation: Mutation) => this.added.push(mutation), wait: () => {} };
     const broker = {
       writePath: writePath as unknown as WritePath,
-      sessionQueue: () => undefined,
+      sessionQueue: () => (this.hasSession ? 1 : undefined),
       hasWill: () => false,
       release: (clientId: string) => release(this, clientId),
     } satisfies Partial<NodeBroker> as unknown as NodeBroker;
@@ -38,11 +39,14 @@ class Node {
 
 describe('a client id that another node wants', () => {
   test('is handed over, and not let go of, where its session ends with its connection', async () => {
-    const node = new Node(({ cluster }, clientId) => {
-      cluster.letGo(clientId);
+    const node = new Node((its, clientId) => {
+      its.hasSession = false;
+      its.cluster.letGo(clientId);
       return 'nothing';
     });
     await node.cluster.claim('c', '');
+    node.hasSession = true;
+    node.cluster.settle('c');
     node.cluster.onWanted('c', 'other', '');
     // Between the two, a third node could have taken it.
     expect(node.added).toEqual([{ kind: 'session-move', clientId: 'c', queueId: 0, nodeId: 'other' }]);
