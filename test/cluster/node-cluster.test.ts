@@ -47,7 +47,7 @@ describe('a client id that another node wants', () => {
     await node.cluster.claim('c', '');
     node.hasSession = true;
     node.cluster.settle('c');
-    node.cluster.onWanted('c', 'other', '');
+    node.cluster.onWanted({ clientId: 'c', nodeId: 'other', username: '', tenure: 0 });
     // Between the two, a third node could have taken it.
     expect(node.added).toEqual([{ kind: 'session-move', clientId: 'c', queueId: 0, nodeId: 'other' }]);
     expect(node.cluster.holds('c')).toBe(false);
@@ -56,8 +56,8 @@ describe('a client id that another node wants', () => {
   test('stays where the other user does not get it', async () => {
     const node = new Node(() => 'refused');
     await node.cluster.claim('c', '');
-    node.cluster.onWanted('c', 'other', 'eve');
-    node.cluster.onWanted('unknown', 'other', 'eve');
+    node.cluster.onWanted({ clientId: 'c', nodeId: 'other', username: 'eve', tenure: 0 });
+    node.cluster.onWanted({ clientId: 'unknown', nodeId: 'other', username: 'eve', tenure: 0 });
     expect([node.added, node.refused]).toEqual([[], ['c', 'unknown']]);
     expect([node.cluster.holds('c'), node.cluster.holds('unknown')]).toEqual([true, false]);
     node.cluster.settle('c');
