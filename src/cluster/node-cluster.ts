@@ -13,7 +13,7 @@ import type {
   Topology,
   WantedClient,
 } from '../store/shared-store.ts';
-import type { SubscriptionRecord } from '../store/store.ts';
+import type { PostedMessage, SubscriptionRecord } from '../store/store.ts';
 import type { TopologyChange } from '../store/topology-change.ts';
 import type { Cluster } from './cluster.ts';
 import { Mailboxes } from './mailboxes.ts';
@@ -245,6 +245,15 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
     }
     for (const { queueId, shareKey } of own) posts.push(postToPart(queueId, shareKey, message));
     return { posts, nodes: [...nodes].map(([nodeId, shareKeys]) => ({ nodeId, shareKeys })) };
+  }
+
+  targetOf({ queueId, shareKey, message }: PostedMessage): number {
+    const share = this.#table.share(shareKey);
+    if (shareKey === '' || this.#broker.hasQueue(queueId)) return queueId;
+    if (share !== undefined)
+      return share.parts.some((part) => part.queueId === queueId) ? queueId : this.#choose(share).queueId;
+    const here = this.#broker.localParts(message.topicName).find((part) => part.shareKey === shareKey);
+    return here?.queueId ?? queueId;
   }
 
   knows(clientId: string, queueId: number, record: SubscriptionRecord): boolean {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { NodeCluster, type NodeBroker } from '../../src/cluster/node-cluster.ts';
+import { Message } from '../../src/protocol/message.ts';
 import type { WritePath } from '../../src/session/write-path.ts';
 import type { SharedStore } from '../../src/store/shared-store.ts';
 import type { Mutation } from '../../src/store/store.ts';
@@ -10,6 +11,8 @@ class Node {
   readonly refused: string[] = [];
   readonly cluster: NodeCluster;
   hasSession = false;
+  /** Parts here of every shared subscription. */
+  readonly parts: { shareKey: string; queueId: number }[] = [];
 
   constructor(release: (node: Node, clientId: string) => ReturnType<NodeBroker['release']>) {
     const writePath = { ticket: 2, add: (mutation: Mutation) => this.added.push(mutation), wait: () => {} };
@@ -17,6 +20,9 @@ class Node {
       writePath: writePath as unknown as WritePath,
       sessionQueue: () => (this.hasSession ? 1 : undefined),
       hasWill: () => false,
+      hasQueue: () => false,
+      localParts: () => this.parts,
+      random: () => 0,
       release: (clientId: string) => release(this, clientId),
     } satisfies Partial<NodeBroker> as unknown as NodeBroker;
     const store = {
@@ -36,6 +42,32 @@ class Node {
     this.cluster = new NodeCluster(store, { ...broker, adopt: () => Promise.resolve() }, { overlap: 'once' });
   }
 }
+
+describe('a message that goes from one part of a shared subscription to another', () => {
+  const post = {
+    queueId: 7,
+    message: new Message({ topicName: 't', payload: Buffer.from('m'), qos: 1, publisherId: 'p' }),
+    qos: 1,
+    retain: false,
+    subscriptionIdentifiers: [],
+    shareKey: 'g/t',
+  } as const;
+  const part = (nodeId: string, queueId: number) =>
+    ({ kind: 'share-put', nodeId, shareKey: 'g/t', queueId, online: 1 }) as const;
+
+  test('goes to a third where that one has gone before it is sent, or to the one here', () => {
+    const { cluster, parts } = new Node(() => 'nothing');
+    cluster.apply([part('a', 7), part('b', 8)], 1);
+    expect(cluster.targetOf(post)).toBe(7);
+    cluster.apply([{ kind: 'share-delete', nodeId: 'a', shareKey: 'g/t', queueId: 7 }], 2);
+    expect(cluster.targetOf(post)).toBe(8);
+    cluster.apply([{ kind: 'share-delete', nodeId: 'b', shareKey: 'g/t', queueId: 8 }], 3);
+    parts.push({ shareKey: 'g/t', queueId: 9 });
+    expect(cluster.targetOf(post)).toBe(9);
+    // What is posted for a session stays where it belongs.
+    expect(cluster.targetOf({ ...post, shareKey: '' })).toBe(7);
+  });
+});
 
 describe('a client id that another node wants', () => {
   test('is handed over, and not let go of, where its session ends with its connection', async () => {

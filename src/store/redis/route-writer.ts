@@ -92,7 +92,10 @@ export class RouteWriter {
       for (const { nodeId, shareKeys } of nodes)
         addForward(forwards, nodeId, { message: body, shareKeys }, mutation.message.qos === 0);
     }
-    for (const post of posts) this.#post(post, post.message, this.#encoded(post.message), 0);
+    for (const post of posts) {
+      const head = { ...post, queueId: topology.targetOf(post) };
+      this.#post(head, post.message, this.#encoded(post.message), 0);
+    }
     for (const [queueId, list] of this.#posts) {
       const first = this.#queueKeys(queueId);
       for (let at = 0; at < list.length; at += RUN_MAX) this.#writePosts(first, queueId, list.slice(at, at + RUN_MAX));
