@@ -22,20 +22,14 @@ class Node {
       hasWill: () => false,
       hasQueue: () => false,
       localParts: () => this.parts,
-      random: () => 0,
       release: (clientId: string) => release(this, clientId),
     } satisfies Partial<NodeBroker> as unknown as NodeBroker;
     const store = {
       nodeId: 'here',
       claim: () =>
         Promise.resolve({
-          sessions: [],
-          subscriptions: [],
-          groups: [],
-          queues: [],
-          inbound: [],
-          wills: [],
-          mailboxes: [],
+          tenure: 0,
+          state: { sessions: [], subscriptions: [], groups: [], queues: [], inbound: [], wills: [], mailboxes: [] },
         }),
       refuse: (clientId: string) => this.refused.push(clientId),
     } satisfies Partial<Record<keyof SharedStore, unknown>> as unknown as SharedStore;

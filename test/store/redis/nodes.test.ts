@@ -11,7 +11,7 @@ import type {
   Topology,
   WantedClient,
 } from '../../../src/store/shared-store.ts';
-import type { Mutation } from '../../../src/store/store.ts';
+import type { Mutation, PostedMessage } from '../../../src/store/store.ts';
 import type { TopologyChange } from '../../../src/store/topology-change.ts';
 import { session, subscription } from '../../contract/store-records.ts';
 import { redisMissing, RedisServer } from '../../support/redis-server.ts';
@@ -49,6 +49,10 @@ class Node implements Topology, NodeEvents {
   routeOf(): MessageRoute {
     this.asked += 1;
     return this.route;
+  }
+
+  targetOf({ queueId }: PostedMessage): number {
+    return queueId;
   }
 
   knows(): boolean {
