@@ -192,7 +192,7 @@ export class SessionRegistry {
     this.#context.deadlines.cancel(session);
     for (const topicFilter of [...session.subscriptions.keys()]) this.#removeSubscription(session, topicFilter);
     // What came from groups it had left goes to those who are still in them.
-    for (const shareKey of session.groupsInFlight()) this.#groups.partOf(shareKey)?.inherit(session);
+    for (const shareKey of session.groupsInFlight()) this.#groups.inherit(shareKey, session);
     session.closeQueue();
     this.#sessions.delete(session.clientId);
     this.#queues.delete(session.queueId);

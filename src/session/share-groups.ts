@@ -76,6 +76,22 @@ export class ShareGroups implements PartOwner {
     this.#endIfEmpty(group, PART_WAIT_MS);
   }
 
+  /**
+   * Gives the group what a session that ended has in flight from it. It may have left as the last member here: then an
+   * orphan brings that to where there are members.
+   */
+  inherit(shareKey: string, session: Session): void {
+    const { neighbours } = this.#context;
+    let group = this.#groups.get(shareKey) ?? this.#orphanOf(shareKey);
+    if (group === undefined) {
+      if (neighbours?.partElsewhere(shareKey) === undefined) return;
+      group = this.#restored({ shareKey, queueId: this.#queues.draw() });
+      this.#addOrphan(group, PART_WAIT_MS);
+      this.#retire(group, neighbours);
+    }
+    group.inherit(session);
+  }
+
   /** Takes over the groups of before a restart; their members join them. */
   restore(records: readonly GroupRecord[]): void {
     for (const record of records) {
