@@ -389,7 +389,9 @@ export class RedisStore implements SharedStore {
       nodes,
     ])) as [last: number, version: number, rest: number | StreamEntry[]];
     if (answer[0] === -1) {
-      await this.#learn(open, answer[1], answer[2] as StreamEntry[]);
+      // One that Redis knew and does not know any more; what has come since the call may be later.
+      if (Number(version) > answer[1]) throw this.#break('lost', undefined);
+      await this.#learn(open, answer[2] as StreamEntry[]);
       return false;
     }
     if (changes.length > 0) {
@@ -403,13 +405,12 @@ export class RedisStore implements SharedStore {
   }
 
   /** Takes over changes of the topology that a batch was too old for. */
-  async #learn(open: OpenParts, version: number, newer: readonly StreamEntry[]): Promise<void> {
-    const { topology, events } = this;
-    if (topology === undefined || open.topologyReader === undefined) return;
-    if (topology.version > version) throw this.#break('lost', undefined);
+  async #learn(open: OpenParts, newer: readonly StreamEntry[]): Promise<void> {
+    const { topologyReader } = open;
+    if (topologyReader === undefined) return;
     // There may be more than came; then the next answer brings them.
-    if (newer.length === 0 || !open.topologyReader.take(newer)) await open.topologyReader.load();
-    events?.onTopology();
+    if (newer.length === 0 || !topologyReader.take(newer)) await topologyReader.load();
+    this.events?.onTopology();
     this.#watchChanged();
   }
 
