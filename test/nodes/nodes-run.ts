@@ -36,6 +36,7 @@ export class NodesRun extends SteadyRun {
 
   private constructor(nodes: Nodes, options: NodesRunOptions) {
     super({}, true);
+    this.checker.groupsKeepOrder = nodes.count === 1;
     this.nodes = nodes;
     this.port = nodes.port;
     this.#mayLose = options.mayLose ?? false;
