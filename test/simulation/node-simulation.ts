@@ -52,7 +52,11 @@ export class NodeSimulation {
     this.#seed = seed;
     this.#random = new Random(seed);
     this.#plan = nodePlanOf(this.#random, nodes);
-    this.#redis = new SimulatedRedis(() => this.#clock.now(), this.#plan.changesMax);
+    this.#redis = new SimulatedRedis(
+      () => this.#clock.now(),
+      this.#plan.changesMax,
+      (line) => this.#world.note(`      ${line}`),
+    );
     const network = new FakeNetwork(this.#clock, this.#random, this.#plan.network);
     this.#history = new History(keepsTrace);
     this.#wills = new WillWatch(this.#history);

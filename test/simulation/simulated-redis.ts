@@ -128,10 +128,16 @@ export class SimulatedRedis {
   /** Told when something was added to a stream, by node id. */
   readonly onStream: Map<string, () => void> = new Map();
 
-  /** @param now its clock, ms since the epoch. */
-  constructor(now: () => number, changesMax: number) {
+  readonly #note: (line: string) => void;
+
+  /**
+   * @param now its clock, ms since the epoch.
+   * @param note told what happens, for a trace.
+   */
+  constructor(now: () => number, changesMax: number, note: (line: string) => void) {
     this.#now = now;
     this.#changesMax = changesMax;
+    this.#note = note;
   }
 
   // ---- places
@@ -193,6 +199,8 @@ export class SimulatedRedis {
     const node = this.#checkFence(nodeId, incarnation);
     if (node.adoptCall === call && node.adopted !== undefined) return node.adopted;
     const answer = this.#adopt(nodeId, other, clientsMax);
+    this.#note(`${nodeId} adopts of ${other} ${answer.clientIds.join(' ')}`);
+    for (const { shareKey, queueId } of answer.groups) this.#note(`  and part ${queueId} of ${shareKey}`);
     node.adoptCall = call;
     node.adopted = answer;
     return answer;
@@ -236,6 +244,7 @@ export class SimulatedRedis {
     this.#checkFence(nodeId, node.incarnation);
     const owner = this.sessions.get(clientId)?.owner;
     if (owner === nodeId) return true;
+    this.#note(`${nodeId} claims ${clientId} of ${owner}`);
     if (owner !== undefined && this.nodes.has(owner)) {
       this.#send(owner, { kind: 'wanted', clientId, nodeId, username });
       return false;
@@ -320,6 +329,7 @@ export class SimulatedRedis {
     node.batch = call.number;
     for (const [index, mutation] of call.mutations.entries()) {
       if (call.fresh.has(index)) this.#checkFresh(mutation);
+      this.#note(`${nodeId} ${describe(mutation)}`);
       this.#apply(nodeId, mutation);
     }
     if (routed !== undefined) this.#route(routed);
@@ -342,6 +352,7 @@ export class SimulatedRedis {
       queue.posted += 1;
       const message: MailboxMessage = { ...post, number: queue.posted };
       queue.mailbox.push(message);
+      this.#note(`post ${message.number} for queue ${post.queueId} of ${queue.owner}: ${textOf(post.message)}`);
       news.set(queue.owner, [...(news.get(queue.owner) ?? []), message]);
     }
     for (const { nodeId, item } of sends) this.#send(nodeId, item);
@@ -607,6 +618,53 @@ export class SimulatedRedis {
     const groups = this.groups.get(nodeId) ?? new Map();
     this.groups.set(nodeId, groups);
     return groups;
+  }
+}
+
+/** What tells a message apart in a trace. */
+function textOf({ payload }: Message): string {
+  return Buffer.from(payload.subarray(0, 12)).toString();
+}
+
+function describe(mutation: Mutation): string {
+  switch (mutation.kind) {
+    case 'queue-put': {
+      const { queueId, sequence, state, message } = mutation.record;
+      return `queue-put ${queueId} ${sequence} ${state} ${textOf(message)}`;
+    }
+    case 'queue-state':
+      return `queue-state ${mutation.queueId} ${mutation.sequence} ${mutation.state}`;
+    case 'queue-delete':
+      return `queue-delete ${mutation.queueId} ${mutation.sequence}`;
+    case 'session-put':
+      return `session-put ${mutation.record.clientId} queue ${mutation.record.queueId}`;
+    case 'route':
+      return `route ${textOf(mutation.message)} view ${mutation.view} served ${mutation.servedShares.join(' ')}`;
+    case 'post':
+      return `post ${mutation.post.queueId} ${textOf(mutation.post.message)}`;
+    case 'group-put':
+      return `group-put ${mutation.record.shareKey} queue ${mutation.record.queueId} online ${mutation.online}`;
+    case 'will-put':
+      return `will-put ${mutation.record.clientId}`;
+    case 'retained-put':
+      return `retained-put ${textOf(mutation.message)}`;
+    case 'retained-expire':
+      return `retained-expire ${textOf(mutation.message)}`;
+    case 'subscription-put':
+      return `subscription-put ${mutation.clientId} ${mutation.record.topicFilter}`;
+    case 'session-delete':
+    case 'subscription-delete':
+    case 'group-delete':
+    case 'inbound-put':
+    case 'inbound-delete':
+    case 'will-delete':
+    case 'retained-delete':
+    case 'interest-put':
+    case 'interest-delete':
+    case 'posted-delete':
+    case 'session-move':
+    case 'client-release':
+      return Object.values(mutation).join(' ');
   }
 }
 
