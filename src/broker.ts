@@ -461,7 +461,7 @@ export class Broker implements EventSink {
     } else this.#logger.warn('will refused', { client: clientId, topic: will.topicName });
     // In the same batch as what it was routed to: published once, also across a crash.
     this.#wills.forget(clientId);
-    this.#cluster.settle(clientId);
+    this.#cluster.willDone(clientId);
     this.#writePath.failpoint?.reach('will-published');
   }
 

@@ -103,8 +103,12 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
     if (claims <= 1 && this.#broker.sessionQueue(clientId) === undefined) this.letGo(clientId);
   }
 
+  willDone(clientId: string): void {
+    if (this.#broker.sessionQueue(clientId) === undefined) this.letGo(clientId);
+  }
+
   letGo(clientId: string): void {
-    // Somebody has claimed it meanwhile, or a will has to be published first: `settle` follows.
+    // Somebody has claimed it meanwhile, or a will has to be published first: `settle` or `willDone` follows.
     if ((this.#held.get(clientId) ?? 0) > 0 || this.#broker.hasWill(clientId)) return;
     this.#held.delete(clientId);
     this.#broker.writePath.add({ kind: 'client-release', clientId });
