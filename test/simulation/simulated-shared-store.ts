@@ -369,7 +369,11 @@ export class SimulatedSharedStore implements SharedStore {
       try {
         return await this.#link.call(work);
       } catch (error) {
-        if (error instanceof ScriptError) throw this.#break(error);
+        if (error instanceof ScriptError) {
+          const broken = this.#break(error);
+          this.onBroken(broken);
+          throw broken;
+        }
         if (!(error instanceof CutError) || this.#isClosing) throw error;
         await this.#pause(AGAIN_MS);
       }

@@ -244,7 +244,12 @@ export class RedisStore implements SharedStore {
       } catch (error) {
         if (this.#isClosing || error instanceof StoreError) throw error;
         const failure = failureOf(error);
-        if (failure === 'fenced' || failure === 'lost') throw this.#break(failure, error);
+        if (failure === 'fenced' || failure === 'lost') {
+          // A node that writes nothing would not find out by a batch.
+          const broken = this.#break(failure, error);
+          this.onBroken(broken);
+          throw broken;
+        }
         if (failure !== 'again') throw error;
         await this.#beforeAgain(open);
       }
