@@ -341,7 +341,7 @@ export class SimulatedSharedStore implements SharedStore {
         for (const { topicName, message } of item.changes) events?.onRetained(topicName, message);
         return;
       case 'wanted':
-        events?.onWanted(item.clientId, item.nodeId, item.username);
+        this.#watch.onceSettled(() => events?.onWanted(item.clientId, item.nodeId, item.username));
         return;
       case 'handed-over':
       case 'refused':

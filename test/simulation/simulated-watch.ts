@@ -31,6 +31,8 @@ export class SimulatedWatch {
   #call = 1;
   /** Whose belongings were asked for by a call that is not known to be done. */
   #underWay: string | undefined = undefined;
+  /** Told when nothing is under way. */
+  #onSettled: (() => void)[] = [];
 
   constructor(parts: WatchParts) {
     this.#parts = parts;
@@ -50,6 +52,12 @@ export class SimulatedWatch {
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.#looking?.catch(() => {});
+  }
+
+  /** Tells at once, or when this node knows what it is about to take over. */
+  onceSettled(then: () => void): void {
+    if (this.#underWay === undefined) then();
+    else this.#onSettled.push(then);
   }
 
   async #lookAll(): Promise<void> {
@@ -108,6 +116,7 @@ export class SimulatedWatch {
     if (clientIds.length + groups.length > 0) await onAdopted({ clientIds, groups });
     this.#call += 1;
     this.#underWay = undefined;
+    for (const then of this.#onSettled.splice(0)) then();
     return more;
   }
 }

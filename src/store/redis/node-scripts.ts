@@ -95,12 +95,15 @@ return 1
 /**
  * Takes over a part of what a node left that is not there any more. KEYS own node, nodes, gone, topology, changes, own set
  * of the other, own set, groups of the other, own groups; ARGV own incarnation, own id, id of the other, what keys begin
- * with, client ids at most. Returns the client ids and the records of groups taken over, and whether there may be more.
+ * with, client ids at most, number of the call. Returns the client ids and the records of groups taken over, and whether
+ * there may be more. A call that is made again, because its answer was lost, is answered as before.
  */
 export const adoptScript: string = `#!lua flags=allow-oom
 ${CHANGES}
 ${TAKE}
 ${FENCE}
+local known = redis.call('HMGET', KEYS[1], 'adopt', 'adopted')
+if known[1] == ARGV[6] then return cmsgpack.unpack(known[2]) end
 if redis.call('HEXISTS', KEYS[2], ARGV[3]) == 1 then return {{}, {}, 0} end
 local clients, groups, moved = redis.call('SPOP', KEYS[6], ARGV[5]), {}, {}
 local kept = {}
@@ -132,7 +135,9 @@ if more == 0 then
   redis.call('DEL', KEYS[8])
   redis.call('SREM', KEYS[3], ARGV[3])
 end
-return {kept, groups, more}
+local answer = {kept, groups, more}
+redis.call('HSET', KEYS[1], 'adopt', ARGV[6], 'adopted', cmsgpack.pack(answer))
+return answer
 `;
 
 /**

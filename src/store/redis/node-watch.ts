@@ -43,6 +43,12 @@ export class NodeWatch {
   #looking: Promise<void> | undefined = undefined;
   #again = false;
   #isClosed = false;
+  /** Number of the next call that takes over a part of what a node left. */
+  #call = 1;
+  /** The node that the last such call was about, until this node has what it took over. */
+  #underWay: string | undefined = undefined;
+  /** Told when nothing is under way. */
+  #onSettled: (() => void)[] = [];
 
   constructor(options: WatchOptions) {
     this.#options = options;
@@ -64,6 +70,15 @@ export class NodeWatch {
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.#looking?.catch(() => {});
+  }
+
+  /**
+   * Tells at once, or when this node knows what it is about to take over: in Redis it is the owner before, and it must
+   * not answer those who want it as if there were nothing.
+   */
+  onceSettled(then: () => void): void {
+    if (this.#underWay === undefined) then();
+    else this.#onSettled.push(then);
   }
 
   async #lookAll(): Promise<void> {
@@ -107,20 +122,25 @@ export class NodeWatch {
 
   async #adoptAll(): Promise<void> {
     const { redis, keys } = this.#options;
-    for (const other of await redis.smembers(keys.gone)) {
-      for (let more = true; more && !this.#isClosed; ) more = await this.#adopt(other);
-    }
+    // What was taken over by a call without an answer is this node's already.
+    if (this.#underWay !== undefined) await this.#adoptAllOf(this.#underWay);
+    for (const other of await redis.smembers(keys.gone)) await this.#adoptAllOf(other);
+  }
+
+  async #adoptAllOf(other: string): Promise<void> {
+    for (let more = true; more && !this.#isClosed; ) more = await this.#adopt(other);
   }
 
   /** @returns whether there may be more. */
   async #adopt(other: string): Promise<boolean> {
     const { scripts, keys, nodeId, place, onAdopted } = this.#options;
     const all = [keys.node(nodeId), keys.nodes, keys.gone, keys.topology, keys.changes];
+    this.#underWay = other;
     const parts = [keys.own(other), keys.own(nodeId), keys.groups(other), keys.groups(nodeId)];
     const answer = (await scripts.runBuffer(
       'adopt',
       [...all, ...parts],
-      [place.incarnation, nodeId, other, keys.start, CLIENTS_AT_ONCE],
+      [place.incarnation, nodeId, other, keys.start, CLIENTS_AT_ONCE, this.#call],
     )) as [Buffer[], Buffer[], number];
     const clientIds = answer[0].map((id) => id.toString());
     const groups = answer[1].map((value) => {
@@ -128,6 +148,13 @@ export class NodeWatch {
       return this.#reader.group();
     });
     if (clientIds.length + groups.length > 0) await onAdopted({ clientIds, groups });
+    this.#settle();
     return answer[2] === 1;
+  }
+
+  #settle(): void {
+    this.#call += 1;
+    this.#underWay = undefined;
+    for (const then of this.#onSettled.splice(0)) then();
   }
 }

@@ -122,7 +122,7 @@ export function openInbox(open: OpenParts, ingredients: InboxIngredients): Inbox
       onPosted: (messages) => events.onPosted(messages),
       onForwarded: (messages) => events.onForwarded(messages),
       onRetained: (topicName, message) => events.onRetained(topicName, message),
-      onWanted: (clientId, other, username) => events.onWanted(clientId, other, username),
+      onWanted: (clientId, other, username) => open.watch.onceSettled(() => events.onWanted(clientId, other, username)),
       onAdopted: (state) => events.onAdopted(state),
       onTopology: () => {
         events.onTopology();
