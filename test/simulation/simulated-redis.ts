@@ -273,6 +273,10 @@ export class SimulatedRedis {
     return changes.length + items.length === 0 ? undefined : { changes, items: items.map(copyEntry) };
   }
 
+  changesSince(version: number): readonly ChangeEntry[] {
+    return this.#changes.filter((entry) => entry.version > version);
+  }
+
   trimInbox(nodeId: string, firstId: number): void {
     const inbox = this.inboxes.get(nodeId);
     if (inbox === undefined) return;
@@ -506,12 +510,15 @@ export class SimulatedRedis {
   }
 
   #move(nodeId: string, { clientId, queueId, nodeId: target }: Extract<Mutation, { kind: 'session-move' }>): void {
-    this.#sessionOf(clientId).owner = target;
-    this.#disown(nodeId, clientId);
-    this.#ownOf(target).add(clientId);
-    if (queueId > 0) this.#queueOf(queueId).owner = target;
+    const session = this.sessions.get(clientId);
+    if (session?.owner === nodeId) {
+      session.owner = target;
+      this.#disown(nodeId, clientId);
+      this.#ownOf(target).add(clientId);
+      if (queueId > 0) this.#queueOf(queueId).owner = target;
+      if (!this.nodes.has(target)) this.gone.add(target);
+    }
     if (this.nodes.has(target)) this.#send(target, { kind: 'handed-over', clientId });
-    else this.gone.add(target);
   }
 
   #deleteSession(nodeId: string, clientId: string): void {

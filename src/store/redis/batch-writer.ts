@@ -252,6 +252,7 @@ export class BatchWriter {
     writer.u32(own);
     writer.u32(inbox);
     writer.string(clientId);
+    writer.string(this.#context.nodeId);
     writer.string(nodeId);
     this.#value(() => writer.bytesOf(this.#frames.handedOver(clientId)));
     if (queueId !== 0) this.#change(clientId, { kind: 'session-moved', clientId, nodeId });

@@ -32,7 +32,7 @@ export const Op = {
   /** A topic filter of takers here that are no stored sessions. */
   interest: 18,
   interestDelete: 19,
-  /** A client id, with its session, for another node. */
+  /** A client id, with its session, for another node, if it is this node's. */
   move: 20,
   /** A client id is nobody's any more, if it is this node's. */
   release: 21,
@@ -235,17 +235,18 @@ while at <= stop do
     filter, at = unpack('<I4c0', ops, at)
     redis.call(op == 18 and 'SADD' or 'SREM', KEYS[11], filter)
   elseif op == 20 then
-    local queue, own, inbox, client, target, frame
-    queue, own, inbox, client, target, frame, at = unpack('<I4I4I4I4c0I4c0I4c0', ops, at)
-    redis.call('HSET', KEYS[key], 'o', target)
-    redis.call('SREM', KEYS[4], client)
-    redis.call('SADD', KEYS[own], client)
-    if queue > 0 then redis.call('HSET', KEYS[queue + 1], 'o', target) end
-    if redis.call('HEXISTS', KEYS[9], target) == 1 then
-      redis.call('XADD', KEYS[inbox], '*', 'f', frame)
-    else
-      redis.call('SADD', KEYS[10], target)
+    local queue, own, inbox, client, owner, target, frame
+    queue, own, inbox, client, owner, target, frame, at = unpack('<I4I4I4I4c0I4c0I4c0I4c0', ops, at)
+    local present = redis.call('HEXISTS', KEYS[9], target) == 1
+    -- who asks twice is answered twice, and may have handed it on by then
+    if redis.call('HGET', KEYS[key], 'o') == owner then
+      redis.call('HSET', KEYS[key], 'o', target)
+      redis.call('SREM', KEYS[4], client)
+      redis.call('SADD', KEYS[own], client)
+      if queue > 0 then redis.call('HSET', KEYS[queue + 1], 'o', target) end
+      if not present then redis.call('SADD', KEYS[10], target) end
     end
+    if present then redis.call('XADD', KEYS[inbox], '*', 'f', frame) end
   elseif op == 21 then
     local client, owner
     client, owner, at = unpack('<I4c0I4c0', ops, at)
