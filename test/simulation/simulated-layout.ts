@@ -50,18 +50,27 @@ export async function loadTopology(
   topology: Topology,
   ask: <T>(work: () => T) => Promise<T>,
 ): Promise<void> {
-  const version = await ask(() => redis.topology);
+  for (;;) {
+    const version = await ask(() => redis.topology);
+    const changes = await readAll(redis, ask);
+    const entries = await ask(() => redis.changesSince(version));
+    if (entries.length > 0 && entries[0]?.version !== version + 1) continue;
+    const moved = entries.flatMap((entry) => entry.changes).filter((change) => change.kind === 'session-moved');
+    const nodeIds = new Map(moved.map(({ clientId, nodeId }) => [clientId, nodeId]));
+    const found = await ask(() => readSessions(redis, [...nodeIds.keys()]));
+    pushSubscriptions(found, (clientId) => nodeIds.get(clientId) as string, changes);
+    topology.load(changes, version);
+    return;
+  }
+}
+
+async function readAll(redis: SimulatedRedis, ask: <T>(work: () => T) => Promise<T>): Promise<TopologyChange[]> {
   const [nodeIds, gone] = await ask(() => [[...redis.nodes], [...redis.gone]] as const);
   const changes: TopologyChange[] = nodeIds.map((nodeId) => ({ kind: 'node-put', nodeId }));
   for (const nodeId of [...nodeIds, ...gone]) {
     const clientIds = await ask(() => [...(redis.own.get(nodeId) ?? [])]);
-    const { sessions, subscriptions } = await ask(() => readSessions(redis, clientIds));
-    const queueIds = new Map(sessions.map((session) => [session.clientId, session.queueId]));
-    for (const { clientId, record } of subscriptions) {
-      const queueId = queueIds.get(clientId);
-      if (queueId === undefined || isShared(record.topicFilter)) continue;
-      changes.push({ kind: 'subscription-put', clientId, nodeId, queueId, record });
-    }
+    const found = await ask(() => readSessions(redis, clientIds));
+    pushSubscriptions(found, () => nodeId, changes);
   }
   for (const nodeId of nodeIds) {
     const topicFilters = await ask(() => [...(redis.interests.get(nodeId) ?? [])]);
@@ -70,7 +79,20 @@ export async function loadTopology(
     for (const { record, online } of groups)
       if (online !== ADOPTED) changes.push({ kind: 'share-put', nodeId, ...record, online });
   }
-  topology.load(changes, version);
+  return changes;
+}
+
+function pushSubscriptions(
+  { sessions, subscriptions }: Pick<AdoptedState, 'sessions' | 'subscriptions'>,
+  nodeOf: (clientId: string) => string,
+  changes: TopologyChange[],
+): void {
+  const queueIds = new Map(sessions.map((session) => [session.clientId, session.queueId]));
+  for (const { clientId, record } of subscriptions) {
+    const queueId = queueIds.get(clientId);
+    if (queueId === undefined || isShared(record.topicFilter)) continue;
+    changes.push({ kind: 'subscription-put', clientId, nodeId: nodeOf(clientId), queueId, record });
+  }
 }
 
 /** What there is of these client ids. */

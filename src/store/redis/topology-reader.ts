@@ -55,25 +55,60 @@ export class TopologyReader {
 
   async #load(): Promise<void> {
     const { redis, keys, topology } = this.#parts;
-    // What changes from here on comes again with the changes, which may be applied twice.
-    const version = Number((await redis.get(keys.topology)) ?? 0);
+    for (;;) {
+      // What changes from here on comes again with the changes, which may be applied twice.
+      const version = Number((await redis.get(keys.topology)) ?? 0);
+      const changes = await this.#readAll();
+      const moved = await this.#movedSince(version);
+      if (moved === undefined) continue;
+      await this.#sessionsOf([...moved.keys()], (clientId) => moved.get(clientId) as string, changes);
+      topology.load(changes, version);
+      return;
+    }
+  }
+
+  /** All of it, node by node. What moves meanwhile from one that was not read yet to one that was is left out. */
+  async #readAll(): Promise<TopologyChange[]> {
+    const { redis, keys } = this.#parts;
     const [nodeIds, gone] = await Promise.all([redis.hkeys(keys.nodes), redis.smembers(keys.gone)]);
     const changes: TopologyChange[] = nodeIds.map((nodeId) => ({ kind: 'node-put', nodeId }));
     for (const nodeId of [...nodeIds, ...gone]) await this.#sessions(nodeId, changes);
     for (const nodeId of nodeIds) await this.#routes(nodeId, changes);
-    topology.load(changes, version);
+    return changes;
+  }
+
+  /** Sessions that have moved since a version, by client id the node that they came to; undefined where changes are missing. */
+  async #movedSince(version: number): Promise<ReadonlyMap<string, string> | undefined> {
+    const { redis, keys } = this.#parts;
+    const moved = new Map<string, string>();
+    let last = version;
+    for (const [id, fields] of await redis.xrangeBuffer(keys.changes, `(${version}-0`, '+')) {
+      last += 1;
+      if (Number.parseInt(id.toString('latin1'), 10) !== last) return undefined;
+      for (const change of decodeChanges(fields[1] as Buffer))
+        if (change.kind === 'session-moved') moved.set(change.clientId, change.nodeId);
+    }
+    return moved;
   }
 
   async #sessions(nodeId: string, changes: TopologyChange[]): Promise<void> {
-    const { redis, keys, states } = this.#parts;
-    const clientIds = await redis.smembers(keys.own(nodeId));
+    const { redis, keys } = this.#parts;
+    await this.#sessionsOf(await redis.smembers(keys.own(nodeId)), () => nodeId, changes);
+  }
+
+  async #sessionsOf(
+    clientIds: readonly string[],
+    nodeOf: (clientId: string) => string,
+    changes: TopologyChange[],
+  ): Promise<void> {
+    const { states } = this.#parts;
     for (let at = 0; at < clientIds.length; at += SESSIONS_AT_ONCE) {
       const { sessions, subscriptions } = await states.readSessions(clientIds.slice(at, at + SESSIONS_AT_ONCE));
       const queueIds = new Map(sessions.map((session) => [session.clientId, session.queueId]));
       for (const { clientId, record } of subscriptions) {
         const queueId = queueIds.get(clientId);
         if (queueId === undefined || record.topicFilter.startsWith('$share/')) continue;
-        changes.push({ kind: 'subscription-put', clientId, nodeId, queueId, record });
+        changes.push({ kind: 'subscription-put', clientId, nodeId: nodeOf(clientId), queueId, record });
       }
     }
   }
