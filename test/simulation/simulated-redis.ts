@@ -255,6 +255,11 @@ export class SimulatedRedis {
     return true;
   }
 
+  isOwner(nodeId: string, incarnation: number, clientId: string): boolean {
+    this.#checkFence(nodeId, incarnation);
+    return this.sessions.get(clientId)?.owner === nodeId;
+  }
+
   tell(nodeId: string, item: InboxItem): void {
     if (this.nodes.has(nodeId)) this.#send(nodeId, item);
   }

@@ -345,6 +345,10 @@ export class SimulatedSharedStore implements SharedStore {
         return;
       case 'handed-over':
       case 'refused':
+        if (this.#waiting.get(item.clientId) === undefined && item.kind === 'handed-over') {
+          this.#watch.handOver(item.clientId);
+          this.#look();
+        }
         for (const tell of this.#waiting.get(item.clientId) ?? []) tell(item.kind);
     }
   }

@@ -31,6 +31,8 @@ export class SimulatedWatch {
   #call = 1;
   /** Whose belongings were asked for by a call that is not known to be done. */
   #underWay: string | undefined = undefined;
+  /** Client ids that came here although nobody here asks for them. */
+  #handedOver: string[] = [];
   /** Told when nothing is under way. */
   #onSettled: (() => void)[] = [];
 
@@ -56,8 +58,16 @@ export class SimulatedWatch {
 
   /** Tells at once, or when this node knows what it is about to take over. */
   onceSettled(then: () => void): void {
-    if (this.#underWay === undefined) then();
+    if (this.#isSettled) then();
     else this.#onSettled.push(then);
+  }
+
+  get #isSettled(): boolean {
+    return this.#underWay === undefined && this.#handedOver.length === 0;
+  }
+
+  handOver(clientId: string): void {
+    this.#handedOver.push(clientId);
   }
 
   async #lookAll(): Promise<void> {
@@ -97,7 +107,14 @@ export class SimulatedWatch {
   }
 
   async #adoptAll(): Promise<void> {
-    const { redis, link } = this.#parts;
+    const { redis, link, nodeId, incarnation, onAdopted } = this.#parts;
+    for (let clientId = this.#handedOver[0]; clientId !== undefined; clientId = this.#handedOver[0]) {
+      const wanted = clientId;
+      if (await link.call(() => redis.isOwner(nodeId, incarnation(), wanted)))
+        await onAdopted({ clientIds: [clientId], groups: [] });
+      this.#handedOver.shift();
+      this.#tellSettled();
+    }
     if (this.#underWay !== undefined) await this.#adoptAllOf(this.#underWay);
     for (const other of await link.call(() => [...redis.gone])) await this.#adoptAllOf(other);
   }
@@ -116,7 +133,11 @@ export class SimulatedWatch {
     if (clientIds.length + groups.length > 0) await onAdopted({ clientIds, groups });
     this.#call += 1;
     this.#underWay = undefined;
-    for (const then of this.#onSettled.splice(0)) then();
+    this.#tellSettled();
     return more;
+  }
+
+  #tellSettled(): void {
+    if (this.#isSettled) for (const then of this.#onSettled.splice(0)) then();
   }
 }

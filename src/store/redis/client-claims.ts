@@ -32,31 +32,36 @@ export class ClientClaims {
    * @throws the error of Redis or of the connection.
    */
   async ask(clientId: string, username: string): Promise<boolean | undefined> {
-    const keys = this.#keys;
     const heard = this.#listenTo(clientId);
-    const all = [keys.node(this.#nodeId), keys.nodes, keys.topology, keys.changes];
     try {
-      const answer = await this.#scripts.run(
-        'claim',
-        [...all, keys.own(this.#nodeId), keys.session(clientId)],
-        [
-          this.#place.incarnation,
-          this.#nodeId,
-          clientId,
-          keys.start,
-          this.#frames.wanted(clientId, this.#nodeId, username),
-        ],
-      );
-      if (answer === 1) return true;
+      if (await this.#claim(clientId, this.#frames.wanted(clientId, this.#nodeId, username))) return true;
       return (await heard.word) === 'refused' ? false : undefined;
     } finally {
       heard.stop();
     }
   }
 
-  /** Notes what the owner of a client id said. */
-  hear(clientId: string, word: Word): void {
-    for (const tell of this.#waiting.get(clientId) ?? []) tell(word);
+  /** Whether this node has a client id, by Redis. @throws the error of Redis or of the connection. */
+  isOurs(clientId: string): Promise<boolean> {
+    return this.#claim(clientId, '');
+  }
+
+  async #claim(clientId: string, frame: Buffer | ''): Promise<boolean> {
+    const keys = this.#keys;
+    const all = [keys.node(this.#nodeId), keys.nodes, keys.topology, keys.changes];
+    const answer = await this.#scripts.run(
+      'claim',
+      [...all, keys.own(this.#nodeId), keys.session(clientId)],
+      [this.#place.incarnation, this.#nodeId, clientId, keys.start, frame],
+    );
+    return answer === 1;
+  }
+
+  /** Notes what the owner of a client id said. @returns whether anybody waited for it. */
+  hear(clientId: string, word: Word): boolean {
+    const waiting = this.#waiting.get(clientId);
+    for (const tell of waiting ?? []) tell(word);
+    return waiting !== undefined;
   }
 
   /** Has all who wait ask again, as an owner may have gone. */

@@ -142,8 +142,8 @@ return answer
 
 /**
  * Makes a node the owner of a client id, or asks the node that is. KEYS own node, nodes, topology, changes, own set, session;
- * ARGV own incarnation, own id, client id, what keys begin with, frame that asks for it. Returns 1 for the owner, 0 where
- * another was asked.
+ * ARGV own incarnation, own id, client id, what keys begin with, frame that asks for it, or nothing only to look. Returns 1
+ * for the owner, 0 where it is another, which was asked.
  */
 export const claimScript: string = `#!lua flags=allow-oom
 ${CHANGES}
@@ -151,6 +151,7 @@ ${TAKE}
 ${FENCE}
 local owner = redis.call('HGET', KEYS[6], 'o')
 if owner == ARGV[2] then return 1 end
+if ARGV[5] == '' then return 0 end
 if owner and redis.call('HEXISTS', KEYS[2], owner) == 1 then
   redis.call('XADD', ARGV[4] .. 'inbox:' .. owner, '*', 'f', ARGV[5])
   return 0

@@ -30,6 +30,8 @@ export interface WatchOptions {
   readonly nodeId: string;
   readonly leaseMs: number;
   readonly logger: Logger;
+  /** Whether this node has a client id, by Redis. */
+  readonly isOurs: (clientId: string) => Promise<boolean>;
   /** Told of what this node has taken over; the next part follows when it is done with it. */
   readonly onAdopted: (adopted: Adopted) => Promise<void>;
 }
@@ -47,6 +49,8 @@ export class NodeWatch {
   #call = 1;
   /** The node that the last such call was about, until this node has what it took over. */
   #underWay: string | undefined = undefined;
+  /** Client ids that came here although nobody here asks for them: an earlier start of this node did. */
+  #handedOver: string[] = [];
   /** Told when nothing is under way. */
   #onSettled: (() => void)[] = [];
 
@@ -77,8 +81,17 @@ export class NodeWatch {
    * not answer those who want it as if there were nothing.
    */
   onceSettled(then: () => void): void {
-    if (this.#underWay === undefined) then();
+    if (this.#isSettled) then();
     else this.#onSettled.push(then);
+  }
+
+  get #isSettled(): boolean {
+    return this.#underWay === undefined && this.#handedOver.length === 0;
+  }
+
+  /** A client id was handed over that nobody here asks for: it is taken over with the next look. */
+  handOver(clientId: string): void {
+    this.#handedOver.push(clientId);
   }
 
   async #lookAll(): Promise<void> {
@@ -121,7 +134,13 @@ export class NodeWatch {
   }
 
   async #adoptAll(): Promise<void> {
-    const { redis, keys } = this.#options;
+    const { redis, keys, isOurs, onAdopted } = this.#options;
+    for (let clientId = this.#handedOver[0]; clientId !== undefined; clientId = this.#handedOver[0]) {
+      // It may have been told twice, and be somebody else's by now.
+      if (await isOurs(clientId)) await onAdopted({ clientIds: [clientId], groups: [] });
+      this.#handedOver.shift();
+      this.#tellSettled();
+    }
     // What was taken over by a call without an answer is this node's already.
     if (this.#underWay !== undefined) await this.#adoptAllOf(this.#underWay);
     for (const other of await redis.smembers(keys.gone)) await this.#adoptAllOf(other);
@@ -155,6 +174,10 @@ export class NodeWatch {
   #settle(): void {
     this.#call += 1;
     this.#underWay = undefined;
-    for (const then of this.#onSettled.splice(0)) then();
+    this.#tellSettled();
+  }
+
+  #tellSettled(): void {
+    if (this.#isSettled) for (const then of this.#onSettled.splice(0)) then();
   }
 }

@@ -61,6 +61,7 @@ export interface Ingredients extends Pick<OpenParts, 'connection' | 'scripts' | 
 export function openParts(ingredients: Ingredients): OpenParts {
   const { connection, scripts, place, times, retained, keys, nodeId, leaseMs, logger, topology } = ingredients;
   const { redis } = connection;
+  const claims = new ClientClaims({ scripts, keys, place, nodeId });
   const nextSharedId = (): number => ingredients.nextSharedId();
   const states = new StateReader({ redis, scripts, keys, reader: new RecordReader(times) });
   return {
@@ -81,7 +82,7 @@ export function openParts(ingredients: Ingredients): OpenParts {
     routes: new RouteWriter(keys, times, nextSharedId),
     queues: new QueueReader(scripts, keys, times),
     mailboxes: new MailboxReader(scripts, keys, times),
-    claims: new ClientClaims({ scripts, keys, place, nodeId }),
+    claims,
     topologyReader: topology === undefined ? undefined : new TopologyReader({ redis, keys, states, topology }),
     watch: new NodeWatch({
       redis,
@@ -91,6 +92,7 @@ export function openParts(ingredients: Ingredients): OpenParts {
       nodeId,
       leaseMs,
       logger,
+      isOurs: (clientId) => claims.isOurs(clientId),
       onAdopted: (adopted) => ingredients.onAdopted(adopted),
     }),
     sweeper: new TrashSweeper({ redis, scripts, keys, logger }),
@@ -105,7 +107,7 @@ export interface InboxIngredients
     'connection' | 'timeoutMs' | 'keys' | 'nodeId' | 'topology' | 'topologyReader' | 'logger' | 'onBroken'
   > {
   readonly events: NodeEvents;
-  /** Told after the events were. */
+  /** Has this node look after the others; told after the events were. */
   readonly onTopology: () => void;
 }
 
@@ -128,6 +130,10 @@ export function openInbox(open: OpenParts, ingredients: InboxIngredients): Inbox
         events.onTopology();
         onTopology();
       },
+    },
+    onUnasked: (clientId) => {
+      open.watch.handOver(clientId);
+      onTopology();
     },
     onRead: (lastId) => {
       // What stays is trimmed with the next.
