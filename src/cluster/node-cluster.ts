@@ -12,7 +12,7 @@ import type {
   SharedStore,
   Topology,
 } from '../store/shared-store.ts';
-import type { SubscriptionRecord } from '../store/store.ts';
+import type { PostedMessage, SubscriptionRecord } from '../store/store.ts';
 import type { TopologyChange } from '../store/topology-change.ts';
 import type { Cluster } from './cluster.ts';
 import { Mailboxes } from './mailboxes.ts';
@@ -72,7 +72,7 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
     this.#store = store;
     this.#broker = broker;
     const isHere = (clientId: string, queueId: number): boolean => broker.sessionQueue(clientId) === queueId;
-    this.#table = new RemoteTable(this.nodeId, settings, isHere);
+    this.#table = new RemoteTable(this.nodeId, settings, isHere, (queueId) => broker.hasQueue(queueId));
     this.#mailboxes = new Mailboxes({
       isHere: (queueId) => broker.hasQueue(queueId),
       take: (messages) => broker.takePosted(messages),
@@ -182,9 +182,11 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
     return share === undefined ? undefined : onlineOf(share);
   }
 
-  partElsewhere(shareKey: string): number | undefined {
+  partElsewhere(shareKey: string, takesOrphans: boolean): number | undefined {
     const share = this.#table.share(shareKey);
-    return share === undefined ? undefined : this.#choose(share).queueId;
+    if (share === undefined) return undefined;
+    const part = this.#choose(share);
+    return part.isOrphan && !takesOrphans ? undefined : part.queueId;
   }
 
   cameHere({ clientId, queueId }: Session): void {
@@ -231,15 +233,29 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
       if (this.#moves.isEmpty || !this.#moves.wasHere(entry.queueId, view)) posts.push(postOf(entry));
     }
     const nodes = new Map<string, string[]>();
-    for (const nodeId of targets.nodes) if (nodeId !== this.nodeId) nodes.set(nodeId, []);
+    for (const nodeId of targets.nodes) if (this.#isThere(nodeId)) nodes.set(nodeId, []);
     for (const share of targets.shares) {
       if (servedShares.includes(share.shareKey)) continue;
       const { nodeId, queueId } = this.#choose(share);
       if (message.qos > 0) posts.push(postToPart(queueId, share.shareKey, message));
-      else nodes.set(nodeId, [...(nodes.get(nodeId) ?? NO_SHARES), share.shareKey]);
+      else if (this.#isThere(nodeId)) nodes.set(nodeId, [...(nodes.get(nodeId) ?? NO_SHARES), share.shareKey]);
     }
     for (const { queueId, shareKey } of own) posts.push(postToPart(queueId, shareKey, message));
     return { posts, nodes: [...nodes].map(([nodeId, shareKeys]) => ({ nodeId, shareKeys })) };
+  }
+
+  /** Whether another node can be told something. */
+  #isThere(nodeId: string): boolean {
+    return nodeId !== this.nodeId && this.#table.nodeIds.has(nodeId);
+  }
+
+  redirect({ queueId, shareKey, message }: PostedMessage): number {
+    const share = this.#table.share(shareKey);
+    const isKnown = share?.parts.some((part) => part.queueId === queueId) === true;
+    if (isKnown || this.#broker.hasQueue(queueId)) return queueId;
+    const here = this.#broker.localParts(message.topicName).find((part) => part.shareKey === shareKey);
+    const other = share === undefined ? undefined : this.#choose(share);
+    return (here ?? other)?.queueId ?? queueId;
   }
 
   knows(clientId: string, queueId: number, record: SubscriptionRecord): boolean {
@@ -268,9 +284,13 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
       );
   }
 
-  /** One part, each as likely as it has connected members; where none has any, each as likely as the others. */
+  /**
+   * One part, each as likely as it has connected members; where none has any, each as likely as the others. One without
+   * members only where there is no other.
+   */
   #choose(share: RemoteShare): RemoteShare['parts'][number] {
-    const { parts } = share;
+    const withMembers = share.parts.filter(({ isOrphan }) => !isOrphan);
+    const parts = withMembers.length > 0 ? withMembers : share.parts;
     const online = onlineOf(share);
     let left = this.#broker.random() * (online === 0 ? parts.length : online);
     for (const part of parts) {
@@ -347,6 +367,7 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
       isClaimed,
     );
     for (const queueId of known) this.#mailboxes.came(queueId);
+    for (const { shareKey, queueId } of state.groups) this.#table.partCame(shareKey, queueId);
     await adopting;
   }
 }

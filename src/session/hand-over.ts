@@ -10,7 +10,7 @@ const TURN_MESSAGES = 1000;
 
 /** Knows the parts of shared subscriptions that are here. */
 export interface PartOwner {
-  /** The part here that has members. */
+  /** The part here that has members, or is to have some. */
   partOf(shareKey: string): ShareGroup | undefined;
   /** An orphan has nothing left, or there is nobody who could get it. */
   onOrphanDone(orphan: ShareGroup): void;
@@ -51,7 +51,7 @@ export class HandOver implements FlushWaiter, Deadline {
     const { queue, isOrphan } = this.#group;
     if (this.#yielded || queue.isClosed) return;
     if (queue.waiting > 0 && this.isDue) this.#post();
-    if (isOrphan && queue.count === 0 && !queue.isClosed) this.#owner.onOrphanDone(this.#group);
+    if (isOrphan && queue.count === 0 && !queue.isClosed) this.#endOrphan();
   }
 
   onFlushed(): void {
@@ -73,7 +73,7 @@ export class HandOver implements FlushWaiter, Deadline {
       }
       const target = this.#target();
       if (target === undefined) {
-        if (this.#group.isOrphan) this.#giveUp(now);
+        if (this.#group.isOrphan) this.#waitOrEnd(now);
         return;
       }
       const entry = queue.shift(now);
@@ -101,8 +101,13 @@ export class HandOver implements FlushWaiter, Deadline {
     books.moved += 1;
   }
 
-  /** There is no other part: one that may yet come is waited for. */
-  #giveUp(now: number): void {
+  /** An orphan that holds nothing stands in until there is another part, as long as one may come. */
+  #endOrphan(): void {
+    if (this.#target() === undefined) this.#waitOrEnd(this.#context.clock.now());
+    else this.#owner.onOrphanDone(this.#group);
+  }
+
+  #waitOrEnd(now: number): void {
     const { partUntil } = this.#group;
     if (partUntil <= now) this.#owner.onOrphanDone(this.#group);
     else if (this.index === -1) this.#context.deadlines.schedule(this, partUntil);
@@ -113,9 +118,11 @@ export class HandOver implements FlushWaiter, Deadline {
   }
 
   #target(): number | undefined {
-    const { isOrphan, shareKey } = this.#group;
+    const { isOrphan, partUntil, shareKey } = this.#group;
     const here = isOrphan ? this.#owner.partOf(shareKey) : undefined;
-    return here?.queue.queueId ?? this.#neighbours.partElsewhere(shareKey);
+    // An orphan that cannot wait any more leaves it to one that can.
+    const isLate = isOrphan && partUntil <= this.#context.clock.now();
+    return here?.queue.queueId ?? this.#neighbours.partElsewhere(shareKey, isLate);
   }
 
   #yield(): void {

@@ -2,6 +2,7 @@ import type { Message } from '../protocol/message.ts';
 import type { Qos } from '../protocol/packets.ts';
 import { createShareStrategy, type ShareStrategy } from '../router/share-group.ts';
 import type { GroupRecord, PostedMessage, SubscriptionRecord } from '../store/store.ts';
+import { NO_MEMBERS } from '../store/topology-change.ts';
 import type { SessionContext } from './context.ts';
 import { HandOver, type PartOwner } from './hand-over.ts';
 import { MessageQueue, type QueueOwner } from './message-queue.ts';
@@ -34,8 +35,7 @@ export class ShareGroup implements QueueOwner {
   readonly #online: Set<Session> = new Set();
   /** How many the other nodes were told of; -1 for nothing yet. */
   #told = -1;
-  /** Its last member has left, or was another node's: nothing is routed here, and what it holds goes to another part. */
-  isOrphan = false;
+  #isOrphan = false;
   /** Until when an orphan waits for another part to come, ms since the epoch; then what it holds is dropped. */
   partUntil = 0;
   readonly #handOver: HandOver | undefined;
@@ -63,6 +63,29 @@ export class ShareGroup implements QueueOwner {
     return this.#online.size;
   }
 
+  /** Its last member has left, or was another node's: it stands in for another part, which is to come and gets what it holds. */
+  get isOrphan(): boolean {
+    return this.#isOrphan;
+  }
+
+  /** It has no members. @param partUntil see there. */
+  beOrphan(partUntil: number): void {
+    this.#isOrphan = true;
+    this.partUntil = partUntil;
+    this.#tellOnline();
+  }
+
+  /** It is about to have a member. */
+  beJoined(): void {
+    this.#isOrphan = false;
+  }
+
+  /** It was found in the store: the other nodes know it, as a part without members. */
+  beRestored(): void {
+    this.stored = true;
+    this.#told = NO_MEMBERS;
+  }
+
   /** Whether its queue is stored: one of the members is, or other nodes have to find it. */
   get durable(): boolean {
     return this.#handOver !== undefined || this.#list.some((member) => member.durable);
@@ -76,14 +99,18 @@ export class ShareGroup implements QueueOwner {
   }
 
   #put(): void {
-    this.#told = this.online;
+    this.#told = this.#toTell;
     const record = { shareKey: this.shareKey, queueId: this.queue.queueId };
-    this.#context.writePath.add({ kind: 'group-put', record, online: this.online });
+    this.#context.writePath.add({ kind: 'group-put', record, online: this.#told });
   }
 
   /** Tells the other nodes how many members are connected, where that makes a difference to them. */
   #tellOnline(): void {
-    if (this.#handOver !== undefined && this.stored && isNews(this.online, this.#told)) this.#put();
+    if (this.#handOver !== undefined && this.stored && isNews(this.#toTell, this.#told)) this.#put();
+  }
+
+  get #toTell(): number {
+    return this.#isOrphan ? NO_MEMBERS : this.online;
   }
 
   /** Adds a member or changes its options. */
@@ -265,6 +292,7 @@ export class ShareGroup implements QueueOwner {
 
 /** Whether so many connected members make a difference to those who were told of others. */
 function isNews(online: number, told: number): boolean {
+  if (online === NO_MEMBERS || told === NO_MEMBERS) return online !== told;
   return told < 0 || (online === 0) !== (told === 0) || online > 2 * told || 2 * online < told;
 }
 

@@ -15,7 +15,8 @@ const WHATEVER = { qos: 2, noLocal: false, retainAsPublished: true, subscription
 
 /**
  * The groups of shared subscriptions, by share key and by topic filter. Where nodes share the store they are parts, and
- * there are orphans: parts without members that still hold messages. An orphan has its queue and nothing else.
+ * there are orphans: parts without members that still hold messages, or take them while there is no other part: members
+ * that move between nodes are with none of them for a while.
  */
 export class ShareGroups implements PartOwner {
   readonly #context: SessionContext;
@@ -31,7 +32,7 @@ export class ShareGroups implements PartOwner {
     this.trie = new TopicTrie({ overlap: 'once', cacheMax });
   }
 
-  /** Groups, orphans left out. */
+  /** Groups that messages are routed to. */
   get size(): number {
     return this.#groups.size;
   }
@@ -44,15 +45,19 @@ export class ShareGroups implements PartOwner {
   }
 
   partOf(shareKey: string): ShareGroup | undefined {
-    return this.#groups.get(shareKey);
+    const group = this.#groups.get(shareKey);
+    return group?.isOrphan === true ? undefined : group;
   }
 
   /** Adds a member to the group of its subscription, or changes its options. */
   join(parsed: ParsedTopicFilter, session: Session, record: SubscriptionRecord): void {
     const shareKey = shareKeyOf(parsed);
-    let group = this.#groups.get(shareKey);
+    let group = this.partOf(shareKey);
     if (group === undefined) {
-      group = this.#orphanOf(shareKey) ?? this.#make({ shareKey, queueId: this.#queues.draw() });
+      group =
+        this.#groups.get(shareKey) ??
+        this.#orphanOf(shareKey) ??
+        this.#make({ shareKey, queueId: this.#queues.draw() });
       this.#add(group);
     }
     if (session.durable || this.#context.neighbours !== undefined) group.store();
@@ -98,11 +103,13 @@ export class ShareGroups implements PartOwner {
 
   /** Hands over to other nodes what nobody can get here; to be called when the topology has changed. */
   handOver(): void {
-    for (const group of [...this.#groups.values(), ...this.#orphans]) group.handOver();
+    for (const group of this.#orphans) this.#retire(group);
+    for (const group of new Set([...this.#groups.values(), ...this.#orphans])) group.handOver();
   }
 
   onOrphanDone(orphan: ShareGroup): void {
     this.#orphans.delete(orphan);
+    this.#unroute(orphan);
     this.#end(orphan);
   }
 
@@ -114,21 +121,41 @@ export class ShareGroups implements PartOwner {
 
   #restored(record: GroupRecord): ShareGroup {
     const group = this.#make(record);
-    group.stored = true;
+    if (this.#context.neighbours === undefined) group.stored = true;
+    else group.beRestored();
     return group;
   }
 
   #add(group: ShareGroup): void {
     this.#orphans.delete(group);
-    group.isOrphan = false;
+    group.beJoined();
+    this.#route(group);
+  }
+
+  #route(group: ShareGroup): void {
+    const before = this.#groups.get(group.shareKey);
+    if (before !== undefined && before !== group) this.#unroute(before);
     this.#groups.set(group.shareKey, group);
     this.trie.add(group.topicFilter, group, WHATEVER);
   }
 
   #addOrphan(group: ShareGroup, waitMs: number): void {
-    group.isOrphan = true;
-    group.partUntil = this.#context.clock.now() + waitMs;
     this.#orphans.add(group);
+    group.beOrphan(this.#context.clock.now() + waitMs);
+    // What comes before there is another part has to go somewhere.
+    if (!this.#groups.has(group.shareKey)) this.#route(group);
+    this.#retire(group);
+  }
+
+  /** Nothing is routed any more to an orphan where there is another part. */
+  #retire(orphan: ShareGroup): void {
+    if (this.#context.neighbours?.partElsewhere(orphan.shareKey, false) !== undefined) this.#unroute(orphan);
+  }
+
+  #unroute(group: ShareGroup): void {
+    if (this.#groups.get(group.shareKey) !== group) return;
+    this.#groups.delete(group.shareKey);
+    this.trie.remove(group.topicFilter, group);
   }
 
   #orphanOf(shareKey: string): ShareGroup | undefined {
@@ -138,9 +165,8 @@ export class ShareGroups implements PartOwner {
 
   #endIfEmpty(group: ShareGroup, waitMs: number): void {
     if (group.size > 0) return;
-    this.#groups.delete(group.shareKey);
-    this.trie.remove(group.topicFilter, group);
-    if (this.#context.neighbours === undefined) {
+    if (this.#context.neighbours === undefined || (waitMs === 0 && group.queue.count === 0)) {
+      this.#unroute(group);
       this.#end(group);
       return;
     }

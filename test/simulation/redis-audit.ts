@@ -1,5 +1,6 @@
 import type { Finding } from './inspection.ts';
-import { ADOPTED, type SimulatedRedis } from './simulated-redis.ts';
+import { NO_MEMBERS } from '../../src/store/topology-change.ts';
+import type { SimulatedRedis } from './simulated-redis.ts';
 
 /** What is in Redis at rest that belongs to nobody, while all nodes run. */
 export function auditRedis(redis: SimulatedRedis): Finding[] {
@@ -22,7 +23,7 @@ export function auditRedis(redis: SimulatedRedis): Finding[] {
       living.add(queueId);
       if (redis.queues.get(queueId)?.owner !== nodeId)
         texts.push(`part ${queueId} of ${record.shareKey} is ${nodeId}'s, its queue is not`);
-      if (online === ADOPTED) texts.push(`part ${queueId} of ${record.shareKey} was adopted and is still there`);
+      if (online === NO_MEMBERS) texts.push(`part ${queueId} of ${record.shareKey} has no members and is still there`);
     }
   for (const [queueId, { owner, entries, mailbox }] of redis.queues) {
     if (!living.has(queueId)) texts.push(`queue ${queueId} of ${owner} belongs to no session and no group`);
@@ -32,6 +33,8 @@ export function auditRedis(redis: SimulatedRedis): Finding[] {
     if (session !== undefined && session.owner !== owner)
       texts.push(`queue ${queueId} is ${owner}'s, its session ${session.owner}'s`);
   }
+  for (const nodeId of redis.inboxes.keys())
+    if (!redis.nodes.has(nodeId)) texts.push(`${nodeId} has an inbox and is not there`);
   for (const nodeId of redis.gone) texts.push(`what ${nodeId} left is nobody's`);
   return texts.map((text) => ({ fault: 'left-over', text }));
 }

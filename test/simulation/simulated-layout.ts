@@ -1,8 +1,8 @@
 import { copyWillRecord } from '../../src/store/copies.ts';
 import type { AdoptedState, Topology } from '../../src/store/shared-store.ts';
 import type { Mutation } from '../../src/store/store.ts';
-import type { TopologyChange } from '../../src/store/topology-change.ts';
-import { ADOPTED, type SimulatedRedis } from './simulated-redis.ts';
+import { NO_MEMBERS, type TopologyChange } from '../../src/store/topology-change.ts';
+import type { SimulatedRedis } from './simulated-redis.ts';
 
 /** What a batch changes of who takes messages where, as src/store/redis/batch-writer.ts says it. */
 export function encodeChangesOf(
@@ -76,8 +76,11 @@ async function readAll(redis: SimulatedRedis, ask: <T>(work: () => T) => Promise
     const topicFilters = await ask(() => [...(redis.interests.get(nodeId) ?? [])]);
     for (const topicFilter of topicFilters) changes.push({ kind: 'route-put', nodeId, topicFilter });
     const groups = await ask(() => [...(redis.groups.get(nodeId)?.values() ?? [])].map((group) => ({ ...group })));
-    for (const { record, online } of groups)
-      if (online !== ADOPTED) changes.push({ kind: 'share-put', nodeId, ...record, online });
+    for (const { record, online } of groups) changes.push({ kind: 'share-put', nodeId, ...record, online });
+  }
+  for (const nodeId of gone) {
+    const groups = await ask(() => [...(redis.groups.get(nodeId)?.values() ?? [])]);
+    for (const { record } of groups) changes.push({ kind: 'share-put', nodeId, ...record, online: NO_MEMBERS });
   }
   return changes;
 }

@@ -11,10 +11,7 @@ import type {
   SubscriptionRecord,
   WillRecord,
 } from '../../src/store/store.ts';
-import type { TopologyChange } from '../../src/store/topology-change.ts';
-
-/** In place of how many members are connected: the part was another node's, which is gone. */
-export const ADOPTED = 0xffff_ffff;
+import { NO_MEMBERS, type TopologyChange } from '../../src/store/topology-change.ts';
 
 /** The hash of a session. */
 export interface SessionHash {
@@ -226,16 +223,20 @@ export class SimulatedRedis {
       clientIds.push(clientId);
     }
     if (left.size === 0) this.own.delete(other);
-    if (moved.length > 0) this.#change(moved);
-    if (left.size > 0) return { clientIds, groups: [], more: true };
+    if (left.size > 0) {
+      if (moved.length > 0) this.#change(moved);
+      return { clientIds, groups: [], more: true };
+    }
     const groups: GroupRecord[] = [];
     for (const [queueId, { record }] of this.groups.get(other) ?? []) {
       groups.push({ ...record });
-      this.#groupsOf(nodeId).set(queueId, { record, online: ADOPTED });
+      this.#groupsOf(nodeId).set(queueId, { record, online: NO_MEMBERS });
+      moved.push({ kind: 'share-put', nodeId, ...record, online: NO_MEMBERS });
       this.#queueOf(queueId).owner = nodeId;
     }
     this.groups.delete(other);
     this.gone.delete(other);
+    if (moved.length > 0) this.#change(moved);
     return { clientIds, groups, more: false };
   }
 

@@ -226,7 +226,7 @@ export class SimulatedSharedStore implements SharedStore {
     for (const mutation of mutations) {
       if (mutation.kind !== 'post') continue;
       isEmpty = false;
-      posts.push(mutation.post);
+      posts.push({ ...mutation.post, queueId: topology.redirect(mutation.post) });
     }
     if (isEmpty && retained.length === 0) return undefined;
     const nodeIds = [...topology.nodeIds];

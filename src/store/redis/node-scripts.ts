@@ -121,20 +121,21 @@ for _, client in ipairs(clients) do
     kept[#kept + 1] = client
   end
 end
-if #moved > 0 then change(KEYS[4], KEYS[5], moved) end
 local more = redis.call('EXISTS', KEYS[6])
 if more == 0 then
   local all = redis.call('HGETALL', KEYS[8])
   for at = 1, #all, 2 do
-    -- in place of how many members are connected: this part has none, and gets nothing more
+    -- in place of how many members are connected: this part has none
     local record = string.sub(all[at + 1], 1, -5) .. '\\255\\255\\255\\255'
     groups[#groups + 1] = record
+    moved[#moved + 1] = struct.pack('<B', 7) .. text(ARGV[2]) .. record
     redis.call('HSET', KEYS[9], all[at], record)
     redis.call('HSET', ARGV[4] .. 'f:' .. all[at], 'o', ARGV[2])
   end
   redis.call('DEL', KEYS[8])
   redis.call('SREM', KEYS[3], ARGV[3])
 end
+if #moved > 0 then change(KEYS[4], KEYS[5], moved) end
 local answer = {kept, groups, more}
 redis.call('HSET', KEYS[1], 'adopt', ARGV[6], 'adopted', cmsgpack.pack(answer))
 return answer

@@ -80,7 +80,9 @@ export class RouteWriter {
         else list.push({ message: body, shareKeys });
       }
     }
-    for (const { post, body } of posts) this.#post(post, post.message, body, 0);
+    for (const { post, body } of posts) {
+      this.#post({ ...post, queueId: topology.redirect(post) }, post.message, body, 0);
+    }
     for (const [queueId, list] of this.#posts) {
       const first = this.#queueKeys(queueId);
       for (let at = 0; at < list.length; at += RUN_MAX) this.#writePosts(first, queueId, list.slice(at, at + RUN_MAX));

@@ -1,7 +1,8 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { RecordReader } from '../record-reader.ts';
+import { NO_MEMBERS } from '../topology-change.ts';
 import type { GroupRecord, QueueSummary, StoredState } from '../store.ts';
-import { ADOPTED, onlineOf } from './group-online.ts';
+import { onlineOf } from './group-online.ts';
 import type { RedisKeys } from './redis-keys.ts';
 import type { Scripts } from './script-runner.ts';
 
@@ -40,9 +41,9 @@ export class StateReader {
   async read(nodeId: string): Promise<NodeState> {
     const clientIds = await this.#redis.smembers(this.#keys.own(nodeId));
     const values = Object.values(await this.#redis.hgetallBuffer(this.#keys.groups(nodeId)));
-    // Of several parts of one shared subscription, the one that was this node's from the beginning comes first.
+    // Of several parts of one shared subscription, one that has members comes first.
     const groups = values
-      .toSorted((one, other) => Number(onlineOf(one) === ADOPTED) - Number(onlineOf(other) === ADOPTED))
+      .toSorted((one, other) => Number(onlineOf(one) === NO_MEMBERS) - Number(onlineOf(other) === NO_MEMBERS))
       .map((value) => {
         this.#reader.reset(value, value.length);
         return this.#reader.group();

@@ -1,8 +1,8 @@
 import type { Cluster, Redis } from 'ioredis';
 import { RecordReader } from '../record-reader.ts';
 import type { Topology } from '../shared-store.ts';
-import { decodeChanges, type TopologyChange } from '../topology-change.ts';
-import { ADOPTED, onlineOf } from './group-online.ts';
+import { decodeChanges, NO_MEMBERS, type TopologyChange } from '../topology-change.ts';
+import { onlineOf } from './group-online.ts';
 import type { RedisKeys } from './redis-keys.ts';
 import type { StateReader } from './state-reader.ts';
 
@@ -74,6 +74,8 @@ export class TopologyReader {
     const changes: TopologyChange[] = nodeIds.map((nodeId) => ({ kind: 'node-put', nodeId }));
     for (const nodeId of [...nodeIds, ...gone]) await this.#sessions(nodeId, changes);
     for (const nodeId of nodeIds) await this.#routes(nodeId, changes);
+    // Their parts of shared subscriptions go on collecting messages.
+    for (const nodeId of gone) await this.#shares(nodeId, () => NO_MEMBERS, changes);
     return changes;
   }
 
@@ -117,11 +119,15 @@ export class TopologyReader {
     const { redis, keys } = this.#parts;
     for (const topicFilter of await redis.smembers(keys.interests(nodeId)))
       changes.push({ kind: 'route-put', nodeId, topicFilter });
+    await this.#shares(nodeId, onlineOf, changes);
+  }
+
+  async #shares(nodeId: string, online: (value: Buffer) => number, changes: TopologyChange[]): Promise<void> {
+    const { redis, keys } = this.#parts;
     for (const value of Object.values(await redis.hgetallBuffer(keys.groups(nodeId)))) {
       this.#reader.reset(value, value.length);
       const { shareKey, queueId } = this.#reader.group();
-      const online = onlineOf(value);
-      if (online !== ADOPTED) changes.push({ kind: 'share-put', nodeId, shareKey, queueId, online });
+      changes.push({ kind: 'share-put', nodeId, shareKey, queueId, online: online(value) });
     }
   }
 }
