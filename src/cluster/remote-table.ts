@@ -11,7 +11,7 @@ import {
   TopicMatch,
 } from './remote-targets.ts';
 import { type KnownNode, StoredSession } from './stored-session.ts';
-import { NO_MEMBERS, type TopologyChange } from '../store/topology-change.ts';
+import { ENDING, NO_MEMBERS, type TopologyChange } from '../store/topology-change.ts';
 
 /** Topics whose targets are remembered; fewer than of local takers, as targets are larger. */
 const MATCH_CACHE_TOPICS = 16_384;
@@ -306,6 +306,10 @@ export class RemoteTable {
         this.#deleteShare(shareKey, queueId);
         return;
       }
+    }
+    if (online === ENDING) {
+      this.#deleteShare(shareKey, queueId);
+      return;
     }
     const node = this.#nodeOf(nodeId);
     const known = this.#shares.get(shareKey) ?? this.#newShare(shareKey);

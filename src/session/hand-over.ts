@@ -12,7 +12,9 @@ const TURN_MESSAGES = 1000;
 export interface PartOwner {
   /** The part here that has members, or is to have some. */
   partOf(shareKey: string): ShareGroup | undefined;
-  /** An orphan has nothing left, or there is nobody who could get it. */
+  /** An orphan has nothing left, and another part is there. */
+  onOrphanEmpty(orphan: ShareGroup): void;
+  /** Nothing more comes for an orphan, or there is nobody who could get it. */
   onOrphanDone(orphan: ShareGroup): void;
 }
 
@@ -103,8 +105,9 @@ export class HandOver implements FlushWaiter, Deadline {
 
   /** An orphan that holds nothing stands in until there is another part, as long as one may come. */
   #endOrphan(): void {
-    if (this.#target() === undefined) this.#waitOrEnd(this.#context.clock.now());
-    else this.#owner.onOrphanDone(this.#group);
+    if (this.#group.isEnded) this.#owner.onOrphanDone(this.#group);
+    else if (this.#target() === undefined) this.#waitOrEnd(this.#context.clock.now());
+    else this.#owner.onOrphanEmpty(this.#group);
   }
 
   #waitOrEnd(now: number): void {

@@ -2,10 +2,11 @@ import type { Message } from '../protocol/message.ts';
 import type { Qos } from '../protocol/packets.ts';
 import { createShareStrategy, type ShareStrategy } from '../router/share-group.ts';
 import type { GroupRecord, PostedMessage, SubscriptionRecord } from '../store/store.ts';
-import { NO_MEMBERS } from '../store/topology-change.ts';
+import { ENDING, NO_MEMBERS } from '../store/topology-change.ts';
 import type { SessionContext } from './context.ts';
 import { HandOver, type PartOwner } from './hand-over.ts';
 import { MessageQueue, type QueueOwner } from './message-queue.ts';
+import type { Neighbours } from './neighbours.ts';
 import { effectiveQos, NO_IDENTIFIERS, QueueEntry } from './queue-entry.ts';
 import type { Session } from './session.ts';
 
@@ -35,7 +36,7 @@ export class ShareGroup implements QueueOwner {
   readonly #online: Set<Session> = new Set();
   /** How many the other nodes were told of; -1 for nothing yet. */
   #told = -1;
-  #isOrphan = false;
+  #state: 'part' | 'orphan' | 'ending' | 'ended' = 'part';
   /** Until when an orphan waits for another part to come, ms since the epoch; then what it holds is dropped. */
   partUntil = 0;
   readonly #handOver: HandOver | undefined;
@@ -65,19 +66,36 @@ export class ShareGroup implements QueueOwner {
 
   /** Its last member has left, or was another node's: it stands in for another part, which is to come and gets what it holds. */
   get isOrphan(): boolean {
-    return this.#isOrphan;
+    return this.#state !== 'part';
+  }
+
+  /** Whether nothing that was posted for it can be on its way any more. */
+  get isEnded(): boolean {
+    return this.#state === 'ended';
   }
 
   /** It has no members. @param partUntil see there. */
   beOrphan(partUntil: number): void {
-    this.#isOrphan = true;
+    this.#state = 'orphan';
     this.partUntil = partUntil;
     this.#tellOnline();
   }
 
   /** It is about to have a member. */
   beJoined(): void {
-    this.#isOrphan = false;
+    this.#state = 'part';
+  }
+
+  /** There is another part, and it holds nothing: the others are told, and what they had posted before comes first. */
+  end(neighbours: Neighbours): void {
+    if (this.#state !== 'orphan') return;
+    this.#state = 'ending';
+    this.#tellOnline();
+    neighbours.caughtUp().then(() => {
+      if (this.#state !== 'ending') return;
+      this.#state = 'ended';
+      this.#handOver?.run();
+    }, this.#context.onFatal);
   }
 
   /** It was found in the store: the other nodes know it, as a part without members. */
@@ -110,7 +128,8 @@ export class ShareGroup implements QueueOwner {
   }
 
   get #toTell(): number {
-    return this.#isOrphan ? NO_MEMBERS : this.online;
+    if (this.#state === 'part') return this.online;
+    return this.#state === 'orphan' ? NO_MEMBERS : ENDING;
   }
 
   /** Adds a member or changes its options. */
@@ -292,7 +311,7 @@ export class ShareGroup implements QueueOwner {
 
 /** Whether so many connected members make a difference to those who were told of others. */
 function isNews(online: number, told: number): boolean {
-  if (online === NO_MEMBERS || told === NO_MEMBERS) return online !== told;
+  if (online >= ENDING || told >= ENDING) return online !== told;
   return told < 0 || (online === 0) !== (told === 0) || online > 2 * told || 2 * online < told;
 }
 

@@ -107,6 +107,11 @@ export class ShareGroups implements PartOwner {
     for (const group of new Set([...this.#groups.values(), ...this.#orphans])) group.handOver();
   }
 
+  onOrphanEmpty(orphan: ShareGroup): void {
+    this.#unroute(orphan);
+    if (this.#context.neighbours !== undefined) orphan.end(this.#context.neighbours);
+  }
+
   onOrphanDone(orphan: ShareGroup): void {
     this.#orphans.delete(orphan);
     this.#unroute(orphan);
@@ -165,7 +170,10 @@ export class ShareGroups implements PartOwner {
 
   #endIfEmpty(group: ShareGroup, waitMs: number): void {
     if (group.size > 0) return;
-    if (this.#context.neighbours === undefined || (waitMs === 0 && group.queue.count === 0)) {
+    const { neighbours } = this.#context;
+    const isLast =
+      waitMs === 0 && group.queue.count === 0 && neighbours?.partElsewhere(group.shareKey, true) === undefined;
+    if (neighbours === undefined || isLast) {
       this.#unroute(group);
       this.#end(group);
       return;

@@ -7,6 +7,8 @@ import type { SubscriptionRecord } from './store.ts';
  * until there is another part, which gets what it holds.
  */
 export const NO_MEMBERS = 0xffff_ffff;
+/** The same: it is about to be deleted, and gets nothing more. */
+export const ENDING = 0xffff_fffe;
 
 /**
  * What nodes tell each other of who takes messages where. Deleting what is not there is no error, and a put replaces
@@ -24,7 +26,7 @@ export type TopologyChange =
   | { kind: 'route-delete'; nodeId: string; topicFilter: string }
   /**
    * The part that a node has of a shared subscription (`share name/topic filter`); `online`: its members that are connected,
-   * or NO_MEMBERS. A queue is one part, whatever node it was with before.
+   * NO_MEMBERS or ENDING. A queue is one part, whatever node it was with before.
    */
   | { kind: 'share-put'; nodeId: string; shareKey: string; queueId: number; online: number }
   | { kind: 'share-delete'; nodeId: string; shareKey: string; queueId: number }

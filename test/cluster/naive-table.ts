@@ -1,5 +1,5 @@
 import type { RemoteTargets } from '../../src/cluster/remote-targets.ts';
-import { NO_MEMBERS, type TopologyChange } from '../../src/store/topology-change.ts';
+import { ENDING, NO_MEMBERS, type TopologyChange } from '../../src/store/topology-change.ts';
 import type { Message } from '../../src/protocol/message.ts';
 import type { SubscriptionRecord } from '../../src/store/store.ts';
 import { naiveMatch } from '../router/naive-match.ts';
@@ -66,6 +66,7 @@ export class NaiveTable {
       case 'share-put': {
         const { nodeId, shareKey } = change;
         this.#parts = this.#parts.filter((part) => part.queueId !== change.queueId || part.shareKey !== shareKey);
+        if (change.online === ENDING) break;
         const isOrphan = change.online === NO_MEMBERS;
         this.#parts.push({ shareKey, nodeId, queueId: change.queueId, online: isOrphan ? 0 : change.online, isOrphan });
         break;

@@ -232,6 +232,8 @@ export class Crowd {
     if (fullDisks || isLossy) return true;
     // What a group takes back from one member it gives to another with QoS 1.
     if (text.includes(' on g1/')) return true;
+    // The same is true of nodes: what one cannot give to anyone goes to another, behind what that one has.
+    if (this.#plan.nodes > 1 && text.includes(' on g2/')) return true;
     // QoS 1 sent again may meet a subscription that was not there the first time.
     return this.#world.sentAgain.has(/message (\d+ of \S+) on/.exec(text)?.[1] ?? '');
   }

@@ -3,7 +3,6 @@ import { type Plan, planOf } from './plan.ts';
 
 /** What a run with several nodes is made of besides, all of it drawn from its seed. */
 export interface NodePlan extends Plan {
-  readonly nodes: number;
   readonly leaseMs: number;
   /** Whether nodes find at once that the process of another has ended, or its lease has to end. */
   readonly seesDeath: boolean;
