@@ -80,6 +80,8 @@ export class SimulatedClient {
   readonly #receiver: Receiver;
   state: 'offline' | 'connecting' | 'connected' = 'offline';
   stream: FakeStream | undefined = undefined;
+  /** The connection that a CONNECT without an answer was to take over from. */
+  #former: FakeStream | undefined = undefined;
   #framer: Framer = new Framer(1);
   /** Whether the broker has its session, as far as it can know. */
   #session: 'none' | 'present' | 'unknown' = 'none';
@@ -165,7 +167,9 @@ export class SimulatedClient {
   connect(to: Place, cleanStart: boolean, will: Publication | undefined, delaySeconds: number): void {
     const { stream, at } = to;
     if (this.state === 'connecting') this.vanish();
+    const former = this.stream;
     this.#lost();
+    this.#former = former;
     if (at !== this.at && this.at !== '') this.#stay += 1;
     this.at = at;
     const clean = cleanStart || this.#mustClean || this.#mayMeetAnother;
@@ -435,6 +439,7 @@ export class SimulatedClient {
     this.#mustClean = false;
     this.#session = 'present';
     this.state = 'connected';
+    this.#former = undefined;
     this.#noteLife();
     this.#world.wills.reconnected(this.#reviewed, sessionPresent, this.#world.clock.now());
     this.#reviewed = [];
@@ -548,7 +553,10 @@ export class SimulatedClient {
         now,
       });
     }
-    if (this.state === 'connecting') this.#rivalUntil = now + RIVAL_MS;
+    if (this.state === 'connecting') {
+      this.#rivalUntil = now + RIVAL_MS;
+      this.#former?.destroy();
+    }
     if (this.state === 'connecting')
       this.#session = this.#session === 'none' && expirySeconds === 0 ? 'none' : 'unknown';
     else if (expirySeconds === 0) this.#session = 'none';
