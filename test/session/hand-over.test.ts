@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { Session } from '../../src/session/session.ts';
 import { HELD_BACK_BYTES } from '../../src/session/write-path.ts';
 import { StoreFullError } from '../../src/store/store.ts';
+import { ENDING } from '../../src/store/topology-change.ts';
 import { RecordingLink } from './recording-link.ts';
 import { applied, benchAmong, connect, FakeNeighbours, postedOf, stateOf } from './fake-neighbours.ts';
 import { DURABLE, type SessionBench } from './session-bench.ts';
@@ -318,8 +319,11 @@ describe('a part without any member', () => {
     await restarted.clock.settle();
     expect(posts(restarted)).toEqual([`1 for ${ELSEWHERE}`]);
     expect(applied(restarted, 'group-delete')).toEqual([{ kind: 'group-delete', shareKey: 'h/t', queueId: lost }]);
-    expect(applied(restarted, 'group-put').map(({ record, online }) => [record.shareKey, online])).toEqual([
+    // The one that is to be deleted gets nothing more.
+    const told = applied(restarted, 'group-put').map(({ record, online }) => [record.shareKey, online]);
+    expect(told).toEqual([
       [SHARE_KEY, 0],
+      ['h/t', ENDING],
     ]);
     expect(restarted.registry.groupCount).toBe(1);
     expect(restarted.storedPayloads(partOf(restarted))).toEqual(['1']);
