@@ -37,6 +37,8 @@ export class MessageQueue {
   #onDisk = 0;
   #loading: Promise<void> | undefined = undefined;
   #closed = false;
+  /** The store has failed: what is on disk only stays there. */
+  #isUnreadable = false;
   #nextSequence = FIRST_SEQUENCE;
   #frontSequence = FIRST_SEQUENCE;
   /** Everything on disk only has a higher sequence. */
@@ -159,7 +161,7 @@ export class MessageQueue {
 
   /** Reads the head of a restored queue up to the first waiting entry; those in flight go to the owner. */
   async readHead(): Promise<void> {
-    while (this.#onDisk > 0 && this.#window.length === 0) await this.#load();
+    while (this.#onDisk > 0 && this.#window.length === 0 && !this.#isUnreadable) await this.#load();
   }
 
   /** Forgets all entries and books them, as dropped unless they moved; the store is told by whoever ends the owner. */
@@ -254,7 +256,10 @@ export class MessageQueue {
         this.#trim(0, 0);
         this.#owner.onQueueReady();
       },
-      (error: unknown) => this.#context.onFatal(error),
+      (error: unknown) => {
+        this.#isUnreadable = true;
+        this.#context.onFatal(error);
+      },
     );
     return this.#loading;
   }
