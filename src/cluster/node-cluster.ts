@@ -36,6 +36,8 @@ export interface NodeBroker {
   hasWill(clientId: string): boolean;
   /** Parts here of the shared subscriptions that match a topic name. */
   localParts(topicName: string): readonly { readonly shareKey: string; readonly queueId: number }[];
+  /** The queue of a part here of a shared subscription, with members or without. */
+  anyPart(shareKey: string): number | undefined;
   /** Takes over sessions, parts of shared subscriptions and wills. `isClaimed`: a client here has claimed the client ids. */
   adopt(state: AdoptedState, isClaimed: boolean): Promise<void>;
   takePosted(messages: readonly MailboxMessage[]): void;
@@ -249,13 +251,12 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
     return nodeId !== this.nodeId && this.#table.nodeIds.has(nodeId);
   }
 
-  redirect({ queueId, shareKey, message }: PostedMessage): number {
+  redirect({ queueId, shareKey }: PostedMessage): number {
     const share = this.#table.share(shareKey);
     const isKnown = share?.parts.some((part) => part.queueId === queueId) === true;
     if (isKnown || this.#broker.hasQueue(queueId)) return queueId;
-    const here = this.#broker.localParts(message.topicName).find((part) => part.shareKey === shareKey);
     const other = share === undefined ? undefined : this.#choose(share);
-    return (here ?? other)?.queueId ?? queueId;
+    return other?.queueId ?? this.#broker.anyPart(shareKey) ?? queueId;
   }
 
   knows(clientId: string, queueId: number, record: SubscriptionRecord): boolean {

@@ -105,6 +105,7 @@ export class HandOver implements FlushWaiter, Deadline {
 
   /** An orphan that holds nothing stands in until there is another part, as long as one may come. */
   #endOrphan(): void {
+    if (!this.#group.isKnown) return;
     if (this.#group.isEnded) this.#owner.onOrphanDone(this.#group);
     else if (this.#target() === undefined) this.#waitOrEnd(this.#context.clock.now());
     else this.#owner.onOrphanEmpty(this.#group);

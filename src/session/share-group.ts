@@ -36,7 +36,10 @@ export class ShareGroup implements QueueOwner {
   readonly #online: Set<Session> = new Set();
   /** How many the other nodes were told of; -1 for nothing yet. */
   #told = -1;
-  #state: 'part' | 'orphan' | 'ending' | 'ended' = 'part';
+  /** See `beOrphan`. */
+  #state: 'part' | 'orphan' | 'known' | 'ending' | 'ended' = 'part';
+  /** Counts the times it has become an orphan. */
+  #spell = 0;
   /** Until when an orphan waits for another part to come, ms since the epoch; then what it holds is dropped. */
   partUntil = 0;
   readonly #handOver: HandOver | undefined;
@@ -69,31 +72,53 @@ export class ShareGroup implements QueueOwner {
     return this.#state !== 'part';
   }
 
+  /** Whether it knows of every other part that became one without members before it did. */
+  get isKnown(): boolean {
+    return this.#state !== 'part' && this.#state !== 'orphan';
+  }
+
   /** Whether nothing that was posted for it can be on its way any more. */
   get isEnded(): boolean {
     return this.#state === 'ended';
   }
 
-  /** It has no members. @param partUntil see there. */
-  beOrphan(partUntil: number): void {
-    this.#state = 'orphan';
+  /**
+   * It has no members.
+   *
+   *     part --last member leaves--> orphan --all know--> known --another part is there, nothing is left--> ending
+   *     ending --all know, nothing is left--> ended
+   *     any --a member joins--> part
+   *
+   * Of orphans that would each leave it to the other, the last knows that the others are orphans, and stays.
+   * @param partUntil see there.
+   */
+  beOrphan(partUntil: number, neighbours: Neighbours): void {
     this.partUntil = partUntil;
+    this.#state = 'orphan';
     this.#tellOnline();
+    this.#onceAllKnow('known', neighbours);
   }
 
   /** It is about to have a member. */
   beJoined(): void {
+    this.#spell += 1;
     this.#state = 'part';
   }
 
   /** There is another part, and it holds nothing: the others are told, and what they had posted before comes first. */
   end(neighbours: Neighbours): void {
-    if (this.#state !== 'orphan') return;
+    if (this.#state !== 'known') return;
     this.#state = 'ending';
     this.#tellOnline();
+    this.#onceAllKnow('ended', neighbours);
+  }
+
+  #onceAllKnow(state: 'known' | 'ended', neighbours: Neighbours): void {
+    this.#spell += 1;
+    const spell = this.#spell;
     neighbours.caughtUp().then(() => {
-      if (this.#state !== 'ending') return;
-      this.#state = 'ended';
+      if (this.#spell !== spell) return;
+      this.#state = state;
       this.#handOver?.run();
     }, this.#context.onFatal);
   }
@@ -129,7 +154,7 @@ export class ShareGroup implements QueueOwner {
 
   get #toTell(): number {
     if (this.#state === 'part') return this.online;
-    return this.#state === 'orphan' ? NO_MEMBERS : ENDING;
+    return this.#state === 'orphan' || this.#state === 'known' ? NO_MEMBERS : ENDING;
   }
 
   /** Adds a member or changes its options. */

@@ -64,6 +64,12 @@ export class ShareGroups implements PartOwner {
     group.join(session, record);
   }
 
+  /** The queue of a part here that takes what no other part can, with members or without. */
+  anyPart(shareKey: string): number | undefined {
+    const group = this.#groups.get(shareKey) ?? this.#orphanOf(shareKey);
+    return group?.queue.queueId;
+  }
+
   /** Takes a member out of the group of its subscription; a group without any other ends. */
   leave(parsed: ParsedTopicFilter, session: Session): void {
     const group = this.#groups.get(shareKeyOf(parsed));
@@ -145,16 +151,18 @@ export class ShareGroups implements PartOwner {
   }
 
   #addOrphan(group: ShareGroup, waitMs: number): void {
+    const { neighbours, clock } = this.#context;
+    if (neighbours === undefined) return;
     this.#orphans.add(group);
-    group.beOrphan(this.#context.clock.now() + waitMs);
     // What comes before there is another part has to go somewhere.
     if (!this.#groups.has(group.shareKey)) this.#route(group);
-    this.#retire(group);
+    group.beOrphan(clock.now() + waitMs, neighbours);
   }
 
   /** Nothing is routed any more to an orphan where there is another part. */
   #retire(orphan: ShareGroup): void {
-    if (this.#context.neighbours?.partElsewhere(orphan.shareKey, false) !== undefined) this.#unroute(orphan);
+    if (orphan.isKnown && this.#context.neighbours?.partElsewhere(orphan.shareKey, false) !== undefined)
+      this.#unroute(orphan);
   }
 
   #unroute(group: ShareGroup): void {

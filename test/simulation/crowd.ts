@@ -219,10 +219,18 @@ export class Crowd {
   blamed(violations: readonly Violation[]): Violation[] {
     return [...this.#world.faults, ...violations].filter(
       ({ fault, text }) =>
+        !(fault === 'leak' && this.#mayBeEarlier(text)) &&
         !(fault === 'reordered' && this.#mayBeLate(text)) &&
         !(fault === 'retained' && this.#mayBeRetained(text)) &&
         !(fault === 'duplicate' && this.#mayBeRepeated(text)),
     );
+  }
+
+  /** A message on its way between nodes may meet a subscription, of a session that is not stored, that was not there. */
+  #mayBeEarlier(text: string): boolean {
+    const receiver = text.slice(0, text.indexOf('#'));
+    const { clients, nodes } = this.#plan;
+    return nodes > 1 && clients.some(({ clientId, expirySeconds }) => clientId === receiver && expirySeconds === 0);
   }
 
   /** Whether a message may come behind later ones, by the checker's sentence about it. */

@@ -79,6 +79,8 @@ export class RedisStore implements SharedStore {
   #ownVersion = 0;
   #catchingUp: Promise<void> | undefined = undefined;
   #isBeating = false;
+  /** Resolves once the node is told what others do. */
+  #listening = Promise.withResolvers<void>();
 
   constructor(options: RedisStoreOptions) {
     this.#options = options;
@@ -102,6 +104,7 @@ export class RedisStore implements SharedStore {
       const place = new NodePlace(redis, scripts, this.#keys, { nodeId, leaseMs });
       await place.take();
       this.#batch = 0;
+      this.#listening = Promise.withResolvers();
       this.#nextId = 0;
       this.#broken = undefined;
       this.#isClosing = false;
@@ -180,6 +183,7 @@ export class RedisStore implements SharedStore {
       onBroken: (error) => this.onBroken(this.#break('broken', error)),
     });
     await open.inbox.start();
+    this.#listening.resolve();
     this.#watch();
   }
 
@@ -218,6 +222,7 @@ export class RedisStore implements SharedStore {
   }
 
   async #catchUp(): Promise<void> {
+    await this.#listening.promise;
     const keys = this.#keys;
     await this.#untilAnswered(async (open) => {
       const { redis } = open.connection;
