@@ -26,7 +26,7 @@ export interface CrowdParts {
   readonly random: Random;
   readonly network: FakeNetwork;
   /** Through which a client connects now. */
-  doorFor(client: SimulatedClient): Door;
+  readonly doorFor: (client: SimulatedClient) => Door;
 }
 
 /** The clients of a run, and all they do. */

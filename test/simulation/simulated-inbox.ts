@@ -13,11 +13,11 @@ export interface InboxParts {
   /** For reading alone. */
   readonly link: SimulatedLink;
   readonly process: MortalClock;
-  topology(): Topology;
-  loadTopology(): Promise<void>;
-  take(item: InboxItem): void;
-  onTopology(): void;
-  onError(error: unknown): void;
+  readonly topology: () => Topology;
+  readonly loadTopology: () => Promise<void>;
+  readonly take: (item: InboxItem) => void;
+  readonly onTopology: () => void;
+  readonly onError: (error: unknown) => void;
 }
 
 /** Reads an inbox and the changes of the topology as they come, as src/store/redis/inbox-reader.ts does. */

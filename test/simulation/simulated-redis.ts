@@ -214,6 +214,8 @@ export class SimulatedRedis {
       if (session?.record !== undefined) {
         this.#take(session, nodeId);
         moved.push({ kind: 'session-moved', clientId, nodeId });
+      } else if (session?.will !== undefined) {
+        session.owner = nodeId;
       } else if (session !== undefined) {
         session.owner = undefined;
         this.#forgetIfEmpty(clientId);

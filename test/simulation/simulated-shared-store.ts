@@ -47,7 +47,7 @@ export interface NodeStoreOptions {
   /** Client ids taken over at a time. */
   readonly clientsAtOnce: number;
   /** Whether the process that had this place is known to have ended. */
-  isKnownDead(nodeId: string): boolean;
+  readonly isKnownDead: (nodeId: string) => boolean;
 }
 
 /** A batch as the commit script takes it, but for what it says to other nodes. */

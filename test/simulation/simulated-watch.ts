@@ -16,9 +16,9 @@ export interface WatchParts {
   readonly clientsAtOnce: number;
   /** The clock of the world. */
   readonly clock: { now(): number };
-  incarnation(): number;
-  isKnownDead(nodeId: string): boolean;
-  onAdopted(adopted: { clientIds: readonly string[]; groups: readonly GroupRecord[] }): Promise<void>;
+  readonly incarnation: () => number;
+  readonly isKnownDead: (nodeId: string) => boolean;
+  readonly onAdopted: (adopted: { clientIds: readonly string[]; groups: readonly GroupRecord[] }) => Promise<void>;
 }
 
 /** Looks after the other nodes, as src/store/redis/node-watch.ts does. */

@@ -112,8 +112,10 @@ for _, client in ipairs(clients) do
   if redis.call('HEXISTS', session, 'r') == 1 then
     take(ARGV[4], session, ARGV[2])
     moved[#moved + 1] = struct.pack('<B', 4) .. text(client) .. text(ARGV[2])
+  elseif redis.call('HEXISTS', session, 'w') == 1 then
+    -- a session that ended with its connection; its will is left to be published, by this node alone
+    redis.call('HSET', session, 'o', ARGV[2])
   else
-    -- a session that ended with its connection; its will is left to be published
     redis.call('HDEL', session, 'o')
   end
   if redis.call('EXISTS', session) == 1 then
