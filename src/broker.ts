@@ -468,7 +468,7 @@ export class Broker implements EventSink {
     } else this.#logger.warn('will refused', { client: clientId, topic: will.topicName });
     // In the same batch as what it was routed to: published once, also across a crash.
     this.#wills.forget(clientId);
-    if (this.#registry.get(clientId) === undefined) this.#node?.letGo(clientId);
+    this.#cluster.willDone(clientId);
     this.#writePath.failpoint?.reach('will-published');
   }
 

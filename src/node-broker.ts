@@ -60,6 +60,10 @@ export class BrokerNode implements NodeBroker {
     }));
   }
 
+  anyPart(shareKey: string): number | undefined {
+    return this.#parts().registry.anyPart(shareKey);
+  }
+
   async adopt(state: AdoptedState, isClaimed: boolean): Promise<void> {
     const { registry, wills } = this.#parts();
     const adopting = registry.adopt(state, { isClaimed });

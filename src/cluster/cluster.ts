@@ -16,4 +16,6 @@ export interface Cluster {
   holds(clientId: string): boolean;
   /** What a claim was for has become of it: a session, or nothing. */
   settle(clientId: string): void;
+  /** A will of the client id was published or dropped, with nobody connected. */
+  willDone(clientId: string): void;
 }

@@ -35,6 +35,8 @@ export interface NodeBroker {
   hasWill(clientId: string): boolean;
   /** Parts here of the shared subscriptions that match a topic name. */
   localParts(topicName: string): readonly { readonly shareKey: string; readonly queueId: number }[];
+  /** The queue of a part here of a shared subscription, with members or without. */
+  anyPart(shareKey: string): number | undefined;
   /** Takes over sessions, parts of shared subscriptions and wills. `isClaimed`: a client here has claimed the client ids. */
   adopt(state: AdoptedState, isClaimed: boolean): Promise<void>;
   takePosted(messages: readonly MailboxMessage[]): void;
@@ -79,7 +81,7 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
     // One that came lately is told of when messages dispatched before have gone.
     const isHere = (clientId: string, queueId: number): boolean =>
       broker.sessionQueue(clientId) === queueId && !this.#moves.has(queueId);
-    this.#table = new RemoteTable(this.nodeId, settings, isHere);
+    this.#table = new RemoteTable(this.nodeId, settings, isHere, (queueId) => broker.hasQueue(queueId));
     this.#mailboxes = new Mailboxes({
       isHere: (queueId) => broker.hasQueue(queueId),
       take: (messages) => broker.takePosted(messages),
@@ -110,8 +112,12 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
     if (claims <= 1 && this.#broker.sessionQueue(clientId) === undefined) this.letGo(clientId);
   }
 
+  willDone(clientId: string): void {
+    if (this.#broker.sessionQueue(clientId) === undefined) this.letGo(clientId);
+  }
+
   letGo(clientId: string): void {
-    // Somebody has claimed it meanwhile, or a will has to be published first: `settle` follows.
+    // Somebody has claimed it meanwhile, or a will has to be published first: `settle` or `willDone` follows.
     if ((this.#held.get(clientId) ?? 0) > 0 || this.#broker.hasWill(clientId)) return;
     this.#forget(clientId);
     this.#broker.writePath.add({ kind: 'client-release', clientId });
@@ -187,9 +193,11 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
     return share === undefined ? undefined : onlineOf(share);
   }
 
-  partElsewhere(shareKey: string): number | undefined {
+  partElsewhere(shareKey: string, takesOrphans: boolean): number | undefined {
     const share = this.#table.share(shareKey);
-    return share === undefined ? undefined : this.#choose(share).queueId;
+    if (share === undefined) return undefined;
+    const part = this.#choose(share);
+    return part.isOrphan && !takesOrphans ? undefined : part.queueId;
   }
 
   cameHere({ clientId, queueId }: Session): void {
@@ -236,24 +244,28 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
       if (this.#moves.isEmpty || !this.#moves.wasHere(entry.queueId, view)) posts.push(postOf(entry));
     }
     const nodes = new Map<string, string[]>();
-    for (const nodeId of targets.nodes) if (nodeId !== this.nodeId) nodes.set(nodeId, []);
+    for (const nodeId of targets.nodes) if (this.#isThere(nodeId)) nodes.set(nodeId, []);
     for (const share of targets.shares) {
       if (servedShares.includes(share.shareKey)) continue;
       const { nodeId, queueId } = this.#choose(share);
       if (message.qos > 0) posts.push(postToPart(queueId, share.shareKey, message));
-      else nodes.set(nodeId, [...(nodes.get(nodeId) ?? NO_SHARES), share.shareKey]);
+      else if (this.#isThere(nodeId)) nodes.set(nodeId, [...(nodes.get(nodeId) ?? NO_SHARES), share.shareKey]);
     }
     for (const { queueId, shareKey } of own) posts.push(postToPart(queueId, shareKey, message));
     return { posts, nodes: [...nodes].map(([nodeId, shareKeys]) => ({ nodeId, shareKeys })) };
   }
 
-  targetOf({ queueId, shareKey, message }: PostedMessage): number {
+  /** Whether another node can be told something. */
+  #isThere(nodeId: string): boolean {
+    return nodeId !== this.nodeId && this.#table.nodeIds.has(nodeId);
+  }
+
+  redirect({ queueId, shareKey }: PostedMessage): number {
     const share = this.#table.share(shareKey);
-    if (shareKey === '' || this.#broker.hasQueue(queueId)) return queueId;
-    if (share !== undefined)
-      return share.parts.some((part) => part.queueId === queueId) ? queueId : this.#choose(share).queueId;
-    const here = this.#broker.localParts(message.topicName).find((part) => part.shareKey === shareKey);
-    return here?.queueId ?? queueId;
+    const isKnown = share?.parts.some((part) => part.queueId === queueId) === true;
+    if (isKnown || this.#broker.hasQueue(queueId)) return queueId;
+    const other = share === undefined ? undefined : this.#choose(share);
+    return other?.queueId ?? this.#broker.anyPart(shareKey) ?? queueId;
   }
 
   knows(clientId: string, queueId: number, record: SubscriptionRecord): boolean {
@@ -282,9 +294,13 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
       );
   }
 
-  /** One part in turn, each as often as it has connected members; where none has any, each as often as the others. */
+  /**
+   * One part in turn, each as often as it has connected members; where none has any, each as often as the others. One
+   * without members only where there is no other.
+   */
   #choose(share: RemoteShare): RemoteShare['parts'][number] {
-    const { parts } = share;
+    const withMembers = share.parts.filter(({ isOrphan }) => !isOrphan);
+    const parts = withMembers.length > 0 ? withMembers : share.parts;
     const first = parts[0] as RemoteShare['parts'][number];
     if (parts.length === 1) return first;
     const online = onlineOf(share);
@@ -384,6 +400,7 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
       isClaimed,
     );
     for (const queueId of known) this.#mailboxes.came(queueId);
+    for (const { shareKey, queueId } of state.groups) this.#table.partCame(shareKey, queueId);
     await adopting;
   }
 }

@@ -11,7 +11,7 @@ import {
   TopicMatch,
 } from './remote-targets.ts';
 import { type KnownNode, StoredSession } from './stored-session.ts';
-import type { TopologyChange } from '../store/topology-change.ts';
+import { ENDING, NO_MEMBERS, type TopologyChange } from '../store/topology-change.ts';
 
 /** Topics whose targets are remembered; fewer than of local takers, as targets are larger. */
 const MATCH_CACHE_TOPICS = 16_384;
@@ -28,8 +28,8 @@ export interface RemoteTableSettings {
 /** The parts that other nodes have of a shared subscription. */
 interface KnownShare {
   readonly topicFilter: string;
-  /** By node id. */
-  readonly parts: Map<string, RemoteSharePart>;
+  /** By queue id. */
+  readonly parts: Map<number, RemoteSharePart>;
   /** What matches are given; a new one with every change. */
   share: RemoteShare;
 }
@@ -48,6 +48,7 @@ export class RemoteTable {
   readonly #ownNodeId: string;
   readonly #settings: RemoteTableSettings;
   readonly #isHere: (clientId: string, queueId: number) => boolean;
+  readonly #hasPart: (queueId: number) => boolean;
   readonly #nodeIds = new Set<string>();
   readonly #sessions = new Map<string, StoredSession>();
   readonly #nodes = new Map<string, KnownNode>();
@@ -66,15 +67,18 @@ export class RemoteTable {
   /**
    * @param ownNodeId the node whose routes and shares are not remote.
    * @param isHere whether a stored session is on this node; asked when it is first heard of.
+   * @param hasPart whether the queue of a part of a shared subscription is on this node.
    */
   constructor(
     ownNodeId: string,
     settings: RemoteTableSettings,
     isHere: (clientId: string, queueId: number) => boolean,
+    hasPart: (queueId: number) => boolean = () => true,
   ) {
     this.#ownNodeId = ownNodeId;
     this.#settings = settings;
     this.#isHere = isHere;
+    this.#hasPart = hasPart;
     this.#subscriptionTrie = this.#newTrie(settings.overlap);
     this.#routeTrie = this.#newTrie('once');
     this.#shareTrie = this.#newTrie('once');
@@ -124,6 +128,11 @@ export class RemoteTable {
       if (isHere) this.#unsubscribe(session, record.topicFilter);
       else this.#subscribe(session, record);
     }
+  }
+
+  /** Notes that a part of a shared subscription has come to this node. */
+  partCame(shareKey: string, queueId: number): void {
+    this.#deleteShare(shareKey, queueId);
   }
 
   /** Forgets everything. */
@@ -200,7 +209,7 @@ export class RemoteTable {
         this.#putShare(change.shareKey, change.nodeId, change.queueId, change.online);
         break;
       case 'share-delete':
-        this.#deleteShare(change.shareKey, change.nodeId, change.queueId);
+        this.#deleteShare(change.shareKey, change.queueId);
         break;
       case 'node-put':
         this.#startNode(change.nodeId);
@@ -291,14 +300,35 @@ export class RemoteTable {
   }
 
   #putShare(shareKey: string, nodeId: string, queueId: number, online: number): void {
-    if (nodeId === this.#ownNodeId) return;
+    if (nodeId === this.#ownNodeId) {
+      // It may have been another node's, which is gone. Until it is here it is like any other.
+      if (this.#hasPart(queueId)) {
+        this.#deleteShare(shareKey, queueId);
+        return;
+      }
+    }
+    if (online === ENDING) {
+      this.#deleteShare(shareKey, queueId);
+      return;
+    }
     const node = this.#nodeOf(nodeId);
     const known = this.#shares.get(shareKey) ?? this.#newShare(shareKey);
-    const part = known.parts.get(nodeId);
-    if (part !== undefined && part.queueId === queueId && part.online === online) return;
+    const part = known.parts.get(queueId);
+    const isOrphan = online === NO_MEMBERS;
+    const members = isOrphan ? 0 : online;
+    if (part?.nodeId === nodeId && part.isOrphan === isOrphan && part.online === members) return;
     node.shareKeys.add(shareKey);
-    known.parts.set(nodeId, { nodeId: node.nodeId, queueId, online });
+    known.parts.set(queueId, { nodeId: node.nodeId, queueId, online: members, isOrphan });
+    if (part !== undefined && part.nodeId !== nodeId) this.#forgetPart(known, part.nodeId);
     this.#shareChanged(known);
+  }
+
+  /** Notes that a node has a part less of a shared subscription. */
+  #forgetPart({ parts, share }: KnownShare, nodeId: string): void {
+    const node = this.#nodes.get(nodeId);
+    if (node === undefined || [...parts.values()].some((part) => part.nodeId === nodeId)) return;
+    node.shareKeys.delete(share.shareKey);
+    this.#forgetIfIdle(node);
   }
 
   #newShare(shareKey: string): KnownShare {
@@ -309,13 +339,12 @@ export class RemoteTable {
     return known;
   }
 
-  #deleteShare(shareKey: string, nodeId: string, queueId: number): void {
+  #deleteShare(shareKey: string, queueId: number): void {
     const known = this.#shares.get(shareKey);
-    const node = this.#nodes.get(nodeId);
-    if (known === undefined || node === undefined || known.parts.get(nodeId)?.queueId !== queueId) return;
-    known.parts.delete(nodeId);
-    node.shareKeys.delete(shareKey);
-    this.#forgetIfIdle(node);
+    const part = known?.parts.get(queueId);
+    if (known === undefined || part === undefined) return;
+    known.parts.delete(queueId);
+    this.#forgetPart(known, part.nodeId);
     if (known.parts.size === 0) {
       this.#shares.delete(shareKey);
       this.#shareTrie.remove(known.topicFilter, known);
@@ -330,24 +359,25 @@ export class RemoteTable {
 
   #startNode(nodeId: string): void {
     this.#nodeIds.add(nodeId);
+    this.#endNode(nodeId);
+  }
+
+  #deleteNode(nodeId: string): void {
+    this.#nodeIds.delete(nodeId);
+    this.#endNode(nodeId);
+  }
+
+  /**
+   * Its routes go. Its stored sessions and its parts of shared subscriptions have their queues in the store and go on
+   * collecting messages there, the parts where there are no others.
+   */
+  #endNode(nodeId: string): void {
     const node = this.#nodes.get(nodeId);
     if (node === undefined) return;
     for (const topicFilter of [...node.routes]) this.#deleteRoute(nodeId, topicFilter);
     for (const shareKey of node.shareKeys) {
-      const queueId = this.#shares.get(shareKey)?.parts.get(nodeId)?.queueId;
-      if (queueId !== undefined) this.#putShare(shareKey, nodeId, queueId, 0);
-    }
-  }
-
-  /** Its routes and shares go. Its stored sessions have their queues in the store and go on collecting messages there. */
-  #deleteNode(nodeId: string): void {
-    this.#nodeIds.delete(nodeId);
-    const node = this.#nodes.get(nodeId);
-    if (node === undefined) return;
-    for (const topicFilter of [...node.routes]) this.#deleteRoute(nodeId, topicFilter);
-    for (const shareKey of [...node.shareKeys]) {
-      const queueId = this.#shares.get(shareKey)?.parts.get(nodeId)?.queueId;
-      if (queueId !== undefined) this.#deleteShare(shareKey, nodeId, queueId);
+      for (const part of [...(this.#shares.get(shareKey)?.parts.values() ?? [])])
+        if (part.nodeId === nodeId) this.#putShare(shareKey, nodeId, part.queueId, NO_MEMBERS);
     }
   }
 

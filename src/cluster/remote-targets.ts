@@ -23,6 +23,8 @@ export interface RemoteSharePart {
   readonly queueId: number;
   /** Members there that are connected. */
   readonly online: number;
+  /** It has no member at all, and stands in until there is another part. */
+  readonly isOrphan: boolean;
 }
 
 /** The parts that other nodes have of one shared subscription; at least one. */

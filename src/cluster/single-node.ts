@@ -15,4 +15,6 @@ export class SingleNode implements Cluster {
   }
 
   settle(_clientId: string): void {}
+
+  willDone(_clientId: string): void {}
 }

@@ -10,9 +10,11 @@ const TURN_MESSAGES = 1000;
 
 /** Knows the parts of shared subscriptions that are here. */
 export interface PartOwner {
-  /** The part here that has members. */
+  /** The part here that has members, or is to have some. */
   partOf(shareKey: string): ShareGroup | undefined;
-  /** An orphan has nothing left, or there is nobody who could get it. */
+  /** An orphan has nothing left, and another part is there. */
+  onOrphanEmpty(orphan: ShareGroup): void;
+  /** Nothing more comes for an orphan, or there is nobody who could get it. */
   onOrphanDone(orphan: ShareGroup): void;
 }
 
@@ -48,10 +50,10 @@ export class HandOver implements FlushWaiter, Deadline {
 
   /** Hands over what may go now; the rest follows by itself, or when the queue has read it. */
   run(): void {
-    const { queue, isOrphan, awaitsPosts } = this.#group;
+    const { queue, isOrphan } = this.#group;
     if (this.#yielded || queue.isClosed) return;
     if (queue.waiting > 0 && this.isDue) this.#post();
-    if (isOrphan && !awaitsPosts && queue.count === 0 && !queue.isClosed) this.#owner.onOrphanDone(this.#group);
+    if (isOrphan && queue.count === 0 && !queue.isClosed) this.#endOrphan();
   }
 
   onFlushed(): void {
@@ -73,7 +75,7 @@ export class HandOver implements FlushWaiter, Deadline {
       }
       const target = this.#target();
       if (target === undefined) {
-        if (this.#group.isOrphan) this.#giveUp(now);
+        if (this.#group.isOrphan) this.#waitOrEnd(now);
         return;
       }
       const entry = queue.shift(now);
@@ -101,10 +103,16 @@ export class HandOver implements FlushWaiter, Deadline {
     books.moved += 1;
   }
 
-  /** There is no other part: one that may yet come is waited for. */
-  #giveUp(now: number): void {
-    const { partUntil, awaitsPosts } = this.#group;
-    if (awaitsPosts) return;
+  /** An orphan that holds nothing stands in until there is another part, as long as one may come. */
+  #endOrphan(): void {
+    if (!this.#group.isKnown) return;
+    if (this.#group.isEnded) this.#owner.onOrphanDone(this.#group);
+    else if (this.#target() === undefined) this.#waitOrEnd(this.#context.clock.now());
+    else this.#owner.onOrphanEmpty(this.#group);
+  }
+
+  #waitOrEnd(now: number): void {
+    const { partUntil } = this.#group;
     if (partUntil <= now) this.#owner.onOrphanDone(this.#group);
     else if (this.index === -1) this.#context.deadlines.schedule(this, partUntil);
   }
@@ -114,9 +122,11 @@ export class HandOver implements FlushWaiter, Deadline {
   }
 
   #target(): number | undefined {
-    const { isOrphan, shareKey } = this.#group;
+    const { isOrphan, partUntil, shareKey } = this.#group;
     const here = isOrphan ? this.#owner.partOf(shareKey) : undefined;
-    return here?.queue.queueId ?? this.#neighbours.partElsewhere(shareKey);
+    // An orphan that cannot wait any more leaves it to one that can.
+    const isLate = isOrphan && partUntil <= this.#context.clock.now();
+    return here?.queue.queueId ?? this.#neighbours.partElsewhere(shareKey, isLate);
   }
 
   #yield(): void {

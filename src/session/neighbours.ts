@@ -9,8 +9,11 @@ export interface Neighbours {
   hasTakers(message: Message, servedShares: readonly string[]): boolean;
   /** Members connected elsewhere of a shared subscription; undefined where no other node has a part of it. */
   onlineElsewhere(shareKey: string): number | undefined;
-  /** Queue of a part elsewhere, in turn among those with members connected, or if there is none among all; undefined for none. */
-  partElsewhere(shareKey: string): number | undefined;
+  /**
+   * Queue of a part elsewhere, by chance among those with members connected, or if there is none among all; undefined for
+   * none. `takesOrphans`: also of one without members, where there is no other.
+   */
+  partElsewhere(shareKey: string, takesOrphans: boolean): number | undefined;
   /** A stored session is here from now on; to be called when it is known to the registry. */
   cameHere(session: Session): void;
   /** A stored session is not here any more; to be called when the registry has forgotten it. */

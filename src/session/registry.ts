@@ -91,6 +91,11 @@ export class SessionRegistry {
     return this.#groups.partOf(shareKey);
   }
 
+  /** The queue of a part here of a shared subscription, with members or without. */
+  anyPart(shareKey: string): number | undefined {
+    return this.#groups.anyPart(shareKey);
+  }
+
   get(clientId: string): Session | undefined {
     return this.#sessions.get(clientId);
   }

@@ -1,10 +1,12 @@
 import type { Message } from '../protocol/message.ts';
 import type { Qos } from '../protocol/packets.ts';
 import { createShareStrategy, type ShareStrategy } from '../router/share-group.ts';
-import { type GroupRecord, NO_PART, type PostedMessage, type SubscriptionRecord } from '../store/store.ts';
+import type { GroupRecord, PostedMessage, SubscriptionRecord } from '../store/store.ts';
+import { ENDING, NO_MEMBERS } from '../store/topology-change.ts';
 import type { SessionContext } from './context.ts';
 import { HandOver, type PartOwner } from './hand-over.ts';
 import { MessageQueue, type QueueOwner } from './message-queue.ts';
+import type { Neighbours } from './neighbours.ts';
 import { effectiveQos, NO_IDENTIFIERS, QueueEntry } from './queue-entry.ts';
 import type { Session } from './session.ts';
 
@@ -34,15 +36,14 @@ export class ShareGroup implements QueueOwner {
   readonly #online: Set<Session> = new Set();
   /** How many the other nodes were told of; -1 for nothing yet. */
   #told = -1;
-  /** Its last member has left, or was another node's: nothing is routed here, and what it holds goes to another part. */
-  isOrphan = false;
+  /** See `beOrphan`. */
+  #state: 'part' | 'orphan' | 'known' | 'ending' | 'ended' = 'part';
+  /** Counts the times it has become an orphan. */
+  #spell = 0;
   /** Until when an orphan waits for another part to come, ms since the epoch; then what it holds is dropped. */
   partUntil = 0;
   /** How near its turn is among the parts of all nodes; owned by who chooses among them. */
   turn = 0;
-  /** Whether other nodes may have posted messages for this orphan that are not here yet. */
-  awaitsPosts = false;
-  #retirements = 0;
   readonly #handOver: HandOver | undefined;
 
   constructor(context: SessionContext, record: GroupRecord, owner: PartOwner) {
@@ -68,6 +69,68 @@ export class ShareGroup implements QueueOwner {
     return this.#online.size;
   }
 
+  /** Its last member has left, or was another node's: it stands in for another part, which is to come and gets what it holds. */
+  get isOrphan(): boolean {
+    return this.#state !== 'part';
+  }
+
+  /** Whether it knows of every other part that became one without members before it did. */
+  get isKnown(): boolean {
+    return this.#state !== 'part' && this.#state !== 'orphan';
+  }
+
+  /** Whether nothing that was posted for it can be on its way any more. */
+  get isEnded(): boolean {
+    return this.#state === 'ended';
+  }
+
+  /**
+   * It has no members.
+   *
+   *     part --last member leaves--> orphan --all know--> known --another part is there, nothing is left--> ending
+   *     ending --all know, nothing is left--> ended
+   *     any --a member joins--> part
+   *
+   * Of orphans that would each leave it to the other, the last knows that the others are orphans, and stays.
+   * @param partUntil see there.
+   */
+  beOrphan(partUntil: number, neighbours: Neighbours): void {
+    this.partUntil = partUntil;
+    this.#state = 'orphan';
+    this.#tellOnline();
+    this.#onceAllKnow('known', neighbours);
+  }
+
+  /** It is about to have a member. */
+  beJoined(): void {
+    this.#spell += 1;
+    this.#state = 'part';
+  }
+
+  /** There is another part, and it holds nothing: the others are told, and what they had posted before comes first. */
+  end(neighbours: Neighbours): void {
+    if (this.#state !== 'known') return;
+    this.#state = 'ending';
+    this.#tellOnline();
+    this.#onceAllKnow('ended', neighbours);
+  }
+
+  #onceAllKnow(state: 'known' | 'ended', neighbours: Neighbours): void {
+    this.#spell += 1;
+    const spell = this.#spell;
+    neighbours.caughtUp().then(() => {
+      if (this.#spell !== spell) return;
+      this.#state = state;
+      this.#handOver?.run();
+    }, this.#context.onFatal);
+  }
+
+  /** It was found in the store: the other nodes know it, as a part without members. */
+  beRestored(): void {
+    this.stored = true;
+    this.#told = NO_MEMBERS;
+  }
+
   /** Whether its queue is stored: one of the members is, or other nodes have to find it. */
   get durable(): boolean {
     return this.#handOver !== undefined || this.#list.some((member) => member.durable);
@@ -81,31 +144,19 @@ export class ShareGroup implements QueueOwner {
   }
 
   #put(): void {
-    this.#told = this.online;
+    this.#told = this.#toTell;
     const record = { shareKey: this.shareKey, queueId: this.queue.queueId };
-    this.#context.writePath.add({ kind: 'group-put', record, online: this.online });
-  }
-
-  /** Tells the other nodes that it is a part no more. `onRetired` is to follow when all that they posted before is here. */
-  retire(): number {
-    this.#told = -1;
-    this.awaitsPosts = true;
-    const record = { shareKey: this.shareKey, queueId: this.queue.queueId };
-    this.#context.writePath.add({ kind: 'group-put', record, online: NO_PART });
-    this.#retirements += 1;
-    return this.#retirements;
-  }
-
-  /** All that was posted before it retired is here. Who has joined it meanwhile may have left again. */
-  onRetired(retirement: number): void {
-    if (retirement !== this.#retirements || !this.isOrphan) return;
-    this.awaitsPosts = false;
-    this.#handOver?.run();
+    this.#context.writePath.add({ kind: 'group-put', record, online: this.#told });
   }
 
   /** Tells the other nodes how many members are connected, where that makes a difference to them. */
   #tellOnline(): void {
-    if (this.#handOver !== undefined && this.stored && isNews(this.online, this.#told)) this.#put();
+    if (this.#handOver !== undefined && this.stored && isNews(this.#toTell, this.#told)) this.#put();
+  }
+
+  get #toTell(): number {
+    if (this.#state === 'part') return this.online;
+    return this.#state === 'orphan' || this.#state === 'known' ? NO_MEMBERS : ENDING;
   }
 
   /** Adds a member or changes its options. */
@@ -287,6 +338,7 @@ export class ShareGroup implements QueueOwner {
 
 /** Whether so many connected members make a difference to those who were told of others. */
 function isNews(online: number, told: number): boolean {
+  if (online >= ENDING || told >= ENDING) return online !== told;
   return told < 0 || (online === 0) !== (told === 0) || online > 2 * told || 2 * online < told;
 }
 

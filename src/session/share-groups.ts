@@ -3,7 +3,6 @@ import { TopicTrie } from '../router/topic-trie.ts';
 import type { GroupRecord, SubscriptionRecord } from '../store/store.ts';
 import type { SessionContext } from './context.ts';
 import type { PartOwner } from './hand-over.ts';
-import type { Neighbours } from './neighbours.ts';
 import type { QueueTable } from './queue-table.ts';
 import type { Session } from './session.ts';
 import { ShareGroup } from './share-group.ts';
@@ -16,7 +15,8 @@ const WHATEVER = { qos: 2, noLocal: false, retainAsPublished: true, subscription
 
 /**
  * The groups of shared subscriptions, by share key and by topic filter. Where nodes share the store they are parts, and
- * there are orphans: parts without members that still hold messages. An orphan has its queue and nothing else.
+ * there are orphans: parts without members that still hold messages, or take them while there is no other part: members
+ * that move between nodes are with none of them for a while.
  */
 export class ShareGroups implements PartOwner {
   readonly #context: SessionContext;
@@ -32,7 +32,7 @@ export class ShareGroups implements PartOwner {
     this.trie = new TopicTrie({ overlap: 'once', cacheMax });
   }
 
-  /** Groups, orphans left out. */
+  /** Groups that messages are routed to. */
   get size(): number {
     return this.#groups.size;
   }
@@ -45,19 +45,29 @@ export class ShareGroups implements PartOwner {
   }
 
   partOf(shareKey: string): ShareGroup | undefined {
-    return this.#groups.get(shareKey);
+    const group = this.#groups.get(shareKey);
+    return group?.isOrphan === true ? undefined : group;
   }
 
   /** Adds a member to the group of its subscription, or changes its options. */
   join(parsed: ParsedTopicFilter, session: Session, record: SubscriptionRecord): void {
     const shareKey = shareKeyOf(parsed);
-    let group = this.#groups.get(shareKey);
+    let group = this.partOf(shareKey);
     if (group === undefined) {
-      group = this.#orphanOf(shareKey) ?? this.#make({ shareKey, queueId: this.#queues.draw() });
+      group =
+        this.#groups.get(shareKey) ??
+        this.#orphanOf(shareKey) ??
+        this.#make({ shareKey, queueId: this.#queues.draw() });
       this.#add(group);
     }
     if (session.durable || this.#context.neighbours !== undefined) group.store();
     group.join(session, record);
+  }
+
+  /** The queue of a part here that takes what no other part can, with members or without. */
+  anyPart(shareKey: string): number | undefined {
+    const group = this.#groups.get(shareKey) ?? this.#orphanOf(shareKey);
+    return group?.queue.queueId;
   }
 
   /** Takes a member out of the group of its subscription; a group without any other ends. */
@@ -81,13 +91,12 @@ export class ShareGroups implements PartOwner {
    * orphan brings that to where there are members.
    */
   inherit(shareKey: string, session: Session): void {
-    const { neighbours } = this.#context;
     let group = this.#groups.get(shareKey) ?? this.#orphanOf(shareKey);
     if (group === undefined) {
-      if (neighbours?.partElsewhere(shareKey) === undefined) return;
-      group = this.#restored({ shareKey, queueId: this.#queues.draw() });
+      if (this.#context.neighbours?.partElsewhere(shareKey, true) === undefined) return;
+      group = this.#make({ shareKey, queueId: this.#queues.draw() });
+      group.store();
       this.#addOrphan(group, PART_WAIT_MS);
-      this.#retire(group, neighbours);
     }
     group.inherit(session);
   }
@@ -115,11 +124,18 @@ export class ShareGroups implements PartOwner {
 
   /** Hands over to other nodes what nobody can get here; to be called when the topology has changed. */
   handOver(): void {
-    for (const group of [...this.#groups.values(), ...this.#orphans]) group.handOver();
+    for (const group of this.#orphans) this.#retire(group);
+    for (const group of new Set([...this.#groups.values(), ...this.#orphans])) group.handOver();
+  }
+
+  onOrphanEmpty(orphan: ShareGroup): void {
+    this.#unroute(orphan);
+    if (this.#context.neighbours !== undefined) orphan.end(this.#context.neighbours);
   }
 
   onOrphanDone(orphan: ShareGroup): void {
     this.#orphans.delete(orphan);
+    this.#unroute(orphan);
     this.#end(orphan);
   }
 
@@ -131,21 +147,43 @@ export class ShareGroups implements PartOwner {
 
   #restored(record: GroupRecord): ShareGroup {
     const group = this.#make(record);
-    group.stored = true;
+    if (this.#context.neighbours === undefined) group.stored = true;
+    else group.beRestored();
     return group;
   }
 
   #add(group: ShareGroup): void {
     this.#orphans.delete(group);
-    group.isOrphan = false;
+    group.beJoined();
+    this.#route(group);
+  }
+
+  #route(group: ShareGroup): void {
+    const before = this.#groups.get(group.shareKey);
+    if (before !== undefined && before !== group) this.#unroute(before);
     this.#groups.set(group.shareKey, group);
     this.trie.add(group.topicFilter, group, WHATEVER);
   }
 
   #addOrphan(group: ShareGroup, waitMs: number): void {
-    group.isOrphan = true;
-    group.partUntil = this.#context.clock.now() + waitMs;
+    const { neighbours, clock } = this.#context;
+    if (neighbours === undefined) return;
     this.#orphans.add(group);
+    // What comes before there is another part has to go somewhere.
+    if (!this.#groups.has(group.shareKey)) this.#route(group);
+    group.beOrphan(clock.now() + waitMs, neighbours);
+  }
+
+  /** Nothing is routed any more to an orphan where there is another part. */
+  #retire(orphan: ShareGroup): void {
+    if (orphan.isKnown && this.#context.neighbours?.partElsewhere(orphan.shareKey, false) !== undefined)
+      this.#unroute(orphan);
+  }
+
+  #unroute(group: ShareGroup): void {
+    if (this.#groups.get(group.shareKey) !== group) return;
+    this.#groups.delete(group.shareKey);
+    this.trie.remove(group.topicFilter, group);
   }
 
   #orphanOf(shareKey: string): ShareGroup | undefined {
@@ -155,26 +193,16 @@ export class ShareGroups implements PartOwner {
 
   #endIfEmpty(group: ShareGroup, waitMs: number): void {
     if (group.size > 0) return;
-    this.#groups.delete(group.shareKey);
-    this.trie.remove(group.topicFilter, group);
     const { neighbours } = this.#context;
-    if (neighbours === undefined) {
+    const isLast =
+      waitMs === 0 && group.queue.count === 0 && neighbours?.partElsewhere(group.shareKey, true) === undefined;
+    if (neighbours === undefined || isLast) {
+      this.#unroute(group);
       this.#end(group);
       return;
     }
     this.#addOrphan(group, waitMs);
-    this.#retire(group, neighbours);
     group.handOver();
-  }
-
-  /** Other nodes may have posted messages before they hear that it is no part any more: it stays until those are here. */
-  #retire(group: ShareGroup, neighbours: Neighbours): void {
-    const { writePath, onFatal } = this.#context;
-    const retirement = group.retire();
-    Promise.resolve()
-      .then(() => writePath.drained())
-      .then(() => neighbours.caughtUp())
-      .then(() => group.onRetired(retirement), onFatal);
   }
 
   #end(group: ShareGroup): void {

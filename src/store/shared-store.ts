@@ -65,8 +65,8 @@ export interface Topology {
   readonly nodeIds: Iterable<string>;
   /** Where a message has to go by what is known now. Asked when the batch is sent, and again when that was too late. */
   routeOf(mutation: RouteMutation): MessageRoute;
-  /** The queue that a post goes to by what is known now: the part of a shared subscription that it names may have gone. */
-  targetOf(post: PostedMessage): number;
+  /** The queue for a message that goes from a part of a shared subscription to another: as it says, or another if that has gone. */
+  redirect(post: PostedMessage): number;
   /** Whether the subscription of a stored session of this node is known as it is: then it need not be told. */
   knows(clientId: string, queueId: number, record: SubscriptionRecord): boolean;
   /** Takes over the changes of the next version. */

@@ -67,12 +67,6 @@ export interface QueueRecord {
   shareKey: string;
 }
 
-/**
- * In place of how many members of a group are connected, where nodes share the store: it is no part of the shared
- * subscription any more, and the other nodes post nothing for it from then on. It may still hold messages.
- */
-export const NO_PART = 0xffff_ffff;
-
 /** A shared-subscription group that owns a queue. */
 export interface GroupRecord {
   /** `share name/topic filter`. */
@@ -90,7 +84,7 @@ export type Mutation =
   /** `queueId`: that of the session. */
   | { kind: 'subscription-put'; clientId: string; queueId: number; record: SubscriptionRecord }
   | { kind: 'subscription-delete'; clientId: string; topicFilter: string }
-  /** `online`: its members here that are connected, or NO_PART; of no account where there is one node. */
+  /** `online`: its members here that are connected, or NO_MEMBERS; of no account where there is one node. */
   | { kind: 'group-put'; record: GroupRecord; online: number }
   | { kind: 'group-delete'; shareKey: string; queueId: number }
   /**

@@ -3,6 +3,14 @@ import { parseTopicFilter } from '../protocol/topic.ts';
 import type { SubscriptionRecord } from './store.ts';
 
 /**
+ * In place of how many members of a part of a shared subscription are connected: it has no member at all, and stands in
+ * until there is another part, which gets what it holds.
+ */
+export const NO_MEMBERS = 0xffff_ffff;
+/** The same: it is about to be deleted, and gets nothing more. */
+export const ENDING = 0xffff_fffe;
+
+/**
  * What nodes tell each other of who takes messages where. Deleting what is not there is no error, and a put replaces
  * what was there, so that each of them may be applied twice in a row.
  */
@@ -16,12 +24,15 @@ export type TopologyChange =
   /** On that node is at least one taker that is not a stored session. */
   | { kind: 'route-put'; nodeId: string; topicFilter: string }
   | { kind: 'route-delete'; nodeId: string; topicFilter: string }
-  /** The part that a node has of a shared subscription (`share name/topic filter`); `online`: its members that are connected. */
+  /**
+   * The part that a node has of a shared subscription (`share name/topic filter`); `online`: its members that are connected,
+   * NO_MEMBERS or ENDING. A queue is one part, whatever node it was with before.
+   */
   | { kind: 'share-put'; nodeId: string; shareKey: string; queueId: number; online: number }
   | { kind: 'share-delete'; nodeId: string; shareKey: string; queueId: number }
-  /** The node has started: it has no routes, and no member of its shares is connected. */
+  /** The node has started: it has no routes, and its shares have no members yet. */
   | { kind: 'node-put'; nodeId: string }
-  /** The node is gone: its routes and shares with it, its stored sessions not (they are moved or deleted one by one). */
+  /** The node is gone: its routes with it, its stored sessions and shares not (they are moved or deleted one by one). */
   | { kind: 'node-delete'; nodeId: string };
 
 /** Version of the layout below; a list of another one is refused. */

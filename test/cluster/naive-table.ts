@@ -1,5 +1,5 @@
 import type { RemoteTargets } from '../../src/cluster/remote-targets.ts';
-import type { TopologyChange } from '../../src/store/topology-change.ts';
+import { ENDING, NO_MEMBERS, type TopologyChange } from '../../src/store/topology-change.ts';
 import type { Message } from '../../src/protocol/message.ts';
 import type { SubscriptionRecord } from '../../src/store/store.ts';
 import { naiveMatch } from '../router/naive-match.ts';
@@ -16,7 +16,7 @@ export class NaiveTable {
   readonly #once: boolean;
   readonly #sessions = new Map<string, NaiveSession>();
   #routes: { nodeId: string; topicFilter: string }[] = [];
-  #parts: { shareKey: string; nodeId: string; queueId: number; online: number }[] = [];
+  #parts: { shareKey: string; nodeId: string; queueId: number; online: number; isOrphan: boolean }[] = [];
 
   constructor(ownNodeId: string, once: boolean) {
     this.#ownNodeId = ownNodeId;
@@ -56,26 +56,31 @@ export class NaiveTable {
       }
       case 'share-delete':
         this.#parts = this.#parts.filter(
-          (part) =>
-            part.nodeId !== change.nodeId || part.shareKey !== change.shareKey || part.queueId !== change.queueId,
+          (part) => part.shareKey !== change.shareKey || part.queueId !== change.queueId,
         );
         break;
       case 'node-put':
         this.#routes = this.#routes.filter(({ nodeId }) => nodeId !== change.nodeId);
-        this.#parts = this.#parts.map((part) => (part.nodeId === change.nodeId ? { ...part, online: 0 } : part));
+        this.#orphan(change.nodeId);
         break;
       case 'share-put': {
-        const { kind, nodeId, shareKey } = change;
-        this.#parts = this.#parts.filter((part) => part.nodeId !== nodeId || part.shareKey !== shareKey);
-        if (kind === 'share-put')
-          this.#parts.push({ shareKey, nodeId, queueId: change.queueId, online: change.online });
+        const { nodeId, shareKey } = change;
+        this.#parts = this.#parts.filter((part) => part.queueId !== change.queueId || part.shareKey !== shareKey);
+        if (change.online === ENDING) break;
+        const isOrphan = change.online === NO_MEMBERS;
+        this.#parts.push({ shareKey, nodeId, queueId: change.queueId, online: isOrphan ? 0 : change.online, isOrphan });
         break;
       }
       case 'node-delete':
         this.#routes = this.#routes.filter(({ nodeId }) => nodeId !== change.nodeId);
-        this.#parts = this.#parts.filter(({ nodeId }) => nodeId !== change.nodeId);
+        this.#orphan(change.nodeId);
         break;
     }
+  }
+
+  /** The parts of a node have no members any more. */
+  #orphan(nodeId: string): void {
+    this.#parts = this.#parts.map((part) => (part.nodeId === nodeId ? { ...part, online: 0, isOrphan: true } : part));
   }
 
   match(message: Message): RemoteTargets {
@@ -100,10 +105,10 @@ export class NaiveTable {
       if (nodeId !== this.#ownNodeId && naiveMatch(topicFilter, message.topicName)) nodes.add(nodeId);
     }
     const shares = new Map<string, RemoteTargets['shares'][number]['parts'][number][]>();
-    for (const { shareKey, nodeId, queueId, online } of this.#parts) {
+    for (const { shareKey, nodeId, queueId, online, isOrphan } of this.#parts) {
       if (nodeId === this.#ownNodeId || !naiveMatch(shareKey.slice(shareKey.indexOf('/') + 1), message.topicName))
         continue;
-      shares.set(shareKey, [...(shares.get(shareKey) ?? []), { nodeId, queueId, online }]);
+      shares.set(shareKey, [...(shares.get(shareKey) ?? []), { nodeId, queueId, online, isOrphan }]);
     }
     return { entries, nodes: [...nodes], shares: [...shares].map(([shareKey, parts]) => ({ shareKey, parts })) };
   }

@@ -22,6 +22,7 @@ class Node {
       hasWill: () => false,
       hasQueue: () => false,
       localParts: () => this.parts,
+      anyPart: (shareKey: string) => this.parts.find((part) => part.shareKey === shareKey)?.queueId,
       release: (clientId: string) => release(this, clientId),
     } satisfies Partial<NodeBroker> as unknown as NodeBroker;
     const store = {
@@ -52,14 +53,14 @@ describe('a message that goes from one part of a shared subscription to another'
   test('goes to a third where that one has gone before it is sent, or to the one here', () => {
     const { cluster, parts } = new Node(() => 'nothing');
     cluster.apply([part('a', 7), part('b', 8)], 1);
-    expect(cluster.targetOf(post)).toBe(7);
+    expect(cluster.redirect(post)).toBe(7);
     cluster.apply([{ kind: 'share-delete', nodeId: 'a', shareKey: 'g/t', queueId: 7 }], 2);
-    expect(cluster.targetOf(post)).toBe(8);
+    expect(cluster.redirect(post)).toBe(8);
     cluster.apply([{ kind: 'share-delete', nodeId: 'b', shareKey: 'g/t', queueId: 8 }], 3);
     parts.push({ shareKey: 'g/t', queueId: 9 });
-    expect(cluster.targetOf(post)).toBe(9);
+    expect(cluster.redirect(post)).toBe(9);
     // What is posted for a session stays where it belongs.
-    expect(cluster.targetOf({ ...post, shareKey: '' })).toBe(7);
+    expect(cluster.redirect({ ...post, shareKey: '' })).toBe(7);
   });
 });
 

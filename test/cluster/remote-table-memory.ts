@@ -82,6 +82,7 @@ for (let i = 0; i < NODES; i++) {
   table.apply([{ kind: 'route-put', nodeId, topicFilter: `r/${i}` }], ++version);
   table.apply([{ kind: 'share-put', nodeId, shareKey: `g/r/${i}`, queueId: i, online: 1 }], ++version);
   table.apply([{ kind: 'node-delete', nodeId }], ++version);
+  table.apply([{ kind: 'share-delete', nodeId, shareKey: `g/r/${i}`, queueId: i }], ++version);
 }
 const empty = heapUsed() - before;
 const left = found('s/e/7/t', 1) + found('r/7', 1);

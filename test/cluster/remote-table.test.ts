@@ -162,8 +162,8 @@ describe('targets', () => {
       { kind: 'share-put', nodeId: 'n2', shareKey: 'g/a/+', queueId: 6, online: 3 },
     );
     const parts = [
-      { nodeId: 'n1', queueId: 5, online: 0 },
-      { nodeId: 'n2', queueId: 6, online: 3 },
+      { nodeId: 'n1', queueId: 5, online: 0, isOrphan: false },
+      { nodeId: 'n2', queueId: 6, online: 3, isOrphan: false },
     ];
     const targets = { entries: [], nodes: ['n1'], shares: [{ shareKey: 'g/a/+', parts }] };
     expect(table.match(message('a/b'))).toEqual(targets);
@@ -204,7 +204,7 @@ describe('a session', () => {
     expect(table.match(message('a/b'))).toBe(NO_TARGETS);
   });
 
-  test('outlives its node, whose routes and shares go', () => {
+  test('outlives its node, as its shares do, which stand in then; its routes go', () => {
     const table = tableOf(
       put('c', 'n1'),
       { kind: 'route-put', nodeId: 'n1', topicFilter: 'a/b' },
@@ -214,7 +214,8 @@ describe('a session', () => {
     const targets = table.match(message('a/b'));
     expect(targets.entries.map(({ queueId }) => queueId)).toEqual([queueOf('c')]);
     expect(targets.nodes).toEqual([]);
-    expect(targets.shares).toEqual([]);
+    const part = { nodeId: 'n1', queueId: 5, online: 0, isOrphan: true };
+    expect(targets.shares).toEqual([{ shareKey: 'g/a/b', parts: [part] }]);
   });
 
   test('with many subscriptions keeps each of them, changed, removed and moved', () => {

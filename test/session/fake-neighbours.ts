@@ -30,7 +30,7 @@ export class FakeNeighbours implements Neighbours {
     return this.online.get(shareKey);
   }
 
-  partElsewhere(shareKey: string): number | undefined {
+  partElsewhere(shareKey: string, _takesOrphans: boolean): number | undefined {
     return this.parts.get(shareKey);
   }
 

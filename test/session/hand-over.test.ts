@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Session } from '../../src/session/session.ts';
 import { HELD_BACK_BYTES } from '../../src/session/write-path.ts';
-import { NO_PART, StoreFullError } from '../../src/store/store.ts';
+import { StoreFullError } from '../../src/store/store.ts';
+import { ENDING } from '../../src/store/topology-change.ts';
 import { RecordingLink } from './recording-link.ts';
 import { applied, benchAmong, connect, FakeNeighbours, postedOf, stateOf } from './fake-neighbours.ts';
 import { DURABLE, type SessionBench } from './session-bench.ts';
@@ -221,34 +222,6 @@ describe('a part without any member', () => {
     expect([bench.registry.groupCount, bench.registry.queueOwner(queueId)]).toEqual([0, undefined]);
   });
 
-  test('takes what other nodes posted before they heard of it, and gives that to a part elsewhere', async () => {
-    const neighbours = new FakeNeighbours();
-    const bench = await benchAmong(neighbours);
-    neighbours.share(SHARE_KEY, ELSEWHERE, 1);
-    const session = memberOf(bench, 'c');
-    const queueId = partOf(bench);
-    neighbours.waiting = [];
-    bench.registry.unsubscribe(session, GROUP);
-    await bench.clock.settle();
-    expect(applied(bench, 'group-put').at(-1)?.online).toBe(NO_PART);
-    // Who has left comes and goes again: what counts is what was posted up to now.
-    bench.subscribe(session, GROUP, 1);
-    await bench.clock.settle();
-    expect(applied(bench, 'group-put').at(-1)?.online).toBe(0);
-    bench.registry.unsubscribe(session, GROUP);
-    await bench.clock.settle();
-    const [first, second] = neighbours.waiting;
-    first?.();
-    await bench.clock.settle();
-    bench.registry.takePosted([postedOf(queueId, { payload: '1' }, SHARE_KEY)]);
-    await bench.clock.settle();
-    expect([posts(bench), applied(bench, 'group-delete')]).toEqual([[`1 for ${ELSEWHERE}`], []]);
-    second?.();
-    await bench.clock.settle();
-    expect(applied(bench, 'group-delete')).toEqual([{ kind: 'group-delete', shareKey: SHARE_KEY, queueId }]);
-    expect(bench.books.imbalance).toBe(0);
-  });
-
   test('gives what waits, and what the one that ended had in flight, to a part elsewhere, connected or not', async () => {
     const neighbours = new FakeNeighbours();
     const bench = await benchAmong(neighbours);
@@ -346,9 +319,11 @@ describe('a part without any member', () => {
     await restarted.clock.settle();
     expect(posts(restarted)).toEqual([`1 for ${ELSEWHERE}`]);
     expect(applied(restarted, 'group-delete')).toEqual([{ kind: 'group-delete', shareKey: 'h/t', queueId: lost }]);
-    expect(applied(restarted, 'group-put').map(({ record, online }) => [record.shareKey, online])).toEqual([
+    // The one that is to be deleted gets nothing more.
+    const told = applied(restarted, 'group-put').map(({ record, online }) => [record.shareKey, online]);
+    expect(told).toEqual([
       [SHARE_KEY, 0],
-      ['h/t', NO_PART],
+      ['h/t', ENDING],
     ]);
     expect(restarted.registry.groupCount).toBe(1);
     expect(restarted.storedPayloads(partOf(restarted))).toEqual(['1']);

@@ -33,6 +33,13 @@ export interface Character {
   readonly isSteady: boolean;
 }
 
+/** Where a client connects: the node, and its end of the connection. */
+export interface Place {
+  readonly stream: FakeStream;
+  /** The node; always the same where there is one. */
+  readonly at: string;
+}
+
 /** What a client asks to be published. */
 export interface Publication {
   topicName: string;
@@ -46,6 +53,8 @@ export interface Publication {
 
 interface Outgoing {
   packet: PublishPacket;
+  /** As which it was sent first. */
+  publisher: string;
   sequence: number;
   isReleased: boolean;
 }
@@ -61,6 +70,9 @@ const OUTGOING_MAX = 20;
 /** What has waited while a client did not read has arrived after this long, ms. */
 const BACKLOG_MS = 1000;
 
+/** For so long a CONNECT that was given up may be dealt with by another node, ms. */
+const RIVAL_MS = 30_000;
+
 /** A client with honest state machines that outlive its connections, and no more trust in the broker than needed. */
 export class SimulatedClient {
   readonly character: Character;
@@ -68,6 +80,8 @@ export class SimulatedClient {
   readonly #receiver: Receiver;
   state: 'offline' | 'connecting' | 'connected' = 'offline';
   stream: FakeStream | undefined = undefined;
+  /** The connection that a CONNECT without an answer was to take over from. */
+  #former: FakeStream | undefined = undefined;
   #framer: Framer = new Framer(1);
   /** Whether the broker has its session, as far as it can know. */
   #session: 'none' | 'present' | 'unknown' = 'none';
@@ -85,6 +99,12 @@ export class SimulatedClient {
   #mustClean = false;
   /** How it ends: `unsure` is a clean DISCONNECT that may have been lost, `refused` was said by the broker. */
   #end: 'open' | 'clean' | 'unclean' | 'unsure' | 'refused' = 'open';
+  /** Where it is connected, or was last. */
+  at = '';
+  /** How often it has gone elsewhere. */
+  #stay = 0;
+  /** Another node may still deal with a CONNECT it has given up, and take the client id over, until then; ms since the epoch. */
+  #rivalUntil = 0;
   #sequence = 0;
   #nextPacketId = 1;
   readonly #outgoing: Map<number, Outgoing> = new Map();
@@ -126,6 +146,11 @@ export class SimulatedClient {
     return `${this.clientId}'s will`;
   }
 
+  /** Its messages are in order as long as it publishes on one node: on each it counts as another publisher. */
+  get #publisher(): string {
+    return this.#stay === 0 ? this.clientId : `${this.clientId}~${this.#stay}`;
+  }
+
   /** Whether it may send: connected, and not after DISCONNECT. */
   get #isOpen(): boolean {
     return this.state === 'connected' && this.#end === 'open';
@@ -139,9 +164,14 @@ export class SimulatedClient {
   // ---- what the driver has it do
 
   /** Connects, from whatever state it is in; a connection it has is taken over. */
-  connect(stream: FakeStream, cleanStart: boolean, will: Publication | undefined, delaySeconds: number): void {
+  connect(to: Place, cleanStart: boolean, will: Publication | undefined, delaySeconds: number): void {
+    const { stream, at } = to;
     if (this.state === 'connecting') this.vanish();
+    const former = this.stream;
     this.#lost();
+    this.#former = former;
+    if (at !== this.at && this.at !== '') this.#stay += 1;
+    this.at = at;
     const clean = cleanStart || this.#mustClean || this.#mayMeetAnother;
     const { character, clientId } = this;
     const { version, expirySeconds } = character;
@@ -162,7 +192,9 @@ export class SimulatedClient {
     this.#awaySince = this.#heardAt;
     this.#freshFrom = 0;
     stream.attach(this.#handlerOf(stream));
-    this.#world.note(`${clientId} CONNECT clean ${this.#connectsClean} will ${will?.qos} after ${delaySeconds} s`);
+    this.#world.note(
+      `${clientId} CONNECT ${at} clean ${this.#connectsClean} will ${will?.qos} after ${delaySeconds} s`,
+    );
     const packet: Packet = {
       type: PacketType.connect,
       protocolVersion: version,
@@ -198,7 +230,7 @@ export class SimulatedClient {
       payload: Buffer.from(payload),
       properties: this.character.version === 5 ? properties : {},
     };
-    if (qos > 0) this.#outgoing.set(packetId, { packet, sequence, isReleased: false });
+    if (qos > 0) this.#outgoing.set(packetId, { packet, publisher: this.#publisher, sequence, isReleased: false });
     this.send(this.#withAlias(packet));
   }
 
@@ -387,7 +419,7 @@ export class SimulatedClient {
     const isRoomless = reasonCode === 0x97 || reasonCode === 3;
     const isTimeout = reasonCode === 0x88;
     const isRefused =
-      reasonCode !== 0 && (this.#world.isGoingDown || (this.#world.hasFullDisks && (isRoomless || isTimeout)));
+      reasonCode !== 0 && (this.#mayBeRefused || (this.#world.hasFullDisks && (isRoomless || isTimeout)));
     if (this.state === 'connecting' && isRefused) {
       this.#end = 'refused';
       return;
@@ -407,6 +439,7 @@ export class SimulatedClient {
     this.#mustClean = false;
     this.#session = 'present';
     this.state = 'connected';
+    this.#former = undefined;
     this.#noteLife();
     this.#world.wills.reconnected(this.#reviewed, sessionPresent, this.#world.clock.now());
     this.#reviewed = [];
@@ -414,10 +447,11 @@ export class SimulatedClient {
     this.#serverReceiveMaximum = properties.receiveMaximum ?? 65_535;
     this.#aliases.clear();
     this.#receiver.connected();
-    for (const { packet: publish, isReleased, sequence } of this.#outgoing.values()) {
+    for (const { packet: publish, publisher, isReleased, sequence } of this.#outgoing.values()) {
       const { packetId, qos } = publish;
       // On a full disk a QoS 2 message may have been refused, and is as good as new.
-      if (qos === 1 || this.#world.hasFullDisks) this.#world.sentAgain.add(`${sequence} of ${clientId}`);
+      const isAsNew = qos === 1 || this.#world.hasFullDisks || publisher !== this.#publisher;
+      if (isAsNew) this.#world.sentAgain.add(`${sequence} of ${publisher}`).add(`${sequence} of ${clientId}`);
       if (qos === 1 && publish.payload.length === 0) this.#world.sentAgain.add(`nothing on ${publish.topicName}`);
       if (isReleased) this.send({ type: PacketType.pubrel, packetId, reasonCode: 0, properties: {} });
       else this.send(this.#withAlias({ ...publish, dup: true }));
@@ -438,7 +472,8 @@ export class SimulatedClient {
       else this.#world.violated('liveness', `${clientId} got packet type ${type} for id ${packetId}`);
       return;
     }
-    if (reasonCode < 0x80 && type !== PacketType.pubcomp) this.#world.history.acknowledged(clientId, outgoing.sequence);
+    if (reasonCode < 0x80 && type !== PacketType.pubcomp)
+      this.#world.history.acknowledged(outgoing.publisher, outgoing.sequence);
     if (reasonCode < 0x80 && type === PacketType.pubrec) {
       outgoing.isReleased = true;
       this.#release(packetId);
@@ -480,7 +515,14 @@ export class SimulatedClient {
     this.#noteSilence();
     // A session that cannot be stored gets no CONNACK.
     const isRoomless = this.#world.hasFullDisks && this.state === 'connecting';
-    return this.#world.isGoingDown || this.isSilent || this.#wasSilent || isRoomless;
+    return this.#mayBeRefused || this.isSilent || this.#wasSilent || isRoomless;
+  }
+
+  /** Whether its node may be going down, or another one may take its client id over. */
+  get #mayBeRefused(): boolean {
+    const { isGoingDown, unsteady, clock } = this.#world;
+    if (isGoingDown || unsteady.has(this.at)) return true;
+    return unsteady.size > 0 && this.state === 'connecting' ? true : clock.now() < this.#rivalUntil;
   }
 
   /** A session made by a CONNECT without an answer may have followed the one it knows, which has expired. */
@@ -510,6 +552,10 @@ export class SimulatedClient {
         heardAt: this.#heardAt,
         now,
       });
+    }
+    if (this.state === 'connecting') {
+      this.#rivalUntil = now + RIVAL_MS;
+      this.#former?.destroy();
     }
     if (this.state === 'connecting')
       this.#session = this.#session === 'none' && expirySeconds === 0 ? 'none' : 'unknown';
@@ -542,7 +588,7 @@ export class SimulatedClient {
   }
 
   #tellSent(sequence: number, payload: string, publication: Publication, isWill: boolean, isExcused: boolean): void {
-    const publisher = isWill ? this.#willPublisher : this.clientId;
+    const publisher = isWill ? this.#willPublisher : this.#publisher;
     const { topicName, qos, retain = false } = publication;
     this.#world.sent(payload, { publisher, sequence: isWill ? -1 : sequence, topicName, qos });
     if (qos === 0) return;

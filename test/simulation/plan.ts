@@ -7,6 +7,8 @@ import type { Character } from './client.ts';
 
 /** What a run is made of, all of it drawn from its seed. */
 export interface Plan {
+  /** Brokers that share a store; 1 for one alone. */
+  readonly nodes: number;
   readonly config: Config;
   readonly clients: readonly Character[];
   readonly network: NetworkFaults;
@@ -46,6 +48,7 @@ export function planOf(random: Random): Plan {
     admin: { sysIntervalSeconds: 0, drainTimeoutMs: 2000 },
   });
   return {
+    nodes: 1,
     config,
     clients: Array.from({ length: 3 + random.below(5) }, (_, index) => characterOf(random, index)),
     network: {

@@ -23,6 +23,8 @@ export class WillWatch {
   #pending: PendingWill[] = [];
   #cleanEnds: { publisher: string; sequence: number; settledAt: number }[] = [];
   #hasRoom = true;
+  /** Whether a broker is gone, and what it left not taken care of. */
+  isTroubled = false;
 
   constructor(history: History) {
     this.#history = history;
@@ -35,12 +37,13 @@ export class WillWatch {
   lost(publisher: string, sequence: number, delayMs: number, times: { heardAt: number; now: number }): void {
     const isImmediate = delayMs === 0;
     const earliest = times.heardAt + delayMs;
-    const latest = times.now + delayMs + SLACK_MS;
+    const latest = this.isTroubled ? Number.POSITIVE_INFINITY : times.now + delayMs + SLACK_MS;
     this.#pending.push({ publisher, sequence, isImmediate, delayMs, earliest, latest });
   }
 
   /** A connection ended with a DISCONNECT that the broker is known to have read. */
   endedCleanly(publisher: string, sequence: number, now: number): void {
+    if (this.isTroubled) return;
     const settledAt = this.#hasRoom ? now + SETTLED_MS : Number.POSITIVE_INFINITY;
     this.#cleanEnds.push({ publisher, sequence, settledAt });
   }
@@ -69,6 +72,7 @@ export class WillWatch {
 
   /** The broker is gone: a clean end it had not stored may count as unclean, and delays begin anew. */
   crashed(): void {
+    this.isTroubled = true;
     this.#cleanEnds = [];
     for (const will of this.#pending) will.latest = Number.POSITIVE_INFINITY;
   }
@@ -76,6 +80,7 @@ export class WillWatch {
   /** The broker is there again, with a disk that has room. */
   restarted(now: number): void {
     this.#hasRoom = true;
+    this.isTroubled = false;
     for (const will of this.#pending) {
       if (will.latest === Number.POSITIVE_INFINITY) will.latest = now + will.delayMs + SLACK_MS;
     }

@@ -33,6 +33,8 @@ export class World {
   readonly wills: WillWatch;
   /** Whether the broker may end connections: it is going down, or its store is broken. */
   isGoingDown = false;
+  /** Where there are several nodes, those that are stopped, stand still, or are taken over by others. */
+  readonly unsteady: Set<string> = new Set();
   /** QoS 1 messages that were published more than once: `sequence of publisher`, or `nothing on topic name`. */
   readonly sentAgain: Set<string> = new Set();
   /** Whether messages may be dropped by their queues in this run. */

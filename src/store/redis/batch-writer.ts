@@ -1,6 +1,6 @@
 import type { Message } from '../../protocol/message.ts';
 import { RecordWriter } from '../record-writer.ts';
-import { type Mutation, NO_PART, type NodeMutation, type QueueRecord, type SubscriptionRecord } from '../store.ts';
+import type { Mutation, NodeMutation, QueueRecord, SubscriptionRecord } from '../store.ts';
 import type { TimeOffset } from '../time-offset.ts';
 import type { TopologyChange } from '../topology-change.ts';
 import { COMMIT_KEYS, Op, RUN_MAX } from './commit-script.ts';
@@ -196,8 +196,7 @@ export class BatchWriter {
     });
     this.#own(queueId);
     const { nodeId } = this.#context;
-    if (online === NO_PART) this.#changes.push({ kind: 'share-delete', nodeId, shareKey, queueId });
-    else this.#changes.push({ kind: 'share-put', nodeId, shareKey, queueId, online });
+    this.#changes.push({ kind: 'share-put', nodeId, shareKey, queueId, online });
   }
 
   #change(clientId: string, change: TopologyChange): void {

@@ -21,6 +21,8 @@ export class ClientClaims {
   readonly #waiting: Map<string, Set<(word: Word | undefined) => void>> = new Map();
 
   #isClosed = false;
+  /** Client ids that are being claimed, one claim for each at a time. */
+  readonly #claiming: Set<string> = new Set();
   /** Client ids that this node got by a claim since `collect`, until `forget`. */
   #claimed: Set<string> | undefined = undefined;
 
@@ -37,6 +39,15 @@ export class ClientClaims {
    * @throws the error of Redis or of the connection; StoreError when it was closed.
    */
   async claim(clientId: string, username: string): Promise<number | undefined> {
+    this.#claiming.add(clientId);
+    try {
+      return await this.#claim(clientId, username);
+    } finally {
+      this.#claiming.delete(clientId);
+    }
+  }
+
+  async #claim(clientId: string, username: string): Promise<number | undefined> {
     for (let asked = ''; ; ) {
       const heard = this.#listenTo(clientId);
       try {
@@ -86,9 +97,10 @@ export class ClientClaims {
     this.#claimed = undefined;
   }
 
-  /** Notes what the owner of a client id said. */
-  hear(clientId: string, word: Word): void {
+  /** Notes what the owner of a client id said. @returns whether anybody here wants to know. */
+  hear(clientId: string, word: Word): boolean {
     for (const tell of this.#waiting.get(clientId) ?? []) tell(word);
+    return this.#claiming.has(clientId);
   }
 
   /** Has all who wait ask again, as a node has gone that may have been the owner. */

@@ -243,18 +243,16 @@ while at <= stop do
   elseif op == 20 then
     local queue, own, inbox, client, owner, target, frame
     queue, own, inbox, client, owner, target, frame, at = unpack('<I4I4I4I4c0I4c0I4c0I4c0', ops, at)
-    -- a node may be asked more than once, and late, for what has gone on to a third meanwhile
+    local present = redis.call('HEXISTS', KEYS[9], target) == 1
+    -- who asks twice is answered twice, and may have handed it on by then
     if redis.call('HGET', KEYS[key], 'o') == owner then
       redis.call('HSET', KEYS[key], 'o', target, 't', redis.call('INCR', KEYS[12]))
       redis.call('SREM', KEYS[4], client)
       redis.call('SADD', KEYS[own], client)
       if queue > 0 then redis.call('HSET', KEYS[queue + 1], 'o', target) end
-      if redis.call('HEXISTS', KEYS[9], target) == 1 then
-        redis.call('XADD', KEYS[inbox], '*', 'f', frame)
-      else
-        redis.call('SADD', KEYS[10], target)
-      end
+      if not present then redis.call('SADD', KEYS[10], target) end
     end
+    if present then redis.call('XADD', KEYS[inbox], '*', 'f', frame) end
   elseif op == 21 then
     local client, owner
     client, owner, at = unpack('<I4c0I4c0', ops, at)

@@ -32,6 +32,8 @@ export interface InboxParts {
   readonly claims: ClientClaims;
   readonly events: NodeEvents;
   readonly logger: Logger;
+  /** A client id was handed over that nobody waits for. */
+  readonly onUnasked: (clientId: string) => void;
   /** Removes what was read, up to this id. */
   readonly onRead: (lastId: string) => void;
   /** It cannot go on. */
@@ -161,7 +163,8 @@ export class InboxReader {
         return;
       case 'handed-over':
       case 'refused':
-        claims.hear(frame.clientId, frame.kind);
+        if (!claims.hear(frame.clientId, frame.kind) && frame.kind === 'handed-over')
+          this.#parts.onUnasked(frame.clientId);
     }
   }
 

@@ -160,13 +160,14 @@ for _, client in ipairs(clients) do
     kept[#kept + 1] = client
   end
 end
-if #moved > 0 then change(KEYS[4], KEYS[5], moved) end
 local more = isBack and 0 or redis.call('EXISTS', KEYS[6])
 if more == 0 and not isBack then
   local all = redis.call('HGETALL', KEYS[8])
   for at = 1, #all, 2 do
-    -- in place of how many members are connected: this part has none, and gets nothing more
-    redis.call('HSET', KEYS[9], all[at], string.sub(all[at + 1], 1, -5) .. '\\255\\255\\255\\255')
+    -- in place of how many members are connected: this part has none
+    local record = string.sub(all[at + 1], 1, -5) .. '\\255\\255\\255\\255'
+    redis.call('HSET', KEYS[9], all[at], record)
+    moved[#moved + 1] = struct.pack('<B', 7) .. text(ARGV[2]) .. record
     redis.call('HSET', ARGV[4] .. 'f:' .. all[at], 'o', ARGV[2])
     redis.call('RPUSH', KEYS[10], 'g' .. all[at])
     fields[#fields + 1] = all[at]
@@ -174,6 +175,7 @@ if more == 0 and not isBack then
   redis.call('DEL', KEYS[8])
   redis.call('SREM', KEYS[3], ARGV[3])
 end
+if #moved > 0 then change(KEYS[4], KEYS[5], moved) end
 local groups = {}
 for _, field in ipairs(fields) do groups[#groups + 1] = redis.call('HGET', KEYS[9], field) end
 return {kept, groups, more}

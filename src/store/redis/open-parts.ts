@@ -104,7 +104,7 @@ export function openParts(ingredients: Ingredients): OpenParts {
 export interface InboxIngredients
   extends Pick<
     InboxParts,
-    'connection' | 'timeoutMs' | 'keys' | 'nodeId' | 'topology' | 'topologyReader' | 'logger' | 'onBroken'
+    'connection' | 'onUnasked' | 'timeoutMs' | 'keys' | 'nodeId' | 'topology' | 'topologyReader' | 'logger' | 'onBroken'
   > {
   readonly events: NodeEvents;
   /** Told after the events were. */
@@ -132,6 +132,7 @@ export function openInbox(open: OpenParts, ingredients: InboxIngredients): Inbox
         onTopology();
       },
     },
+    onUnasked: ingredients.onUnasked,
     onRead: (lastId) => {
       // What stays is trimmed with the next.
       open.connection.redis.xtrim(keys.inbox(nodeId), 'MINID', lastId).catch(() => {});

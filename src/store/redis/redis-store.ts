@@ -24,7 +24,8 @@ import { checkRedis } from './redis-check.ts';
 import { RedisConnection } from './redis-connection.ts';
 import { failureOf } from './redis-errors.ts';
 import { RedisKeys } from './redis-keys.ts';
-import { type RetainedCommand, RetainedLayout } from './retained-layout.ts';
+import { applyApart } from './retained-apart.ts';
+import { RetainedLayout } from './retained-layout.ts';
 import type { Outgoing } from './route-writer.ts';
 import { Scripts } from './script-runner.ts';
 import { redisTime, ServerClock } from './server-clock.ts';
@@ -84,6 +85,8 @@ export class RedisStore implements SharedStore {
   /** Nodes that were there when they were looked after last. */
   #watched = '';
   #isBeating = false;
+  /** Resolves once the node is told what others do. */
+  #listening = Promise.withResolvers<void>();
 
   constructor(options: RedisStoreOptions) {
     this.#options = options;
@@ -107,6 +110,7 @@ export class RedisStore implements SharedStore {
       const place = new NodePlace(redis, scripts, this.#keys, { nodeId, leaseMs });
       await place.take();
       this.#batch = 0;
+      this.#listening = Promise.withResolvers();
       this.#nextId = 0;
       this.#broken = undefined;
       this.#isClosing = false;
@@ -202,10 +206,21 @@ export class RedisStore implements SharedStore {
       logger,
       events,
       onTopology: () => this.#watchChanged(),
+      onUnasked: (clientId) => this.#takeUnasked(clientId),
       onBroken: (error) => this.onBroken(this.#break('broken', error)),
     });
     await open.inbox.start();
+    this.#listening.resolve();
     this.#watchChanged();
+  }
+
+  /** A client id was handed over for an earlier start of this node, or for a claim that was given up. */
+  #takeUnasked(clientId: string): void {
+    this.#untilAnswered((open) => this.#readAdopted(open, { clientIds: [clientId], groups: [] })).then(
+      (state) => this.events?.onAdopted(state),
+      (error: unknown) =>
+        this.#options.logger.debug('a session is left until its client comes', { error: errorText(error) }),
+    );
   }
 
   async claim(clientId: string, username: string): Promise<Claim | undefined> {
@@ -244,6 +259,7 @@ export class RedisStore implements SharedStore {
   }
 
   async #catchUp(): Promise<void> {
+    await this.#listening.promise;
     const keys = this.#keys;
     await this.#untilAnswered(async (open) => {
       const { redis } = open.connection;
@@ -270,7 +286,12 @@ export class RedisStore implements SharedStore {
       } catch (error) {
         if (this.#isClosing || error instanceof StoreError) throw error;
         const failure = failureOf(error);
-        if (failure === 'fenced' || failure === 'lost') throw this.#break(failure, error);
+        if (failure === 'fenced' || failure === 'lost') {
+          // A node that writes nothing would not find out by a batch.
+          const broken = this.#break(failure, error);
+          this.onBroken(broken);
+          throw broken;
+        }
         if (failure !== 'again') throw error;
         await this.#beforeAgain(open);
       }
@@ -333,7 +354,7 @@ export class RedisStore implements SharedStore {
         if (!isGivenUp && !(await this.#send(open, number, encoded, outgoing))) continue;
         mayBeApplied = true;
         if (waitReplicas > 0) await this.#waitForReplicas(open, writer);
-        await applyApart(open, encoded.apart);
+        await applyApart(open.connection.redis, open.scripts, encoded.apart);
         this.#batch = number;
         if (encoded.dropsQueues) open.sweeper.sweep();
         return;
@@ -494,16 +515,4 @@ export class RedisStore implements SharedStore {
     this.#nextId += 1;
     return (this.#open?.place.incarnation ?? 0) * IDS_PER_INCARNATION + this.#nextId;
   }
-}
-
-/** In a Redis Cluster retained messages lie in slots of their own. Setting one twice is setting it once. */
-async function applyApart({ connection, scripts }: OpenParts, commands: readonly RetainedCommand[]): Promise<void> {
-  const { redis } = connection;
-  await Promise.all(
-    commands.map((command) => {
-      if (command.kind === 'set') return redis.set(command.key, command.value);
-      if (command.kind === 'del-expired') return scripts.run('deleteExpired', [command.key], []);
-      return redis.del(command.key);
-    }),
-  );
 }

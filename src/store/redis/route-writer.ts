@@ -93,7 +93,7 @@ export class RouteWriter {
         addForward(forwards, nodeId, { message: body, shareKeys }, mutation.message.qos === 0);
     }
     for (const post of posts) {
-      const head = { ...post, queueId: topology.targetOf(post) };
+      const head = { ...post, queueId: topology.redirect(post) };
       this.#post(head, post.message, this.#encoded(post.message), 0);
     }
     for (const [queueId, list] of this.#posts) {

@@ -1,6 +1,7 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { RecordReader } from '../record-reader.ts';
-import { type GroupRecord, NO_PART, type QueueSummary, type StoredState } from '../store.ts';
+import type { GroupRecord, QueueSummary, StoredState } from '../store.ts';
+import { NO_MEMBERS } from '../topology-change.ts';
 import { decoded } from './decoded.ts';
 import { onlineOf } from './group-online.ts';
 import type { RedisKeys } from './redis-keys.ts';
@@ -43,9 +44,9 @@ export class StateReader {
   async read(nodeId: string): Promise<{ state: NodeState; leftOver: readonly string[] }> {
     const clientIds = await this.#redis.smembers(this.#keys.own(nodeId));
     const values = Object.values(await this.#redis.hgetallBuffer(this.#keys.groups(nodeId)));
-    // Of several parts of one shared subscription, the one that was this node's from the beginning comes first.
+    // Of several parts of one shared subscription, one that has members comes first.
     const groups = values
-      .toSorted((one, other) => Number(onlineOf(one) === NO_PART) - Number(onlineOf(other) === NO_PART))
+      .toSorted((one, other) => Number(onlineOf(one) === NO_MEMBERS) - Number(onlineOf(other) === NO_MEMBERS))
       .map((value) =>
         decoded('part of a shared subscription', () => {
           this.#reader.reset(value, value.length);

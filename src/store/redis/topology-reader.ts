@@ -1,9 +1,7 @@
 import type { Cluster, Redis } from 'ioredis';
 import { RecordReader } from '../record-reader.ts';
 import type { Topology } from '../shared-store.ts';
-import { NO_PART } from '../store.ts';
-import { decodeChanges, type TopologyChange } from '../topology-change.ts';
-import { decoded } from './decoded.ts';
+import { decodeChanges, NO_MEMBERS, type TopologyChange } from '../topology-change.ts';
 import { onlineOf } from './group-online.ts';
 import type { RedisKeys } from './redis-keys.ts';
 import type { StateReader } from './state-reader.ts';
@@ -42,7 +40,7 @@ export class TopologyReader {
       const version = Number.parseInt(id.toString('latin1'), 10);
       if (version <= topology.version) continue;
       if (version !== topology.version + 1) return false;
-      topology.apply(changesOf(fields), version);
+      topology.apply(decodeChanges(fields[1] as Buffer), version);
     }
     return true;
   }
@@ -57,38 +55,54 @@ export class TopologyReader {
 
   async #load(): Promise<void> {
     const { redis, keys, topology } = this.#parts;
-    // What changes from here on comes again with the changes, which may be applied twice.
-    const version = Number((await redis.get(keys.topology)) ?? 0);
+    for (;;) {
+      // What changes from here on comes again with the changes, which may be applied twice.
+      const version = Number((await redis.get(keys.topology)) ?? 0);
+      const changes = await this.#readAll();
+      const moved = await this.#movedSince(version);
+      if (moved === undefined) continue;
+      await this.#sessionsOf([...moved.keys()], (clientId) => moved.get(clientId) as string, changes);
+      topology.load(changes, version);
+      return;
+    }
+  }
+
+  /** All of it, node by node. What moves meanwhile from one that was not read yet to one that was is left out. */
+  async #readAll(): Promise<TopologyChange[]> {
+    const { redis, keys } = this.#parts;
     const [nodeIds, gone] = await Promise.all([redis.hkeys(keys.nodes), redis.smembers(keys.gone)]);
     const changes: TopologyChange[] = nodeIds.map((nodeId) => ({ kind: 'node-put', nodeId }));
     for (const nodeId of [...nodeIds, ...gone]) await this.#sessions(nodeId, changes);
     for (const nodeId of nodeIds) await this.#routes(nodeId, changes);
-    await this.#moved(version, changes);
-    topology.load(changes, version);
+    // Their parts of shared subscriptions go on collecting messages.
+    for (const nodeId of gone) await this.#shares(nodeId, () => NO_MEMBERS, changes);
+    return changes;
   }
 
-  /** Sessions that moved meanwhile may have been passed over where they were and where they went; no change repeats what they have. */
-  async #moved(version: number, changes: TopologyChange[]): Promise<void> {
+  /** Sessions that have moved since a version, by client id the node that they came to; undefined where changes are missing. */
+  async #movedSince(version: number): Promise<ReadonlyMap<string, string> | undefined> {
     const { redis, keys } = this.#parts;
-    const entries = await redis.xrangeBuffer(keys.changes, `${version + 1}-0`, '+');
-    const moved = new Map<string, string[]>();
-    for (const [, fields] of entries) {
-      for (const change of changesOf(fields)) {
-        if (change.kind !== 'session-moved') continue;
-        const clientIds = moved.get(change.nodeId);
-        if (clientIds === undefined) moved.set(change.nodeId, [change.clientId]);
-        else clientIds.push(change.clientId);
-      }
+    const moved = new Map<string, string>();
+    let last = version;
+    for (const [id, fields] of await redis.xrangeBuffer(keys.changes, `(${version}-0`, '+')) {
+      last += 1;
+      if (Number.parseInt(id.toString('latin1'), 10) !== last) return undefined;
+      for (const change of decodeChanges(fields[1] as Buffer))
+        if (change.kind === 'session-moved') moved.set(change.clientId, change.nodeId);
     }
-    for (const [nodeId, clientIds] of moved) await this.#readSessions(nodeId, clientIds, changes);
+    return moved;
   }
 
   async #sessions(nodeId: string, changes: TopologyChange[]): Promise<void> {
     const { redis, keys } = this.#parts;
-    await this.#readSessions(nodeId, await redis.smembers(keys.own(nodeId)), changes);
+    await this.#sessionsOf(await redis.smembers(keys.own(nodeId)), () => nodeId, changes);
   }
 
-  async #readSessions(nodeId: string, clientIds: readonly string[], changes: TopologyChange[]): Promise<void> {
+  async #sessionsOf(
+    clientIds: readonly string[],
+    nodeOf: (clientId: string) => string,
+    changes: TopologyChange[],
+  ): Promise<void> {
     const { states } = this.#parts;
     for (let at = 0; at < clientIds.length; at += SESSIONS_AT_ONCE) {
       const { sessions, subscriptions } = await states.readSessions(clientIds.slice(at, at + SESSIONS_AT_ONCE));
@@ -96,7 +110,7 @@ export class TopologyReader {
       for (const { clientId, record } of subscriptions) {
         const queueId = queueIds.get(clientId);
         if (queueId === undefined || record.topicFilter.startsWith('$share/')) continue;
-        changes.push({ kind: 'subscription-put', clientId, nodeId, queueId, record });
+        changes.push({ kind: 'subscription-put', clientId, nodeId: nodeOf(clientId), queueId, record });
       }
     }
   }
@@ -105,17 +119,15 @@ export class TopologyReader {
     const { redis, keys } = this.#parts;
     for (const topicFilter of await redis.smembers(keys.interests(nodeId)))
       changes.push({ kind: 'route-put', nodeId, topicFilter });
+    await this.#shares(nodeId, onlineOf, changes);
+  }
+
+  async #shares(nodeId: string, online: (value: Buffer) => number, changes: TopologyChange[]): Promise<void> {
+    const { redis, keys } = this.#parts;
     for (const value of Object.values(await redis.hgetallBuffer(keys.groups(nodeId)))) {
-      const { shareKey, queueId } = decoded('part of a shared subscription', () => {
-        this.#reader.reset(value, value.length);
-        return this.#reader.group();
-      });
-      const online = onlineOf(value);
-      if (online !== NO_PART) changes.push({ kind: 'share-put', nodeId, shareKey, queueId, online });
+      this.#reader.reset(value, value.length);
+      const { shareKey, queueId } = this.#reader.group();
+      changes.push({ kind: 'share-put', nodeId, shareKey, queueId, online: online(value) });
     }
   }
-}
-
-function changesOf(fields: readonly Buffer[]): TopologyChange[] {
-  return decoded('list of changes', () => decodeChanges(fields[1] as Buffer));
 }

@@ -51,7 +51,7 @@ class Node implements Topology, NodeEvents {
     return this.route;
   }
 
-  targetOf({ queueId }: PostedMessage): number {
+  redirect({ queueId }: PostedMessage): number {
     return queueId;
   }
 
