@@ -150,6 +150,8 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
     // Counted as held from here on, whatever becomes of the session that was found.
     this.#held.set(clientId, 0);
     await this.#adopt(state, true);
+    // What the client had published elsewhere comes before what it publishes here.
+    await this.#store.caughtUp();
     return true;
   }
 

@@ -8,7 +8,7 @@ import type { Session } from './session.ts';
 import { ShareGroup } from './share-group.ts';
 
 /** How long an orphan waits for another part, where members of it may be on their way to another node, or here; ms. */
-const PART_WAIT_MS = 60_000;
+const PART_WAIT_MS = 20_000;
 
 /** A group as its members see it: nothing of the message is decided before one of them is picked. */
 const WHATEVER = { qos: 2, noLocal: false, retainAsPublished: true, subscriptionIdentifier: 0 } as const;

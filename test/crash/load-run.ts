@@ -35,6 +35,8 @@ export class LoadRun implements DeviceWorld {
   protected readonly devices: readonly Device[];
   protected broker: BrokerProcess | undefined = undefined;
   protected port = 0;
+  /** How likely something that happens to a device disturbs one. */
+  protected disturbance = 0.01;
   /** Whether devices come back, and disturb. */
   protected state: 'calm' | 'wild' | 'over' = 'calm';
   protected events = 0;
@@ -134,7 +136,7 @@ export class LoadRun implements DeviceWorld {
     const { random } = this;
     const left = this.fleet.wills.find(({ isLeaving, state }) => isLeaving && state === 'offline');
     left?.connect(this.port);
-    if (!random.chance(0.01)) return;
+    if (!random.chance(this.disturbance)) return;
     const { wills } = this.fleet;
     const victim = random.chance(0.3) ? (wills[random.below(wills.length)] as Device) : device;
     if (victim.state !== 'connected') return;

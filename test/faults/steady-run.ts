@@ -7,8 +7,7 @@ import { until } from '../support/polling.ts';
 
 /** How often devices are given messages to send and brought back, ms. */
 const TICK_MS = 20;
-/** Messages per publisher and tick. */
-const MESSAGES_PER_TICK = 5;
+/** Messages that a publisher may send at once, at most. */
 const BUDGET_MAX = 50;
 /** What nothing was heard of for so long is not coming, ms. */
 const QUIET_MS = 1_500;
@@ -30,6 +29,8 @@ export function* rounds(least: number): Generator<number> {
 export class SteadyRun extends LoadRun {
   readonly #isWild: boolean;
   readonly #watch: AckWatch;
+  /** Messages that a publisher may send with each tick. */
+  protected messagesPerTick = 5;
   #timer: NodeJS.Timeout | undefined;
   /** Whether there is somewhere to connect to. */
   protected isUp = false;
@@ -125,7 +126,7 @@ export class SteadyRun extends LoadRun {
     }
     if (!this.#isPublishing) return;
     for (const publisher of this.fleet.publishers) {
-      publisher.budget = Math.min(publisher.budget + MESSAGES_PER_TICK, BUDGET_MAX);
+      publisher.budget = Math.min(publisher.budget + this.messagesPerTick, BUDGET_MAX);
       publisher.fill();
     }
   }

@@ -276,7 +276,7 @@ describe('a part without any member', () => {
     expect(bench.books.imbalance).toBe(0);
   });
 
-  test('waits a minute for its members to come from the node that is gone, here or elsewhere', async () => {
+  test('waits a while for its members to come from the node that is gone, here or elsewhere', async () => {
     for (const comes of ['here', 'elsewhere', 'nowhere']) {
       const neighbours = new FakeNeighbours();
       const bench = await benchAmong(neighbours);
