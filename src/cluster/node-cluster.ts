@@ -186,8 +186,10 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
 
   partElsewhere(shareKey: string, takesOrphans: boolean): number | undefined {
     const share = this.#table.share(shareKey);
-    if (share === undefined) return undefined;
-    const part = this.#choose(share);
+    // One that was another node's may be here before the change that says so is known.
+    const parts = share?.parts.filter(({ queueId }) => !this.#broker.hasQueue(queueId)) ?? [];
+    if (parts.length === 0) return undefined;
+    const part = this.#choose({ shareKey, parts });
     return part.isOrphan && !takesOrphans ? undefined : part.queueId;
   }
 
