@@ -357,6 +357,8 @@ export class RedisStore implements SharedStore {
       nodes,
     ])) as [last: number, version: number, newer?: StreamEntry[]];
     if (answer[0] === -1) {
+      // By now the node may know more than this answer does; what Redis lacks is what the batch was made with.
+      if (Number(version) > answer[1]) throw this.#break('lost', undefined);
       await this.#learn(open, answer[1], answer[2] ?? []);
       return false;
     }
@@ -373,7 +375,6 @@ export class RedisStore implements SharedStore {
   async #learn(open: OpenParts, version: number, newer: readonly StreamEntry[]): Promise<void> {
     const { topology, events } = this;
     if (topology === undefined || open.topologyReader === undefined) return;
-    if (topology.version > version) throw this.#break('lost', undefined);
     if (!open.topologyReader.take(newer) || topology.version < version) await open.topologyReader.load();
     events?.onTopology();
   }
