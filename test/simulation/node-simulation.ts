@@ -83,7 +83,8 @@ export class NodeSimulation {
     await this.#heal();
     for (const { broker } of this.#running())
       await findRetained(broker as Broker, this.#plan, this.#clock, this.#history);
-    await this.#crowd.settleDown(2000);
+    // Parts of shared subscriptions whose members have moved stay for a minute.
+    await this.#crowd.settleDown(65_000);
     for (const { broker, nodeId } of this.#running())
       for (const finding of auditBooks(broker as Broker, this.#plan))
         this.#violations.push({ ...finding, text: `${nodeId}: ${finding.text}` });
