@@ -42,6 +42,8 @@ export class ShareGroup implements QueueOwner {
   #spell = 0;
   /** Until when an orphan waits for another part to come, ms since the epoch; then what it holds is dropped. */
   partUntil = 0;
+  /** Until when a member that went to another node may still be on its way, ms since the epoch. */
+  movingUntil = 0;
   readonly #handOver: HandOver | undefined;
 
   constructor(context: SessionContext, record: GroupRecord, owner: PartOwner) {
