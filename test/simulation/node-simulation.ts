@@ -42,6 +42,12 @@ export class NodeSimulation {
   readonly #streams: FakeStream[][];
   /** Node ids whose process has ended. */
   readonly #dead: Set<string> = new Set();
+  /** By place, the node id that was last there. */
+  readonly #lastIds: Map<number, string> = new Map();
+  /** Brokers that cannot go on. */
+  readonly #broken: Set<Broker> = new Set();
+  /** Where clients were last. */
+  readonly #placeOf: Map<SimulatedClient, number> = new Map();
   #nextNode = 1;
   /** When what the last trouble left behind is taken care of, ms since the epoch. */
   #calmAt = 0;
@@ -123,8 +129,6 @@ export class NodeSimulation {
       },
     );
   }
-
-  readonly #lastIds: Map<number, string> = new Map();
 
   #onStarted(process: NodeProcess, broker: Broker): void {
     if (process.isOver) return;
@@ -225,8 +229,6 @@ export class NodeSimulation {
     if (this.#random.chance(0.5)) await this.#crowd.settleDown(this.#random.below(3000));
   }
 
-  readonly #broken: Set<Broker> = new Set();
-
   /** Closes a node in order. */
   async #stop(place: number): Promise<void> {
     const process = this.#processes[place] as NodeProcess;
@@ -288,8 +290,6 @@ export class NodeSimulation {
       },
     };
   }
-
-  readonly #placeOf: Map<SimulatedClient, number> = new Map();
 
   // ---- the end
 
