@@ -306,8 +306,10 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
   // What other nodes do
 
   /** Takes over what was found at start; sessions and groups follow. */
-  restore({ mailboxes }: Partial<Pick<AdoptedState, 'mailboxes'>>): void {
+  restore({ mailboxes, groups }: Pick<AdoptedState, 'groups'> & Partial<Pick<AdoptedState, 'mailboxes'>>): void {
     for (const mailbox of mailboxes ?? []) this.#mailboxes.coming(mailbox);
+    // The topology was read when they were not here yet.
+    for (const { shareKey, queueId } of groups) this.#table.partCame(shareKey, queueId);
   }
 
   onPosted(messages: readonly MailboxMessage[]): void {

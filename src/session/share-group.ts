@@ -125,12 +125,6 @@ export class ShareGroup implements QueueOwner {
     }, this.#context.onFatal);
   }
 
-  /** It was found in the store: the other nodes know it, as a part without members. */
-  beRestored(): void {
-    this.stored = true;
-    this.#told = NO_MEMBERS;
-  }
-
   /** Whether its queue is stored: one of the members is, or other nodes have to find it. */
   get durable(): boolean {
     return this.#handOver !== undefined || this.#list.some((member) => member.durable);

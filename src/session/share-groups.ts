@@ -133,8 +133,7 @@ export class ShareGroups implements PartOwner {
 
   #restored(record: GroupRecord): ShareGroup {
     const group = this.#make(record);
-    if (this.#context.neighbours === undefined) group.stored = true;
-    else group.beRestored();
+    group.stored = true;
     return group;
   }
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { Session } from '../../src/session/session.ts';
 import { HELD_BACK_BYTES } from '../../src/session/write-path.ts';
 import { StoreFullError } from '../../src/store/store.ts';
-import { ENDING } from '../../src/store/topology-change.ts';
+import { ENDING, NO_MEMBERS } from '../../src/store/topology-change.ts';
 import { RecordingLink } from './recording-link.ts';
 import { applied, benchAmong, connect, FakeNeighbours, postedOf, stateOf } from './fake-neighbours.ts';
 import { DURABLE, type SessionBench } from './session-bench.ts';
@@ -323,10 +323,11 @@ describe('a part without any member', () => {
     expect(posts(restarted)).toEqual([`1 for ${ELSEWHERE}`]);
     await restarted.clock.pass(60_000);
     expect(applied(restarted, 'group-delete')).toEqual([{ kind: 'group-delete', shareKey: 'h/t', queueId: lost }]);
-    // The one that is to be deleted gets nothing more.
+    // What the others knew of before the restart is told anew; the one that is to be deleted gets nothing more in the end.
     const told = applied(restarted, 'group-put').map(({ record, online }) => [record.shareKey, online]);
     expect(told).toEqual([
       [SHARE_KEY, 0],
+      ['h/t', NO_MEMBERS],
       ['h/t', ENDING],
     ]);
     expect(restarted.registry.groupCount).toBe(1);

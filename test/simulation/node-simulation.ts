@@ -149,7 +149,7 @@ export class NodeSimulation {
     );
     broker.on('fatal', (error) => {
       this.#note(`${nodeId} cannot go on: ${error.message}`);
-      if (!this.#world.unsteady.has(nodeId) && !/FENCED|LOST/.test(error.message))
+      if (!this.#world.unsteady.has(nodeId) && !/FENCED|LOST|closed before/.test(error.message))
         this.#violated('liveness', `${nodeId} fails: ${error.stack ?? error.message}`);
       this.#world.unsteady.add(nodeId);
       this.#broken.add(broker);
