@@ -197,8 +197,10 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
 
   partElsewhere(shareKey: string, takesOrphans: boolean): number | undefined {
     const share = this.#table.share(shareKey);
-    if (share === undefined) return undefined;
-    const part = this.#choose(share);
+    // One that was another node's may be here before the change that says so is known.
+    const parts = share?.parts.filter(({ queueId }) => !this.#broker.hasQueue(queueId)) ?? [];
+    if (parts.length === 0) return undefined;
+    const part = this.#choose({ shareKey, parts });
     return part.isOrphan && !takesOrphans ? undefined : part.queueId;
   }
 
@@ -321,8 +323,10 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
   // What other nodes do
 
   /** Takes over what was found at start; sessions and groups follow. */
-  restore({ mailboxes }: Partial<Pick<AdoptedState, 'mailboxes'>>): void {
+  restore({ mailboxes, groups }: Pick<AdoptedState, 'groups'> & Partial<Pick<AdoptedState, 'mailboxes'>>): void {
     for (const mailbox of mailboxes ?? []) this.#mailboxes.coming(mailbox);
+    // The topology was read when they were not here yet.
+    for (const { shareKey, queueId } of groups) this.#table.partCame(shareKey, queueId);
   }
 
   onPosted(messages: readonly MailboxMessage[]): void {

@@ -103,11 +103,15 @@ export class HandOver implements FlushWaiter, Deadline {
     books.moved += 1;
   }
 
-  /** An orphan that holds nothing stands in until there is another part, as long as one may come. */
+  /**
+   * An orphan that holds nothing stays for a while, whatever parts there are: the last member of those may go while a
+   * member that was here is still on its way to another node.
+   */
   #endOrphan(): void {
     if (!this.#group.isKnown) return;
+    const now = this.#context.clock.now();
     if (this.#group.isEnded) this.#owner.onOrphanDone(this.#group);
-    else if (this.#target() === undefined) this.#waitOrEnd(this.#context.clock.now());
+    else if (this.#group.partUntil > now || this.#target() === undefined) this.#waitOrEnd(now);
     else this.#owner.onOrphanEmpty(this.#group);
   }
 

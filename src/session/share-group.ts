@@ -44,6 +44,8 @@ export class ShareGroup implements QueueOwner {
   partUntil = 0;
   /** How near its turn is among the parts of all nodes; owned by who chooses among them. */
   turn = 0;
+  /** Until when a member that went to another node may still be on its way, ms since the epoch. */
+  movingUntil = 0;
   readonly #handOver: HandOver | undefined;
 
   constructor(context: SessionContext, record: GroupRecord, owner: PartOwner) {
@@ -123,12 +125,6 @@ export class ShareGroup implements QueueOwner {
       this.#state = state;
       this.#handOver?.run();
     }, this.#context.onFatal);
-  }
-
-  /** It was found in the store: the other nodes know it, as a part without members. */
-  beRestored(): void {
-    this.stored = true;
-    this.#told = NO_MEMBERS;
   }
 
   /** Whether its queue is stored: one of the members is, or other nodes have to find it. */

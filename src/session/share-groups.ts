@@ -83,6 +83,7 @@ export class ShareGroups implements PartOwner {
     const group = this.#groups.get(shareKeyOf(parsed));
     if (group === undefined) return;
     group.release(session);
+    group.movingUntil = this.#context.clock.now() + PART_WAIT_MS;
     this.#endIfEmpty(group, PART_WAIT_MS);
   }
 
@@ -147,8 +148,7 @@ export class ShareGroups implements PartOwner {
 
   #restored(record: GroupRecord): ShareGroup {
     const group = this.#make(record);
-    if (this.#context.neighbours === undefined) group.stored = true;
-    else group.beRestored();
+    group.stored = true;
     return group;
   }
 
@@ -171,7 +171,7 @@ export class ShareGroups implements PartOwner {
     this.#orphans.add(group);
     // What comes before there is another part has to go somewhere.
     if (!this.#groups.has(group.shareKey)) this.#route(group);
-    group.beOrphan(clock.now() + waitMs, neighbours);
+    group.beOrphan(Math.max(clock.now() + waitMs, group.movingUntil), neighbours);
   }
 
   /** Nothing is routed any more to an orphan where there is another part. */
@@ -193,9 +193,12 @@ export class ShareGroups implements PartOwner {
 
   #endIfEmpty(group: ShareGroup, waitMs: number): void {
     if (group.size > 0) return;
-    const { neighbours } = this.#context;
+    const { neighbours, clock } = this.#context;
     const isLast =
-      waitMs === 0 && group.queue.count === 0 && neighbours?.partElsewhere(group.shareKey, true) === undefined;
+      waitMs === 0 &&
+      group.movingUntil <= clock.now() &&
+      group.queue.count === 0 &&
+      neighbours?.partElsewhere(group.shareKey, true) === undefined;
     if (neighbours === undefined || isLast) {
       this.#unroute(group);
       this.#end(group);

@@ -84,7 +84,7 @@ export type Mutation =
   /** `queueId`: that of the session. */
   | { kind: 'subscription-put'; clientId: string; queueId: number; record: SubscriptionRecord }
   | { kind: 'subscription-delete'; clientId: string; topicFilter: string }
-  /** `online`: its members here that are connected, or NO_MEMBERS; of no account where there is one node. */
+  /** `online`: its members here that are connected, NO_MEMBERS or ENDING; of no account where there is one node. */
   | { kind: 'group-put'; record: GroupRecord; online: number }
   | { kind: 'group-delete'; shareKey: string; queueId: number }
   /**

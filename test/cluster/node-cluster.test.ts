@@ -32,6 +32,7 @@ class Node {
           tenure: 0,
           state: { sessions: [], subscriptions: [], groups: [], queues: [], inbound: [], wills: [], mailboxes: [] },
         }),
+      caughtUp: () => Promise.resolve(),
       refuse: (clientId: string) => this.refused.push(clientId),
     } satisfies Partial<Record<keyof SharedStore, unknown>> as unknown as SharedStore;
     this.cluster = new NodeCluster(store, { ...broker, adopt: () => Promise.resolve() }, { overlap: 'once' });

@@ -339,6 +339,16 @@ describe('a queue', () => {
     expect(bench.store.disk.read().inbound).toHaveLength(2);
     expect(bench.writePath.commits).toBe(commits + 1);
   });
+
+  test('gives up reading its head when the store fails', async () => {
+    const bench = await new SessionBench().start();
+    const queue = new MessageQueue(bench.context, new Owner(true), QUEUE_ID);
+    const failure = new Error('the store is gone');
+    bench.store.readQueue = () => Promise.reject(failure);
+    queue.restore({ queueId: QUEUE_ID, count: 1, bytes: 1, firstSequence: 5, lastSequence: 5 });
+    await queue.readHead();
+    expect(bench.fatal).toEqual([failure]);
+  });
 });
 
 describe('a queue that cannot be read', () => {

@@ -546,7 +546,9 @@ export class SimulatedClient {
     this.#world.note(`${this.clientId} lost in state ${this.state}`);
     // Whether a broker that is not heard of any more has read a DISCONNECT cannot be known.
     const isUnclean = this.#end === 'open' || this.#end === 'unclean';
-    if (this.state === 'connected' && this.#will !== undefined && isUnclean) {
+    // A CONNECT that another node still deals with resumes the session in place of this connection, and drops the will.
+    const hasRival = this.#stay > 0 && now < this.#rivalUntil;
+    if (this.state === 'connected' && this.#will !== undefined && isUnclean && !hasRival) {
       const { sequence, delaySeconds } = this.#will;
       this.#world.wills.lost(this.#willPublisher, sequence, Math.min(delaySeconds, expirySeconds) * 1000, {
         heardAt: this.#heardAt,

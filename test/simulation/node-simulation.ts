@@ -42,6 +42,12 @@ export class NodeSimulation {
   readonly #streams: FakeStream[][];
   /** Node ids whose process has ended. */
   readonly #dead: Set<string> = new Set();
+  /** By place, the node id that was last there. */
+  readonly #lastIds: Map<number, string> = new Map();
+  /** Brokers that cannot go on. */
+  readonly #broken: Set<Broker> = new Set();
+  /** Where clients were last. */
+  readonly #placeOf: Map<SimulatedClient, number> = new Map();
   #nextNode = 1;
   /** When what the last trouble left behind is taken care of, ms since the epoch. */
   #calmAt = 0;
@@ -83,7 +89,8 @@ export class NodeSimulation {
     await this.#heal();
     for (const { broker } of this.#running())
       await findRetained(broker as Broker, this.#plan, this.#clock, this.#history);
-    await this.#crowd.settleDown(2000);
+    // Parts of shared subscriptions whose members have moved stay for a minute.
+    await this.#crowd.settleDown(65_000);
     for (const { broker, nodeId } of this.#running())
       for (const finding of auditBooks(broker as Broker, this.#plan))
         this.#violations.push({ ...finding, text: `${nodeId}: ${finding.text}` });
@@ -123,8 +130,6 @@ export class NodeSimulation {
     );
   }
 
-  readonly #lastIds: Map<number, string> = new Map();
-
   #onStarted(process: NodeProcess, broker: Broker): void {
     if (process.isOver) return;
     const { nodeId } = process;
@@ -144,7 +149,7 @@ export class NodeSimulation {
     );
     broker.on('fatal', (error) => {
       this.#note(`${nodeId} cannot go on: ${error.message}`);
-      if (!this.#world.unsteady.has(nodeId) && !/FENCED|LOST/.test(error.message))
+      if (!this.#world.unsteady.has(nodeId) && !/FENCED|LOST|closed before/.test(error.message))
         this.#violated('liveness', `${nodeId} fails: ${error.stack ?? error.message}`);
       this.#world.unsteady.add(nodeId);
       this.#broken.add(broker);
@@ -224,8 +229,6 @@ export class NodeSimulation {
     if (this.#random.chance(0.5)) await this.#crowd.settleDown(this.#random.below(3000));
   }
 
-  readonly #broken: Set<Broker> = new Set();
-
   /** Closes a node in order. */
   async #stop(place: number): Promise<void> {
     const process = this.#processes[place] as NodeProcess;
@@ -287,8 +290,6 @@ export class NodeSimulation {
       },
     };
   }
-
-  readonly #placeOf: Map<SimulatedClient, number> = new Map();
 
   // ---- the end
 

@@ -27,7 +27,9 @@ export interface LinkParts {
 /** A connection of a process to Redis: calls arrive in order, and so do their answers. */
 export class SimulatedLink {
   readonly #parts: LinkParts;
+  /** Calls without an answer, in order. */
   #calls: Call[] = [];
+  readonly #answers: { call: Call; answer: () => void }[] = [];
   #isDead = false;
 
   constructor(parts: LinkParts) {
@@ -63,8 +65,8 @@ export class SimulatedLink {
     this.#isDead = true;
     const sent = this.#calls.filter(({ isApplied }) => !isApplied);
     const arriving = sent.slice(0, this.#parts.random.below(sent.length + 1));
+    // They are applied by the timers that were set for them.
     this.#calls = arriving;
-    // The timers that were set for them apply them.
   }
 
   #cut(): void {
@@ -90,8 +92,6 @@ export class SimulatedLink {
       this.#parts.process.run(next.answer);
     });
   }
-
-  readonly #answers: { call: Call; answer: () => void }[] = [];
 
   #later(work: () => void): void {
     const { clock, random, maxDelayMs } = this.#parts;

@@ -192,7 +192,7 @@ export class SimulatedSharedStore implements SharedStore {
       redis.commit({ nodeId, incarnation, number, mutations: own, fresh, changes, routed }),
     );
     if ('stale' in answer) {
-      if (topology.version > answer.stale) throw new ScriptError('lost');
+      if (routed !== undefined && routed.version > answer.stale) throw new ScriptError('lost');
       if (!this.#inbox.takeChanges(answer.newer) || topology.version < answer.stale) await this.#loadTopology();
       this.events?.onTopology();
       return false;
