@@ -213,6 +213,5 @@ function takerFor(taker: SubscriptionTaker<Session>, message: Message): Subscrip
 
 function deliverAs(taker: SubscriptionTaker<Session>, message: Message): void {
   const { subscriber } = taker;
-  if (message.retain) subscriber.noteLive(message.topicName);
   subscriber.deliver(message, taker, message.retain && taker.retainAsPublished); // [MQTT-3.3.1-12], [MQTT-3.3.1-13]
 }

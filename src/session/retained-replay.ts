@@ -17,8 +17,6 @@ const TURN_WORK = 2048;
 /** What starting a page and sending a message are worth in names visited. */
 const PAGE_WORK = 16;
 const MESSAGE_WORK = 4;
-/** Topics that a replay notes as having come from their publishers; what comes beyond may come twice. */
-const LIVE_TOPICS_MAX = 10_000;
 
 /** Where replays find retained messages and overlapping subscriptions. */
 export interface ReplaySource {
@@ -66,8 +64,6 @@ export class RetainedReplay {
   #yielded = false;
   /** Whether the page had to wait, so that its messages may have been replaced since. */
   #held = false;
-  /** Where nodes share the store: topics whose messages have come from their publishers since the replay began. */
-  #live: Set<string> | undefined = undefined;
   #state: 'running' | 'catching-up' | 'over' = 'running';
 
   constructor(context: SessionContext, source: ReplaySource, filters: readonly SubscriptionRecord[]) {
@@ -80,7 +76,6 @@ export class RetainedReplay {
   runOnceCaughtUp(session: Session, neighbours: Neighbours): void {
     const { writePath, onFatal } = this.#context;
     const { link } = session;
-    this.#live = new Set();
     this.#state = 'catching-up';
     // What was published here just before is among them only when it is stored. The open batch is submitted when whoever
     // called is done with it.
@@ -91,11 +86,6 @@ export class RetainedReplay {
       this.#state = session.link === link ? 'running' : 'over';
       session.pump();
     }, onFatal);
-  }
-
-  /** Notes that a message with RETAIN came from its publisher: what is retained on its topic now is that, or older. */
-  noteLive(topicName: string): void {
-    if (this.#live !== undefined && this.#live.size < LIVE_TOPICS_MAX) this.#live.add(topicName);
   }
 
   /**
@@ -154,7 +144,6 @@ export class RetainedReplay {
     if (message.expiresAt !== Number.POSITIVE_INFINITY && message.expiresAt <= this.#context.clock.now()) return;
     // A newer value went out as a live message meanwhile.
     if (this.#held && this.#source.retained.get(message.topicName) !== message) return;
-    if (this.#live?.has(message.topicName) === true) return;
     const { topicFilter } = this.#filters[this.#current] as SubscriptionRecord;
     const isMerged = this.#context.settings.overlap === 'once';
     // One copy for overlapping filters; the same filter twice is a subscription replaced, and sends again [MQTT-3.8.4-5].

@@ -170,17 +170,11 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   /** Takes a message that another node posted, whose publisher has been told that it was accepted. */
   deliverPosted({ message, qos, retain, subscriptionIdentifiers }: PostedMessage): void {
     this.#context.books.owed += 1;
-    if (message.retain) this.noteLive(message.topicName);
     const entry = new QueueEntry(message, qos, retain, subscriptionIdentifiers, '');
     entry.acceptedIn = 1;
     if (qos === 0) this.#deliverQos0(message, retain, subscriptionIdentifiers);
     else if (this.canSend) this.#send(entry);
     else this.queue.push(entry);
-  }
-
-  /** A message with RETAIN has come from its publisher: replays under way leave its topic out. */
-  noteLive(topicName: string): void {
-    if (this.replays !== undefined) for (const replay of this.replays) replay.noteLive(topicName);
   }
 
   /** Delivers an entry that a shared-subscription group picked this session for; `canSend` was true. */

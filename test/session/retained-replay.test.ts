@@ -4,7 +4,7 @@ import { replayRetained } from '../../src/session/retained-replay.ts';
 import type { Session } from '../../src/session/session.ts';
 import type { SessionSettings } from '../../src/session/settings.ts';
 import type { SubscriptionRecord } from '../../src/store/store.ts';
-import { benchAmong, FakeNeighbours, postedOf } from './fake-neighbours.ts';
+import { benchAmong, FakeNeighbours } from './fake-neighbours.ts';
 import { RecordingLink } from './recording-link.ts';
 import { messageOf, SessionBench } from './session-bench.ts';
 
@@ -227,46 +227,5 @@ describe('a replay of retained messages among several nodes', () => {
       expect([trial.link.payloads, second.payloads]).toEqual([[], []]);
       expect(trial.session.replays).toBeUndefined();
     }
-  });
-
-  test('leaves out topics whose messages came meanwhile, published here, sent on or posted, and no others', async () => {
-    const neighbours = new FakeNeighbours();
-    const trial = await begin(neighbours, 10);
-    const { bench, session } = trial;
-    for (const topicName of ['here', 'sent on', 'posted', 'not retained', 'quiet'])
-      bench.retained.apply(topicName, messageOf({ topicName, payload: `old ${topicName}` }));
-    trial.subscribe(subscriptionOf('#'));
-    bench.publish({ topicName: 'here', payload: 'new here', qos: 0, retain: true });
-    const message = messageOf({ topicName: 'sent on', payload: 'new sent on', qos: 0, retain: true });
-    bench.dispatcher.forward([{ message, shareKeys: [] }]);
-    bench.registry.takePosted([
-      postedOf(session.queueId, { topicName: 'posted', payload: 'new posted', retain: true }),
-    ]);
-    bench.publish({ topicName: 'not retained', payload: 'new not retained', qos: 0 });
-    await catchUp(trial, neighbours);
-    expect(trial.link.payloads).toEqual([
-      'new here',
-      'new sent on',
-      'new posted',
-      'new not retained',
-      'old not retained',
-      'old quiet',
-    ]);
-  });
-
-  test('of a later subscription sends what came for an earlier one before it', async () => {
-    const neighbours = new FakeNeighbours();
-    const trial = await begin(neighbours);
-    trial.bench.retained.apply('a', messageOf({ topicName: 'a', payload: 'old' }));
-    trial.subscribe(subscriptionOf('#'));
-    trial.bench.publish({ topicName: 'a', payload: 'new', qos: 0, retain: true });
-    trial.subscribe(subscriptionOf('a'));
-    await trial.bench.clock.settle();
-    trial.bench.retained.apply('a', messageOf({ topicName: 'a', payload: 'new' }));
-    await catchUp(trial, neighbours);
-    expect(trial.link.sent.map(({ payload, retain }) => [payload, retain])).toEqual([
-      ['new', false],
-      ['new', true],
-    ]);
   });
 });

@@ -80,6 +80,8 @@ export class RawClient implements ClientSocketHandler {
   onHeader: ((firstByte: number) => void) | undefined;
   /** With several nodes: waits until all of them have done what any has taken so far. */
   settle: (() => Promise<void>) | undefined;
+  /** With a store in Redis: waits until the retained messages of a subscription are on their way. */
+  settleSubscription: (() => Promise<void>) | undefined;
   #socket: ClientSocket | undefined;
   #framer = new Framer(268_435_460);
   #rules: ServerRules;
@@ -230,6 +232,8 @@ export class RawClient implements ClientSocketHandler {
     const packetId = this.sendSubscribe(filters, qos, properties);
     const suback = await this.#take(PacketType.suback, packetId);
     if (suback.reasonCodes.some((code) => code >= 0x80)) throw new Error(`refused: ${describePacket(suback)}`);
+    // What is retained comes a little later then; what is published before that may be among it.
+    await this.settleSubscription?.();
     return suback;
   }
 

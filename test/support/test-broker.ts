@@ -8,6 +8,7 @@ import { systemClock } from '../../src/lib/system-clock.ts';
 import type { ConnackPacket, ProtocolVersion } from '../../src/protocol/packets.ts';
 import type { ReasonCode } from '../../src/protocol/reason-codes.ts';
 import { MemoryStore } from '../../src/store/memory-store.ts';
+import { isShared } from '../../src/store/shared-store.ts';
 import type { Store } from '../../src/store/store.ts';
 import { openTcp, openWebSocket } from './client-socket.ts';
 import type { RawConnectOptions } from './connect-packet.ts';
@@ -49,6 +50,7 @@ export class TestBroker {
   readonly broker: Broker;
   readonly #nodes: readonly TestNode[];
   readonly #clock: MovableClock | undefined;
+  readonly #isShared: boolean;
   readonly #clients: RawClient[] = [];
   #isClosed = false;
 
@@ -56,6 +58,7 @@ export class TestBroker {
     this.broker = (nodes[0] as TestNode).broker;
     this.#nodes = nodes;
     this.#clock = clock;
+    this.#isShared = nodes.some(({ store }) => isShared(store));
   }
 
   /** Nodes that it is. */
@@ -80,6 +83,7 @@ export class TestBroker {
     const { broker } = this.#nodes[this.#clients.length % this.#nodes.length] as TestNode;
     this.#clients.push(client);
     if (this.#nodes.length > 1) client.settle = () => this.#settle();
+    if (this.#isShared) client.settleSubscription = () => this.#settle();
     const socket =
       options.transport === 'websocket'
         ? await openWebSocket(listenerOf(broker, 'ws:').url, client)
