@@ -1,15 +1,17 @@
 import type { Message } from '../protocol/message.ts';
 import { copyMessage, copyQueueRecord, copyWillRecord } from './copies.ts';
-import type {
-  GroupRecord,
-  Mutation,
-  QueueRecord,
-  QueueState,
-  QueueSummary,
-  SessionRecord,
-  StoredState,
-  SubscriptionRecord,
-  WillRecord,
+import {
+  forOneNode,
+  type GroupRecord,
+  type LocalMutation,
+  type Mutation,
+  type QueueRecord,
+  type QueueState,
+  type QueueSummary,
+  type SessionRecord,
+  type StoredState,
+  type SubscriptionRecord,
+  type WillRecord,
 } from './store.ts';
 
 /** Entries of one queue; `inOrder` says whether the order of insertion is the order of sequence. */
@@ -36,7 +38,7 @@ export class MemoryState {
 
   /** Applies the mutations in order. What is kept of them is copied. */
   apply(batch: readonly Mutation[]): void {
-    for (const mutation of batch) this.#applyOne(mutation);
+    for (const mutation of batch) this.#applyOne(forOneNode(mutation));
   }
 
   /** Everything that `Store.open` returns. */
@@ -72,7 +74,7 @@ export class MemoryState {
     return found;
   }
 
-  #applyOne(mutation: Mutation): void {
+  #applyOne(mutation: LocalMutation): void {
     switch (mutation.kind) {
       case 'session-put':
         this.#sessions.set(mutation.record.clientId, { ...mutation.record });
@@ -123,15 +125,6 @@ export class MemoryState {
       case 'retained-delete':
         this.#retained.delete(mutation.topicName);
         return;
-      case 'route':
-      case 'interest-put':
-      case 'interest-delete':
-      case 'post':
-      case 'posted-delete':
-      case 'session-move':
-      case 'client-release':
-      case 'retained-expire':
-        throw new Error(`only a store that nodes share takes ${mutation.kind}`);
     }
   }
 

@@ -78,7 +78,10 @@ export interface GroupRecord {
  * One change. All are idempotent: applying a mutation twice equals applying it once. Deleting what is not there is no
  * error. `session-delete` takes subscriptions, queue, inbound packet ids with it, but not the will.
  */
-export type Mutation =
+export type Mutation = LocalMutation | NodeMutation;
+
+/** Those that every store knows. */
+export type LocalMutation =
   | { kind: 'session-put'; record: SessionRecord }
   | { kind: 'session-delete'; clientId: string; epoch: number; queueId: number }
   /** `queueId`: that of the session. */
@@ -101,8 +104,7 @@ export type Mutation =
   | { kind: 'will-put'; record: WillRecord }
   | { kind: 'will-delete'; clientId: string }
   | { kind: 'retained-put'; message: Message }
-  | { kind: 'retained-delete'; topicName: string }
-  | NodeMutation;
+  | { kind: 'retained-delete'; topicName: string };
 
 /** Changes that only a store knows which several nodes share (shared-store.ts); another one is never given them. */
 export type NodeMutation =
@@ -124,6 +126,28 @@ export type NodeMutation =
   | { kind: 'client-release'; clientId: string }
   /** Removes a retained message that has expired, unless another has taken its place. */
   | { kind: 'retained-expire'; message: Message };
+
+const NODE_KINDS: ReadonlySet<Mutation['kind']> = new Set<NodeMutation['kind']>([
+  'route',
+  'interest-put',
+  'interest-delete',
+  'post',
+  'posted-delete',
+  'session-move',
+  'client-release',
+  'retained-expire',
+]);
+
+/** Whether only a store knows a change that nodes share. */
+export function isForNodes(mutation: Mutation): mutation is NodeMutation {
+  return NODE_KINDS.has(mutation.kind);
+}
+
+/** The change, in a store of one node. @throws Error for one that only a store knows that nodes share. */
+export function forOneNode(mutation: Mutation): LocalMutation {
+  if (isForNodes(mutation)) throw new Error(`only a store that nodes share takes ${mutation.kind}`);
+  return mutation;
+}
 
 /** A message for the queue of a session, or of a node's part of a shared subscription, wherever that is. */
 export interface PostedMessage {

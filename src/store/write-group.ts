@@ -2,7 +2,14 @@ import type { Message } from '../protocol/message.ts';
 import { EntryOperations, Operation } from './entry-operations.ts';
 import { RecordWriter } from './record-writer.ts';
 import type { StoreIndex } from './store-index.ts';
-import type { Mutation, QueueRecord, QueueState, WillRecord } from './store.ts';
+import {
+  forOneNode,
+  type LocalMutation,
+  type Mutation,
+  type QueueRecord,
+  type QueueState,
+  type WillRecord,
+} from './store.ts';
 
 /** Where in the group's buffer a value stands; null for a record to be removed. */
 export type ValueRange = { start: number; end: number } | null;
@@ -75,10 +82,10 @@ export class WriteGroup {
   }
 
   absorb(batch: readonly Mutation[]): void {
-    for (let i = 0; i < batch.length; i++) this.#absorbOne(batch[i]!);
+    for (let i = 0; i < batch.length; i++) this.#absorbOne(forOneNode(batch[i]!));
   }
 
-  #absorbOne(mutation: Mutation): void {
+  #absorbOne(mutation: LocalMutation): void {
     switch (mutation.kind) {
       case 'queue-put':
         this.#putEntry(mutation.record);
@@ -138,15 +145,6 @@ export class WriteGroup {
       case 'retained-delete':
         this.retained.set(mutation.topicName, null);
         return;
-      case 'route':
-      case 'interest-put':
-      case 'interest-delete':
-      case 'post':
-      case 'posted-delete':
-      case 'session-move':
-      case 'client-release':
-      case 'retained-expire':
-        throw new Error(`only a store that nodes share takes ${mutation.kind}`);
     }
   }
 

@@ -1,5 +1,5 @@
 import type { Message } from '../../src/protocol/message.ts';
-import type { Mutation, QueueRecord, StoredState } from '../../src/store/store.ts';
+import { forOneNode, type Mutation, type QueueRecord, type StoredState } from '../../src/store/store.ts';
 
 /** A message as plain text, to be compared. */
 function describeMessage(message: Message): string {
@@ -37,7 +37,8 @@ export class StoreModel {
   #rows: ModelRow[] = [];
   #entries: QueueRecord[] = [];
 
-  apply(mutation: Mutation): void {
+  apply(change: Mutation): void {
+    const mutation = forOneNode(change);
     switch (mutation.kind) {
       case 'session-put':
         return this.#put('session', mutation.record.clientId, '', { ...mutation.record });
@@ -83,15 +84,6 @@ export class StoreModel {
         return this.#put('retained', mutation.message.topicName, '', describeMessage(mutation.message));
       case 'retained-delete':
         return this.#delete('retained', mutation.topicName, '');
-      case 'route':
-      case 'interest-put':
-      case 'interest-delete':
-      case 'post':
-      case 'posted-delete':
-      case 'session-move':
-      case 'client-release':
-      case 'retained-expire':
-        throw new Error(`${mutation.kind} is for stores that nodes share`);
     }
   }
 

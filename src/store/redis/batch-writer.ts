@@ -1,6 +1,13 @@
 import type { Message } from '../../protocol/message.ts';
 import { RecordWriter } from '../record-writer.ts';
-import type { Mutation, NodeMutation, QueueRecord, SubscriptionRecord } from '../store.ts';
+import {
+  isForNodes,
+  type LocalMutation,
+  type Mutation,
+  type NodeMutation,
+  type QueueRecord,
+  type SubscriptionRecord,
+} from '../store.ts';
 import type { TimeOffset } from '../time-offset.ts';
 import type { TopologyChange } from '../topology-change.ts';
 import { COMMIT_KEYS, Op, RUN_MAX } from './commit-script.ts';
@@ -115,6 +122,11 @@ export class BatchWriter {
   }
 
   #write(mutation: Mutation, shared: ReadonlySet<Message>): void {
+    if (isForNodes(mutation)) this.#writeForNodes(mutation);
+    else this.#writeLocal(mutation, shared);
+  }
+
+  #writeLocal(mutation: LocalMutation, shared: ReadonlySet<Message>): void {
     switch (mutation.kind) {
       case 'queue-put':
         if (mutation.isAccepted !== true) this.#needsRoom = true;
@@ -164,16 +176,6 @@ export class BatchWriter {
       case 'retained-put':
       case 'retained-delete':
         this.#writeOther(mutation);
-        return;
-      case 'route':
-      case 'interest-put':
-      case 'interest-delete':
-      case 'post':
-      case 'posted-delete':
-      case 'session-move':
-      case 'client-release':
-      case 'retained-expire':
-        this.#writeForNodes(mutation);
     }
   }
 
