@@ -71,6 +71,10 @@ export class BrokerNode implements NodeBroker {
     await adopting;
   }
 
+  deliverLate(messages: readonly Message[], clientIds: ReadonlySet<string>): void {
+    this.#parts().dispatcher.deliverLate(messages, clientIds);
+  }
+
   takePosted(messages: readonly MailboxMessage[]): void {
     this.#parts().registry.takePosted(messages);
   }

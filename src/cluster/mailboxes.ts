@@ -9,7 +9,8 @@ export interface MailboxesOwner {
   isHere(queueId: number): boolean;
   /** Takes messages, in order, none twice. */
   take(messages: readonly MailboxMessage[]): void;
-  read(queueId: number): Promise<Mailbox>;
+  /** What is posted for a queue now; undefined where nothing ever was. */
+  read(queueId: number): Promise<Mailbox | undefined>;
   onError(error: unknown): void;
 }
 
@@ -25,6 +26,8 @@ export class Mailboxes {
   readonly #missed: Map<number, number> = new Map();
   /** Queues whose mailbox is being read, and whether it has to be read again. */
   readonly #reading: Map<number, boolean> = new Map();
+  /** Told when no mailbox is being read. */
+  #waiting: (() => void)[] = [];
 
   constructor(owner: MailboxesOwner) {
     this.#owner = owner;
@@ -45,6 +48,12 @@ export class Mailboxes {
   /** A queue is not here any more. */
   went(queueId: number): void {
     this.#taken.delete(queueId);
+  }
+
+  /** Resolves when all that was told so far has been taken. */
+  settled(): Promise<void> {
+    if (this.#reading.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
   /** Messages were posted. */
@@ -81,6 +90,14 @@ export class Mailboxes {
     }
   }
 
+  #takeFresh(queueId: number, messages: readonly MailboxMessage[]): void {
+    const fresh = messages.filter(({ number }) => number > this.#takenOf(queueId));
+    const last = fresh.at(-1);
+    if (last === undefined) return;
+    this.#taken.set(queueId, last.number);
+    this.#owner.take(fresh);
+  }
+
   #read(queueId: number): void {
     if (this.#reading.has(queueId)) {
       this.#reading.set(queueId, true);
@@ -88,17 +105,14 @@ export class Mailboxes {
     }
     this.#reading.set(queueId, false);
     this.#owner.read(queueId).then(
-      ({ messages }) => {
+      (mailbox) => {
         const again = this.#reading.get(queueId) === true;
         this.#reading.delete(queueId);
-        if (!this.#owner.isHere(queueId)) return;
-        const fresh = messages.filter(({ number }) => number > this.#takenOf(queueId));
-        const last = fresh.at(-1);
-        if (last !== undefined) {
-          this.#taken.set(queueId, last.number);
-          this.#owner.take(fresh);
+        if (this.#owner.isHere(queueId)) {
+          this.#takeFresh(queueId, mailbox?.messages ?? []);
+          if (again) this.#read(queueId);
         }
-        if (again) this.#read(queueId);
+        if (this.#reading.size === 0) for (const tell of this.#waiting.splice(0)) tell();
       },
       (error: unknown) => this.#owner.onError(error),
     );

@@ -8,6 +8,7 @@ import type {
   MailboxMessage,
   MessageRoute,
   NodeEvents,
+  OwnedState,
   RouteMutation,
   SharedStore,
   Topology,
@@ -16,8 +17,8 @@ import type {
 import type { PostedMessage, SubscriptionRecord } from '../store/store.ts';
 import type { TopologyChange } from '../store/topology-change.ts';
 import type { Cluster } from './cluster.ts';
+import { Departures } from './departures.ts';
 import { Mailboxes } from './mailboxes.ts';
-import { Moves } from './moves.ts';
 import { RemoteTable, type RemoteTableSettings } from './remote-table.ts';
 import type { RemoteEntry, RemoteShare, RemoteTargets } from './remote-targets.ts';
 
@@ -39,6 +40,8 @@ export interface NodeBroker {
   anyPart(shareKey: string): number | undefined;
   /** Takes over sessions, parts of shared subscriptions and wills. `isClaimed`: a client here has claimed the client ids. */
   adopt(state: AdoptedState, isClaimed: boolean): Promise<void>;
+  /** Delivers messages to sessions that were not here when these were dispatched. */
+  deliverLate(messages: readonly Message[], clientIds: ReadonlySet<string>): void;
   takePosted(messages: readonly MailboxMessage[]): void;
   forward(messages: readonly ForwardedMessage[]): void;
   applyRetained(topicName: string, message: Message | undefined): void;
@@ -53,13 +56,21 @@ export interface NodeBroker {
   fail(error: unknown): void;
 }
 
+/** How something comes here: claimed by a client, or with what another node left. */
+interface Origin {
+  /** The client id that was claimed. */
+  readonly claimed?: string;
+  /** Whether a client id was claimed here since the state was read: then it is out of date. */
+  readonly wasClaimed?: (clientId: string) => boolean;
+}
+
 /** One of several nodes that share a store, see docs/decisions/0009-nodes.md. */
 export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, FlushWaiter {
   readonly nodeId: string;
   readonly #store: SharedStore;
   readonly #broker: NodeBroker;
   readonly #table: RemoteTable;
-  readonly #moves: Moves = new Moves((clientId) => this.#table.setHere(clientId, true));
+  readonly #departures: Departures = new Departures();
   readonly #mailboxes: Mailboxes;
   #epoch = 0;
   /** Client ids that are this node's, with the claims that nothing has become of yet. */
@@ -78,14 +89,12 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
     this.nodeId = store.nodeId;
     this.#store = store;
     this.#broker = broker;
-    // One that came lately is told of when messages dispatched before have gone.
-    const isHere = (clientId: string, queueId: number): boolean =>
-      broker.sessionQueue(clientId) === queueId && !this.#moves.has(queueId);
+    const isHere = (clientId: string, queueId: number): boolean => broker.sessionQueue(clientId) === queueId;
     this.#table = new RemoteTable(this.nodeId, settings, isHere, (queueId) => broker.hasQueue(queueId));
     this.#mailboxes = new Mailboxes({
       isHere: (queueId) => broker.hasQueue(queueId),
       take: (messages) => broker.takePosted(messages),
-      read: (queueId) => store.readMailbox(queueId),
+      read: async (queueId) => (await store.readMailboxes([queueId]))[0],
       onError: (error) => broker.fail(error),
     });
   }
@@ -147,11 +156,12 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
     if (claim === undefined) return false;
     const { tenure, state } = claim;
     this.#tenures.set(clientId, tenure);
-    // Counted as held from here on, whatever becomes of the session that was found.
-    this.#held.set(clientId, 0);
-    await this.#adopt(state, true);
-    // What the client had published elsewhere comes before what it publishes here.
+    // What the client had published elsewhere comes before what it publishes here. And what had come for it elsewhere and
+    // here, as for others on both nodes, does not come again.
     await this.#store.caughtUp();
+    const { read } = await this.#adopt(state, { claimed: clientId });
+    await read;
+    await this.#mailboxes.settled();
     return true;
   }
 
@@ -163,31 +173,30 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
 
   onFlushed(flushed: number): void {
     for (const [clientId, ticket] of this.#letting) if (ticket <= flushed) this.#letting.delete(clientId);
-    this.#moves.settle(flushed);
+    this.#departures.settle(flushed);
     this.#waitOn();
   }
 
   onStoreFull(failed: number, retriedAs: number): void {
     for (const [clientId, ticket] of this.#letting) if (ticket === failed) this.#letting.set(clientId, retriedAs);
-    this.#moves.retry(failed, retriedAs);
+    this.#departures.retry(failed, retriedAs);
     this.#waitOn();
   }
 
   #waitOn(): void {
-    if (this.#letting.size > 0 || !this.#moves.isEmpty) this.#broker.writePath.wait(this);
+    if (this.#letting.size > 0 || !this.#departures.isEmpty) this.#broker.writePath.wait(this);
   }
 
   // Neighbours
 
   get view(): number {
-    return this.#moves.view;
+    return this.#departures.view;
   }
 
   hasTakers(message: Message, servedShares: readonly string[]): boolean {
     const { entries, nodes, shares } = this.#table.match(message);
     if (shares.some(({ shareKey }) => !servedShares.includes(shareKey))) return true;
-    if (nodes.some((nodeId) => nodeId !== this.nodeId)) return true;
-    return entries.some(({ queueId }) => this.#moves.isEmpty || !this.#moves.wasHere(queueId, this.view));
+    return entries.length > 0 || nodes.some((nodeId) => nodeId !== this.nodeId);
   }
 
   onlineElsewhere(shareKey: string): number | undefined {
@@ -205,14 +214,13 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
   }
 
   cameHere({ clientId, queueId }: Session): void {
-    const { writePath } = this.#broker;
-    this.#moves.came(clientId, queueId, writePath.ticket);
-    writePath.wait(this);
+    this.#departures.came(queueId);
+    this.#table.setHere(clientId, true);
   }
 
   wentAway({ clientId, queueId }: Session): void {
     const { writePath } = this.#broker;
-    this.#moves.went(clientId, queueId, writePath.ticket);
+    this.#departures.went(queueId, writePath.ticket);
     this.#table.setHere(clientId, false);
     this.#mailboxes.went(queueId);
     this.#forget(clientId);
@@ -245,7 +253,7 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
     if (targets.entries.length + targets.nodes.length + targets.shares.length + own.length === 0) return NOWHERE;
     const posts: MessageRoute['posts'][number][] = [];
     for (const entry of targets.entries) {
-      if (this.#moves.isEmpty || !this.#moves.wasHere(entry.queueId, view)) posts.push(postOf(entry));
+      if (this.#departures.isEmpty || !this.#departures.wasHere(entry.queueId, view)) posts.push(postOf(entry));
     }
     const nodes = new Map<string, string[]>();
     for (const nodeId of targets.nodes) if (this.#isThere(nodeId)) nodes.set(nodeId, []);
@@ -349,8 +357,9 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
     this.#broker.handOverGroups();
   }
 
-  onAdopted(state: AdoptedState): void {
-    this.#adopt(state, false).catch((error: unknown) => this.#broker.fail(error));
+  async onAdopted(state: OwnedState, wasClaimed: (clientId: string) => boolean): Promise<void> {
+    const { read } = await this.#adopt(state, { wasClaimed });
+    read.catch((error: unknown) => this.#broker.fail(error));
   }
 
   onWanted(wanted: WantedClient): void {
@@ -384,30 +393,49 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
     this.#tenures.delete(clientId);
   }
 
-  async #adopt(state: AdoptedState, isClaimed: boolean): Promise<void> {
-    // One may have come by a claim and with the belongings of a dead node.
-    const sessions = state.sessions.filter(({ clientId }) => this.#broker.sessionQueue(clientId) === undefined);
+  /**
+   * Takes over what is this node's now. Messages published here that are not with the store yet would come by its mailboxes,
+   * behind what is published here from now on: so the mailboxes are read while no batch is under way, and what is in the
+   * open one is delivered at once.
+   * @returns when it is here; `read` resolves when what members of groups had in flight is known as well.
+   */
+  async #adopt(state: OwnedState, origin: Origin): Promise<{ read: Promise<void> }> {
+    const queueIds = [...state.sessions, ...state.groups].map(({ queueId }) => queueId);
+    if (queueIds.length === 0) return this.#takeOver({ ...state, mailboxes: [] }, origin);
+    return this.#broker.writePath.between(async () =>
+      this.#takeOver({ ...state, mailboxes: await this.#store.readMailboxes(queueIds) }, origin),
+    );
+  }
+
+  #takeOver(state: AdoptedState, { claimed, wasClaimed }: Origin): { read: Promise<void> } {
+    // Counted as held from here on, whatever becomes of the session that was found.
+    if (claimed !== undefined) this.#held.set(claimed, 0);
+    // One may have come by a claim and with the belongings of a dead node; it may even have ended since.
+    const isNew = ({ clientId }: { clientId: string }): boolean =>
+      this.#broker.sessionQueue(clientId) === undefined && wasClaimed?.(clientId) !== true;
+    const sessions = state.sessions.filter(isNew);
     const known = new Set([...sessions, ...state.groups].map(({ queueId }) => queueId));
     const clientIds = new Set(sessions.map(({ clientId }) => clientId));
     const mailboxes = state.mailboxes.filter(({ queueId }) => known.has(queueId));
     for (const mailbox of mailboxes) this.#mailboxes.coming(mailbox);
-    const adopting = this.#broker.adopt(
+    // What is published on the way, as wills, reaches the sessions by itself.
+    const unsent = sessions.length > 0 ? this.#broker.writePath.unsent() : [];
+    const read = this.#broker.adopt(
       {
         ...state,
         sessions,
         mailboxes,
         subscriptions: state.subscriptions.filter(({ clientId }) => clientIds.has(clientId)),
         inbound: state.inbound.filter(({ clientId }) => clientIds.has(clientId)),
-        wills: state.wills.filter(
-          ({ clientId }) => clientIds.has(clientId) || this.#broker.sessionQueue(clientId) === undefined,
-        ),
+        wills: state.wills.filter(isNew),
         queues: state.queues.filter(({ queueId }) => known.has(queueId)),
       },
-      isClaimed,
+      claimed !== undefined,
     );
+    this.#broker.deliverLate(unsent, clientIds);
     for (const queueId of known) this.#mailboxes.came(queueId);
     for (const { shareKey, queueId } of state.groups) this.#table.partCame(shareKey, queueId);
-    await adopting;
+    return { read };
   }
 }
 

@@ -144,6 +144,16 @@ export class Dispatcher {
     }
   }
 
+  /** Delivers messages to sessions that came to this node after these had been dispatched. */
+  deliverLate(messages: readonly Message[], clientIds: ReadonlySet<string>): void {
+    for (const message of messages) {
+      const takers = takerList(this.#registry.subscriptions.match(message.topicName));
+      const late = takers.filter(({ subscriber }) => clientIds.has(subscriber.clientId));
+      message.isShared = late.length > 1;
+      for (const taker of late) deliverTo(taker, message);
+    }
+  }
+
   #forwardToPart(shareKey: string, message: Message): void {
     const group = this.#registry.group(shareKey);
     if (group !== undefined) {

@@ -75,7 +75,8 @@ export class HandOver implements FlushWaiter, Deadline {
       }
       const target = this.#target();
       if (target === undefined) {
-        if (this.#group.isOrphan) this.#waitOrEnd(now);
+        // Another part may be there that is not known here yet; then this runs again.
+        if (this.#group.isKnown) this.#waitOrEnd(now);
         return;
       }
       const entry = queue.shift(now);

@@ -3,7 +3,7 @@ import type { Session } from './session.ts';
 
 /** The other nodes, as the sessions of this one see them; see docs/decisions/0009-nodes.md. */
 export interface Neighbours {
-  /** Counts up when a stored session comes here or goes elsewhere: says which were here when a message was dispatched. */
+  /** Counts up when a stored session goes elsewhere: says which were here when a message was dispatched. */
   readonly view: number;
   /** Whether a message has takers elsewhere, by what is known now, shared subscriptions that were served here left out. */
   hasTakers(message: Message, servedShares: readonly string[]): boolean;

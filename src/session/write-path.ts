@@ -72,6 +72,10 @@ export class WritePath {
   #full = false;
   #probe: Timer | undefined;
   #drains: { ticket: number; resolve: () => void }[] = [];
+  /** What waits for a gap between two batches. */
+  #tasks: (() => Promise<void>)[] = [];
+  /** Whether there is a gap: no batch is handed on. */
+  #isGap = false;
   /** Ticket of the open batch. */
   ticket = 2;
   /** Every ticket up to this one is durable. */
@@ -186,9 +190,38 @@ export class WritePath {
     this.#waiters.push(waiter);
   }
 
+  /**
+   * Runs a task while no batch is with the store; what comes meanwhile gathers in the open one. All tasks that wait share a
+   * gap; those that come during one wait for the next. A task must not wait for something to be stored.
+   * @returns what the task does; never if the store breaks before, which ends the broker.
+   */
+  between<T>(task: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#tasks.push(() => task().then(resolve, reject));
+      if (this.#state !== 'committing' && this.#state !== 'broken') this.#openGap();
+    });
+  }
+
+  #openGap(): void {
+    if (this.#isGap || this.#tasks.length === 0) return;
+    this.#isGap = true;
+    const tasks = this.#tasks;
+    this.#tasks = [];
+    void Promise.all(tasks.map((task) => task())).then(() => {
+      this.#isGap = false;
+      this.endTurn();
+      if (this.#state !== 'committing') this.#openGap();
+    });
+  }
+
+  /** Messages of the open batch that are to be brought to other nodes, in order. */
+  unsent(): Message[] {
+    return this.#open.flatMap((mutation) => (mutation?.kind === 'route' ? mutation.message : []));
+  }
+
   /** Hands the open batch on at the end of a turn, unless it is held for a moment to become smaller. */
   endTurn(): void {
-    if (this.#state !== 'idle') return;
+    if (this.#state !== 'idle' || this.#isGap) return;
     const holdMs = this.#holdLeft();
     if (holdMs <= 0) {
       this.submit();
@@ -202,7 +235,7 @@ export class WritePath {
 
   /** Hands the open batch to the store, unless one is on its way: then it follows by itself. */
   submit(): void {
-    if (this.#state !== 'idle') return;
+    if (this.#state !== 'idle' || this.#isGap) return;
     if (this.#openCount === 0 && this.#waiters.length === 0 && this.#drains.length === 0) return;
     const ticket = this.ticket;
     const waiters = this.#waiters;
@@ -228,6 +261,7 @@ export class WritePath {
     this.#store.commit(batch).then(
       () => {
         this.#state = 'idle';
+        this.#openGap();
         this.#probeLater();
         this.failpoint?.reach('flushed');
         this.#settle(ticket, waiters);
@@ -311,6 +345,7 @@ export class WritePath {
   #onFull(ticket: number, batch: readonly Mutation[], waiters: readonly FlushWaiter[]): void {
     this.#full = true;
     this.#state = 'held';
+    this.#openGap();
     this.#probeLater();
     const kept: Mutation[] = [];
     const lost: QueueEntry[] = [];

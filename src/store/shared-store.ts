@@ -19,7 +19,10 @@ export interface Mailbox {
 }
 
 /** What this node takes care of from now on: at start, of a session that comes here, of a node that is gone. */
-export interface AdoptedState extends Omit<StoredState, 'retained' | 'firstQueueId'> {
+export type OwnedState = Omit<StoredState, 'retained' | 'firstQueueId'>;
+
+/** The same with what other nodes posted for it. */
+export interface AdoptedState extends OwnedState {
   /** Of the queues of its sessions and groups, where anything was ever posted. */
   readonly mailboxes: readonly Mailbox[];
 }
@@ -54,7 +57,7 @@ export interface Claim {
   /** Another one each time that a client id gets an owner. */
   readonly tenure: number;
   /** What is stored of its session, which may be nothing. */
-  readonly state: AdoptedState;
+  readonly state: OwnedState;
 }
 
 /** Who takes messages where, as of a version of the topology: what a shared store asks and tells its node. */
@@ -84,8 +87,12 @@ export interface NodeEvents {
   onRetained(topicName: string, message: Message | undefined): void;
   /** Another node wants to have a client id of this one: it is handed over with `session-move`, or refused. */
   onWanted(wanted: WantedClient): void;
-  /** A node is gone, and this one takes care of what it had. */
-  onAdopted(state: AdoptedState): void;
+  /**
+   * This node takes care of what another one had, which is gone or gave it away. Until this resolves no word comes of a
+   * client id that another node wants.
+   * @param wasClaimed whether a client id was claimed here since the state was read: then it is out of date.
+   */
+  onAdopted(state: OwnedState, wasClaimed: (clientId: string) => boolean): Promise<void>;
   /** So many QoS 0 messages were not sent, as the node they were for is far behind. */
   onUnsent(count: number): void;
   /** The topology has changed. */
@@ -115,8 +122,8 @@ export interface SharedStore extends Store {
   claim(clientId: string, username: string): Promise<Claim | undefined>;
   /** Tells a node that wants a client id that it does not get it. */
   refuse(clientId: string, nodeId: string): void;
-  /** What is posted for a queue now. */
-  readMailbox(queueId: number): Promise<Mailbox>;
+  /** What is posted for queues now, where anything ever was. */
+  readMailboxes(queueIds: readonly number[]): Promise<readonly Mailbox[]>;
   /**
    * Tells the other nodes figures of this one, which go with it, and reads theirs; asked once, whatever the store is up to.
    * @returns by the id of each node that is there what it told last, an empty text for nothing yet. @throws Error where it

@@ -21,6 +21,7 @@ class Node {
       sessionQueue: () => (this.hasSession ? 1 : undefined),
       hasWill: () => false,
       hasQueue: () => false,
+      deliverLate: () => {},
       localParts: () => this.parts,
       anyPart: (shareKey: string) => this.parts.find((part) => part.shareKey === shareKey)?.queueId,
       release: (clientId: string) => release(this, clientId),

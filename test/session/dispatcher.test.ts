@@ -172,6 +172,30 @@ describe('a message published among several nodes', () => {
   });
 });
 
+describe('a message that is not with the store yet', () => {
+  test('is delivered to a session that has just come, in its batch, and to no others again', async () => {
+    const bench = await benchAmong(new FakeNeighbours());
+    const here = connect(bench.open('here', DURABLE));
+    bench.subscribe(bench.registry.get('here')!, 't', 1);
+    await bench.clock.settle();
+    bench.store.isHeld = true;
+    bench.publish({ payload: '1', qos: 1 });
+    bench.publish({ payload: '2', qos: 1 });
+    const came = connect(bench.open('came', DURABLE));
+    bench.subscribe(bench.registry.get('came')!, 't', 1);
+    bench.dispatcher.deliverLate(bench.writePath.unsent(), new Set(['came']));
+    bench.publish({ payload: '3', qos: 1 });
+    expect([here.payloads, came.payloads]).toEqual([
+      ['1', '2', '3'],
+      ['1', '2', '3'],
+    ]);
+    await bench.clock.settle();
+    expect(bench.store.waiting).toBe(1);
+    expect(bench.writePath.unsent()).toEqual([]);
+    expect(bench.books.imbalance).toBe(0);
+  });
+});
+
 describe('a message of another node', () => {
   test('goes to those who get nothing posted: sessions that are not stored, and stored ones with QoS 0', async () => {
     const bench = await benchAmong(new FakeNeighbours());

@@ -1,22 +1,18 @@
 import { MemoryState } from '../../src/store/memory-state.ts';
 import { MemoryStore } from '../../src/store/memory-store.ts';
-import type { Durability, Mutation, QueueRecord, Store, StoredState } from '../../src/store/store.ts';
+import {
+  type Durability,
+  isForNodes,
+  type Mutation,
+  type QueueRecord,
+  type Store,
+  type StoredState,
+} from '../../src/store/store.ts';
 
 interface HeldCommit {
   batch: readonly Mutation[];
   settled: PromiseWithResolvers<void>;
 }
-
-const NODE_KINDS: ReadonlySet<Mutation['kind']> = new Set([
-  'route',
-  'interest-put',
-  'interest-delete',
-  'post',
-  'posted-delete',
-  'session-move',
-  'client-release',
-  'retained-expire',
-]);
 
 /** A store over a `MemoryState` that answers at once, or, while it is held, only when a test says how. */
 export class HeldStore implements Store {
@@ -82,7 +78,7 @@ export class HeldStore implements Store {
 
   #apply(batch: readonly Mutation[]): Promise<void> {
     this.applied.push(...batch);
-    return this.#store.commit(this.isShared ? batch.filter(({ kind }) => !NODE_KINDS.has(kind)) : batch);
+    return this.#store.commit(this.isShared ? batch.filter((mutation) => !isForNodes(mutation)) : batch);
   }
 
   #next(): HeldCommit {

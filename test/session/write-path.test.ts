@@ -145,6 +145,74 @@ describe('the write path', () => {
     expect(store.applied).toHaveLength(1);
   });
 
+  test('runs a task while no batch is with the store, and sends on what came meanwhile', async () => {
+    const { path, store, clock } = await new Trial().start();
+    path.putEntry(entryOf(1));
+    await clock.settle();
+    const steps: string[] = [];
+    const read = Promise.withResolvers<void>();
+    const run = path.between(async () => {
+      steps.push(`begun with ${store.waiting} under way`);
+      await read.promise;
+      return 'done';
+    });
+    path.putEntry(entryOf(2));
+    await clock.settle();
+    expect(steps).toEqual([]);
+    store.release();
+    await clock.settle();
+    path.putEntry(entryOf(3));
+    const drained = path.drained();
+    await clock.settle();
+    expect([steps, store.waiting, path.flushed]).toEqual([['begun with 0 under way'], 0, 2]);
+    read.resolve();
+    expect(await run).toBe('done');
+    await clock.settle();
+    store.release();
+    await drained;
+    expect(store.applied).toHaveLength(3);
+  });
+
+  test('runs tasks that wait together, and lets a batch go before those that come meanwhile', async () => {
+    const { path, store, clock } = await new Trial().start();
+    const steps: string[] = [];
+    const read = Promise.withResolvers<void>();
+    const note = (name: string) =>
+      path.between(async () => {
+        steps.push(name);
+        await read.promise;
+      });
+    path.putEntry(entryOf(1));
+    await clock.settle();
+    const [first, second] = [note('first'), note('second')];
+    store.release();
+    await clock.settle();
+    const third = note('third');
+    path.putEntry(entryOf(2));
+    await clock.settle();
+    expect(steps).toEqual(['first', 'second']);
+    read.resolve();
+    await Promise.all([first, second]);
+    await clock.settle();
+    expect([steps.length, store.waiting]).toEqual([2, 1]);
+    store.release();
+    await third;
+    expect(steps).toEqual(['first', 'second', 'third']);
+  });
+
+  test('goes on after a task that fails, also where nothing is to be stored', async () => {
+    const { path, store, clock } = await new Trial().start();
+    const failed = path.between(() => Promise.reject(new Error('away')));
+    const next = path.between(() => Promise.resolve('next'));
+    await expect(failed).rejects.toThrow('away');
+    expect(await next).toBe('next');
+    path.putEntry(entryOf(1));
+    await clock.settle();
+    store.release();
+    await clock.settle();
+    expect(store.applied).toHaveLength(1);
+  });
+
   test('gives up the publishes of a batch that found no room and keeps what is not theirs', async () => {
     const { path, store, clock, lost } = await new Trial().start();
     const waiter = new Waiter();

@@ -1,6 +1,14 @@
 import type { Clock, Timer } from '../../src/lib/clock.ts';
 import { copyMessage } from '../../src/store/copies.ts';
-import type { AdoptedState, Claim, Mailbox, NodeEvents, SharedStore, Topology } from '../../src/store/shared-store.ts';
+import type {
+  AdoptedState,
+  Claim,
+  Mailbox,
+  NodeEvents,
+  OwnedState,
+  SharedStore,
+  Topology,
+} from '../../src/store/shared-store.ts';
 import {
   type Durability,
   type GroupRecord,
@@ -77,6 +85,8 @@ export class SimulatedSharedStore implements SharedStore {
   #loading: Promise<void> | undefined = undefined;
   /** Highest sequence put so far, by queue. */
   readonly #last: Map<number, number> = new Map();
+  /** For each state that is being read for a node that is gone, what was claimed since. */
+  readonly #claimed: Set<Set<string>> = new Set();
   readonly #waiting: Map<string, Set<(word: Word | undefined) => void>> = new Map();
 
   constructor(options: NodeStoreOptions) {
@@ -101,7 +111,16 @@ export class SimulatedSharedStore implements SharedStore {
       ...options,
       link: this.#link,
       incarnation: () => this.incarnation,
-      onAdopted: async ({ clientIds, groups }) => this.events?.onAdopted(await this.#readAdopted(clientIds, groups)),
+      onAdopted: async ({ clientIds, groups }) => {
+        const claimed: Set<string> = new Set();
+        this.#claimed.add(claimed);
+        try {
+          const state = await this.#readAdopted(clientIds, groups);
+          await this.events?.onAdopted(state, (clientId) => claimed.has(clientId));
+        } finally {
+          this.#claimed.delete(claimed);
+        }
+      },
     });
   }
 
@@ -128,7 +147,8 @@ export class SimulatedSharedStore implements SharedStore {
     const state = await this.#readAdopted(clientIds, inOrder(groups));
     await this.#loadTopology();
     const retained = await this.#again(() => [...redis.retained.values()].map(copyMessage));
-    return { ...state, retained, firstQueueId: this.incarnation * IDS_PER_INCARNATION };
+    const mailboxes = await this.readMailboxes([...state.sessions, ...state.groups].map(({ queueId }) => queueId));
+    return { ...state, mailboxes, retained, firstQueueId: this.incarnation * IDS_PER_INCARNATION };
   }
 
   listen(): Promise<void> {
@@ -246,7 +266,10 @@ export class SimulatedSharedStore implements SharedStore {
         const { incarnation } = this;
         const before = asked;
         const answer = await this.#again(() => redis.claim({ nodeId, incarnation }, clientId, username, before));
-        if (answer.isOurs) return { tenure: answer.tenure, state: await this.#readAdopted([clientId], []) };
+        if (answer.isOurs) {
+          for (const claimed of this.#claimed) claimed.add(clientId);
+          return { tenure: answer.tenure, state: await this.#readAdopted([clientId], []) };
+        }
         ({ asked } = answer);
         if ((await heard.word) === 'refused') return undefined;
       } finally {
@@ -266,9 +289,11 @@ export class SimulatedSharedStore implements SharedStore {
     return Promise.resolve(new Map([[this.nodeId, figures]]));
   }
 
-  async readMailbox(queueId: number): Promise<Mailbox> {
+  async readMailboxes(queueIds: readonly number[]): Promise<readonly Mailbox[]> {
     await this.#lastCommit;
-    return this.#again(() => this.#options.redis.mailbox(queueId));
+    const { redis } = this.#options;
+    const mailboxes = await this.#again(() => queueIds.map((queueId) => redis.mailbox(queueId)));
+    return mailboxes.filter(({ lastNumber }) => lastNumber > 0);
   }
 
   async readQueue(queueId: number, afterSequence: number, limit: number, maxBytes: number): Promise<QueueRecord[]> {
@@ -312,19 +337,13 @@ export class SimulatedSharedStore implements SharedStore {
 
   // ---- parts
 
-  async #readAdopted(clientIds: readonly string[], groups: readonly GroupRecord[]): Promise<AdoptedState> {
+  async #readAdopted(clientIds: readonly string[], groups: readonly GroupRecord[]): Promise<OwnedState> {
     const { redis } = this.#options;
     const state = await this.#again(() => readSessions(redis, clientIds));
     const queueIds = [...state.sessions, ...groups].map(({ queueId }) => queueId);
     const queues = await this.#again(() => queueIds.flatMap((queueId) => redis.summary(queueId) ?? []));
     for (const { queueId, lastSequence } of queues) this.#last.set(queueId, lastSequence);
-    const mailboxes = await this.#again(() => queueIds.map((queueId) => redis.mailbox(queueId)));
-    return {
-      ...state,
-      groups: [...groups],
-      queues,
-      mailboxes: mailboxes.filter(({ lastNumber }) => lastNumber > 0),
-    };
+    return { ...state, groups: [...groups], queues };
   }
 
   #loadTopology(): Promise<void> {

@@ -54,6 +54,8 @@ export class NodeWatch {
   /** The node of which a part may have been taken over, without it being known here yet. */
   #unfinished: string | undefined = undefined;
   #calls = 0;
+  /** Client ids that were handed over for an earlier start of this node, or for a claim that was given up. */
+  readonly #handedOver: string[] = [];
   /** By client id, what waits until it is known. */
   readonly #waiting: Map<string, () => void> = new Map();
 
@@ -73,10 +75,22 @@ export class NodeWatch {
     return this.#looking;
   }
 
+  /** Has a client id taken over that was handed over although nobody here wants it, with the next look. */
+  handOver(clientId: string): void {
+    this.#handedOver.push(clientId);
+  }
+
   /** Runs it when all that this node has taken over is known here, the last one alone for each client id. */
   onceKnown(clientId: string, run: () => void): void {
-    if (this.#unfinished === undefined) run();
-    else this.#waiting.set(clientId, run);
+    this.#waiting.set(clientId, run);
+    this.#runKnown();
+  }
+
+  #runKnown(): void {
+    if (this.#unfinished !== undefined || this.#handedOver.length > 0) return;
+    const waiting = [...this.#waiting.values()];
+    this.#waiting.clear();
+    for (const run of waiting) run();
   }
 
   /** Ends it; resolves when nothing more comes. */
@@ -131,9 +145,22 @@ export class NodeWatch {
   async #adoptAll(): Promise<void> {
     const { redis, keys } = this.#options;
     if (this.#unfinished !== undefined) await this.#adopt(this.#unfinished);
+    await this.#adoptHandedOver();
     for (const other of await redis.smembers(keys.gone)) {
       for (let more = true; more && !this.#isClosed; ) more = await this.#adopt(other);
     }
+  }
+
+  async #adoptHandedOver(): Promise<void> {
+    const { redis, keys, nodeId, claims } = this.#options;
+    for (let [clientId] = this.#handedOver; clientId !== undefined; [clientId] = this.#handedOver) {
+      claims.collect();
+      // A client may have come for it here, and have gone to another node since.
+      if ((await redis.sismember(keys.own(nodeId), clientId)) === 1) await this.#tell(nodeId, [clientId], []);
+      claims.forget();
+      this.#handedOver.shift();
+    }
+    this.#runKnown();
   }
 
   /** @returns whether there may be more. */
@@ -152,20 +179,21 @@ export class NodeWatch {
       [...all, ...parts],
       [incarnation, nodeId, other, keys.start, CLIENTS_AT_ONCE, `${incarnation}-${this.#calls}`],
     )) as [Buffer[], Buffer[], number];
-    await this.#tell(other, answer[0], answer[1]);
+    await this.#tell(
+      other,
+      answer[0].map((id) => id.toString()),
+      answer[1],
+    );
     this.#unfinished = undefined;
     claims.forget();
-    const waiting = [...this.#waiting.values()];
-    this.#waiting.clear();
-    for (const run of waiting) run();
+    this.#runKnown();
     // The next call passes over what stays.
     if (answer[2] === 0) redis.del(keys.taking(nodeId)).catch(() => {});
     return answer[2] === 1;
   }
 
-  async #tell(other: string, ids: readonly Buffer[], records: readonly Buffer[]): Promise<void> {
+  async #tell(other: string, clientIds: readonly string[], records: readonly Buffer[]): Promise<void> {
     const { onAdopted, logger } = this.#options;
-    const clientIds = ids.map((id) => id.toString());
     try {
       const groups = decoded('part of a shared subscription', () =>
         records.map((value) => {

@@ -125,7 +125,7 @@ export function openInbox(open: OpenParts, ingredients: InboxIngredients): Inbox
       onForwarded: (messages) => events.onForwarded(messages),
       onRetained: (topicName, message) => events.onRetained(topicName, message),
       onWanted: (wanted) => watch.onceKnown(wanted.clientId, () => events.onWanted(wanted)),
-      onAdopted: (state) => events.onAdopted(state),
+      onAdopted: (...adopted) => events.onAdopted(...adopted),
       onUnsent: (count) => events.onUnsent(count),
       onTopology: () => {
         events.onTopology();

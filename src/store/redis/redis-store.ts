@@ -4,7 +4,7 @@ import { errorText } from '../../lib/error-text.ts';
 import type { Logger } from '../../lib/logger.ts';
 import { systemClock } from '../../lib/system-clock.ts';
 import type { Message } from '../../protocol/message.ts';
-import type { AdoptedState, Claim, Mailbox, NodeEvents, SharedStore, Topology } from '../shared-store.ts';
+import type { AdoptedState, Claim, Mailbox, NodeEvents, OwnedState, SharedStore, Topology } from '../shared-store.ts';
 import {
   type Durability,
   type Mutation,
@@ -29,7 +29,6 @@ import { RetainedLayout } from './retained-layout.ts';
 import type { Outgoing } from './route-writer.ts';
 import { Scripts } from './script-runner.ts';
 import { redisTime, ServerClock } from './server-clock.ts';
-import type { NodeState } from './state-reader.ts';
 import type { StreamEntry } from './topology-reader.ts';
 
 /** Ids that one incarnation can draw. */
@@ -162,32 +161,21 @@ export class RedisStore implements SharedStore {
       const clientIds = leftOver.slice(at, at + RELEASED_AT_ONCE);
       await this.commit(clientIds.map((clientId) => ({ kind: 'client-release', clientId })));
     }
-    return this.#withMailboxes(open, state);
+    noteQueues(open, state);
+    const queueIds = [...state.sessions, ...state.groups].map(({ queueId }) => queueId);
+    return { ...state, mailboxes: await open.mailboxes.read(queueIds) };
   }
 
-  /** What a client here claimed meanwhile has been told: it may even have ended since. */
   async #tellAdopted(adopted: Adopted): Promise<void> {
     const open = this.#openStore;
     const state = await this.#readAdopted(open, adopted);
-    const isNew = ({ clientId }: { clientId: string }): boolean => !open.claims.wasClaimed(clientId);
-    const { sessions, subscriptions, inbound, wills } = state;
-    this.events?.onAdopted({
-      ...state,
-      sessions: sessions.filter(isNew),
-      subscriptions: subscriptions.filter(isNew),
-      inbound: inbound.filter(isNew),
-      wills: wills.filter(isNew),
-    });
+    await this.events?.onAdopted(state, (clientId) => open.claims.wasClaimed(clientId));
   }
 
-  async #readAdopted(open: OpenParts, { clientIds, groups }: Adopted): Promise<AdoptedState> {
-    return this.#withMailboxes(open, await open.states.readParts(clientIds, groups));
-  }
-
-  async #withMailboxes(open: OpenParts, state: NodeState): Promise<AdoptedState> {
-    for (const { queueId, lastSequence } of state.queues) open.writer.known(queueId, lastSequence);
-    const queueIds = [...state.sessions, ...state.groups].map(({ queueId }) => queueId);
-    return { ...state, mailboxes: await open.mailboxes.read(queueIds) };
+  async #readAdopted(open: OpenParts, { clientIds, groups }: Adopted): Promise<OwnedState> {
+    const state = await open.states.readParts(clientIds, groups);
+    noteQueues(open, state);
+    return state;
   }
 
   async listen(): Promise<void> {
@@ -206,21 +194,15 @@ export class RedisStore implements SharedStore {
       logger,
       events,
       onTopology: () => this.#watchChanged(),
-      onUnasked: (clientId) => this.#takeUnasked(clientId),
+      onUnasked: (clientId) => {
+        open.watch.handOver(clientId);
+        this.#watch();
+      },
       onBroken: (error) => this.onBroken(this.#break('broken', error)),
     });
     await open.inbox.start();
     this.#listening.resolve();
     this.#watchChanged();
-  }
-
-  /** A client id was handed over for an earlier start of this node, or for a claim that was given up. */
-  #takeUnasked(clientId: string): void {
-    this.#untilAnswered((open) => this.#readAdopted(open, { clientIds: [clientId], groups: [] })).then(
-      (state) => this.events?.onAdopted(state),
-      (error: unknown) =>
-        this.#options.logger.debug('a session is left until its client comes', { error: errorText(error) }),
-    );
   }
 
   async claim(clientId: string, username: string): Promise<Claim | undefined> {
@@ -238,11 +220,8 @@ export class RedisStore implements SharedStore {
     this.#open?.scripts.run('tell', [nodes, this.#keys.inbox(nodeId)], [nodeId, frame]).catch(() => {});
   }
 
-  async readMailbox(queueId: number): Promise<Mailbox> {
-    return this.#untilAnswered(async (open) => {
-      const [mailbox] = await open.mailboxes.read([queueId]);
-      return mailbox ?? { queueId, lastNumber: 0, messages: [] };
-    });
+  async readMailboxes(queueIds: readonly number[]): Promise<readonly Mailbox[]> {
+    return this.#untilAnswered((open) => open.mailboxes.read(queueIds));
   }
 
   async shareFigures(figures: string): Promise<ReadonlyMap<string, string>> {
@@ -515,4 +494,9 @@ export class RedisStore implements SharedStore {
     this.#nextId += 1;
     return (this.#open?.place.incarnation ?? 0) * IDS_PER_INCARNATION + this.#nextId;
   }
+}
+
+/** Entries of these queues are new only behind those that are there. */
+function noteQueues({ writer }: OpenParts, { queues }: OwnedState): void {
+  for (const { queueId, lastSequence } of queues) writer.known(queueId, lastSequence);
 }

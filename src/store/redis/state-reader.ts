@@ -1,6 +1,7 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { RecordReader } from '../record-reader.ts';
-import type { GroupRecord, QueueSummary, StoredState } from '../store.ts';
+import type { OwnedState } from '../shared-store.ts';
+import type { GroupRecord, QueueSummary } from '../store.ts';
 import { NO_MEMBERS } from '../topology-change.ts';
 import { decoded } from './decoded.ts';
 import { onlineOf } from './group-online.ts';
@@ -21,9 +22,6 @@ const Field = { session: 0x72, subscription: 0x66, inbound: 0x69, will: 0x77 } a
 /** First letter of the field, and length of the value. */
 const HEAD_BYTES = 5;
 
-/** What a node needs at start, without its retained messages. */
-export type NodeState = Omit<StoredState, 'retained' | 'firstQueueId'>;
-
 /** Reads what a node takes care of: sessions, subscriptions, QoS 2 ids, wills, groups, and how full the queues are. */
 export class StateReader {
   readonly #redis: Redis | Cluster;
@@ -41,7 +39,7 @@ export class StateReader {
   /**
    * Everything of a node, and its client ids of which nothing is stored: their sessions ended with an earlier start of it.
    * @throws StoreError when a record is damaged, the error of the connection when it breaks. */
-  async read(nodeId: string): Promise<{ state: NodeState; leftOver: readonly string[] }> {
+  async read(nodeId: string): Promise<{ state: OwnedState; leftOver: readonly string[] }> {
     const clientIds = await this.#redis.smembers(this.#keys.own(nodeId));
     const values = Object.values(await this.#redis.hgetallBuffer(this.#keys.groups(nodeId)));
     // Of several parts of one shared subscription, one that has members comes first.
@@ -59,7 +57,7 @@ export class StateReader {
   }
 
   /** Sessions, and these groups, with what is in their queues. @throws StoreError when a record is damaged, the error of the connection when it breaks. */
-  async readParts(clientIds: readonly string[], groups: readonly GroupRecord[]): Promise<NodeState> {
+  async readParts(clientIds: readonly string[], groups: readonly GroupRecord[]): Promise<OwnedState> {
     const state = await this.readSessions(clientIds);
     state.groups.push(...groups);
     await this.#addSummaries(
@@ -73,8 +71,8 @@ export class StateReader {
    * What there is of these client ids, in no order: sessions with what belongs to them, wills also without one.
    * @throws StoreError when a record is damaged, the error of the connection when it breaks.
    */
-  async readSessions(clientIds: readonly string[]): Promise<NodeState> {
-    const state: NodeState = { sessions: [], subscriptions: [], groups: [], queues: [], inbound: [], wills: [] };
+  async readSessions(clientIds: readonly string[]): Promise<OwnedState> {
+    const state: OwnedState = { sessions: [], subscriptions: [], groups: [], queues: [], inbound: [], wills: [] };
     let next = 0;
     const readPortions = async (): Promise<void> => {
       while (next < clientIds.length) {
@@ -87,7 +85,7 @@ export class StateReader {
     return state;
   }
 
-  async #readPortion(clientIds: readonly string[], state: NodeState): Promise<void> {
+  async #readPortion(clientIds: readonly string[], state: OwnedState): Promise<void> {
     const keys = clientIds.map((clientId) => this.#keys.session(clientId));
     const queueIds: number[] = [];
     for (let read = 0; read < keys.length; ) {
@@ -104,7 +102,7 @@ export class StateReader {
   }
 
   /** Bytes as the script `readSessions` returns them: for each session how many fields, and then those. */
-  #decode(clientIds: readonly string[], bytes: Buffer, state: NodeState): void {
+  #decode(clientIds: readonly string[], bytes: Buffer, state: OwnedState): void {
     let at = 0;
     for (const clientId of clientIds) {
       let left = bytes.readUInt32LE(at);
@@ -118,7 +116,7 @@ export class StateReader {
     }
   }
 
-  #decodeField(clientId: string, field: number, value: Buffer, state: NodeState): void {
+  #decodeField(clientId: string, field: number, value: Buffer, state: OwnedState): void {
     const reader = this.#reader;
     if (field === Field.inbound) {
       state.inbound.push({ clientId, packetId: Number(value.toString('latin1')) });
@@ -130,7 +128,7 @@ export class StateReader {
     else if (field === Field.will) state.wills.push(reader.will());
   }
 
-  async #addSummaries(queueIds: readonly number[], state: NodeState): Promise<void> {
+  async #addSummaries(queueIds: readonly number[], state: OwnedState): Promise<void> {
     for (let at = 0; at < queueIds.length; at += QUEUES_AT_ONCE) {
       state.queues.push(...(await this.#summaries(queueIds.slice(at, at + QUEUES_AT_ONCE))));
     }

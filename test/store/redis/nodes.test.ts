@@ -1,13 +1,14 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { Message } from '../../../src/protocol/message.ts';
+import { FrameWriter } from '../../../src/store/redis/inbox-frame.ts';
 import { parseRedisUrl } from '../../../src/store/redis/redis-address.ts';
 import { RedisStore } from '../../../src/store/redis/redis-store.ts';
 import type {
-  AdoptedState,
   ForwardedMessage,
   MailboxMessage,
   MessageRoute,
   NodeEvents,
+  OwnedState,
   Topology,
   WantedClient,
 } from '../../../src/store/shared-store.ts';
@@ -29,7 +30,7 @@ class Node implements Topology, NodeEvents {
   readonly changes: TopologyChange[] = [];
   readonly posted: MailboxMessage[] = [];
   readonly forwarded: ForwardedMessage[] = [];
-  readonly adopted: AdoptedState[] = [];
+  readonly adopted: OwnedState[] = [];
   readonly wanted: string[] = [];
   readonly nodeIds: Set<string> = new Set();
   version = 0;
@@ -87,8 +88,9 @@ class Node implements Topology, NodeEvents {
     this.wanted.push(clientId);
   }
 
-  onAdopted(state: AdoptedState): void {
+  onAdopted(state: OwnedState): Promise<void> {
     this.adopted.push(state);
+    return Promise.resolve();
   }
 
   onUnsent(count: number): void {
@@ -130,9 +132,9 @@ describe.skipIf(redisMissing !== '')('among nodes on one Redis', () => {
     await expect.poll(() => b.posted.map(({ number }) => number), patience).toEqual([1, 2]);
     expect(b.posted.map(({ message }) => Buffer.from(message.payload).toString())).toEqual(['one', 'two']);
     expect(b.posted[0]?.subscriptionIdentifiers).toEqual([7]);
-    expect((await b.store.readMailbox(1)).messages).toHaveLength(2);
+    expect((await b.store.readMailboxes([1]))[0]?.messages).toHaveLength(2);
     await b.store.commit([{ kind: 'posted-delete', queueId: 1, count: 2 }]);
-    expect(await b.store.readMailbox(1)).toEqual({ queueId: 1, lastNumber: 2, messages: [] });
+    expect(await b.store.readMailboxes([1, 2])).toEqual([{ queueId: 1, lastNumber: 2, messages: [] }]);
     expect(await server.client().exists('{trellis}:r:1', '{trellis}:messages')).toBe(0);
   });
 
@@ -184,6 +186,25 @@ describe.skipIf(redisMissing !== '')('among nodes on one Redis', () => {
     await expect.poll(() => a.wanted, patience).toContain('c');
     a.store.refuse('c', 'b');
     expect(await refused).toBeUndefined();
+  });
+
+  test('a client id that is handed over to one who does not want it is taken over, unless it has gone on since', async () => {
+    const { server, nodes } = await startNodes('a', 'b');
+    const [a, b] = nodes as [Node, Node];
+    await b.store.commit([session('c', 1), session('d', 2), session('e', 3)]);
+    await b.store.commit([
+      { kind: 'session-move', clientId: 'c', queueId: 1, nodeId: 'a' },
+      { kind: 'session-move', clientId: 'd', queueId: 2, nodeId: 'a' },
+    ]);
+    const adopted = (): string[] => a.adopted.flatMap(({ sessions }) => sessions.map(({ clientId }) => clientId));
+    await expect.poll(adopted, patience).toEqual(['c', 'd']);
+    // A word that comes late: the session is elsewhere again.
+    await a.store.commit([{ kind: 'session-move', clientId: 'c', queueId: 1, nodeId: 'b' }]);
+    await expect.poll(() => b.adopted.length, patience).toBe(1);
+    await server.client().xadd('{trellis}:inbox:a', '*', 'f', new FrameWriter().handedOver('c'));
+    await b.store.commit([{ kind: 'session-move', clientId: 'e', queueId: 3, nodeId: 'a' }]);
+    await expect.poll(() => adopted(), patience).toContain('e');
+    expect(adopted()).toEqual(['c', 'd', 'e']);
   });
 
   test('what a node leaves is taken over by another', async () => {
