@@ -201,15 +201,15 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
 
   onlineElsewhere(shareKey: string): number | undefined {
     const share = this.#table.share(shareKey);
-    return share === undefined ? undefined : onlineOf(share);
+    return share === undefined ? undefined : onlineOf(share.parts);
   }
 
   partElsewhere(shareKey: string, takesOrphans: boolean): number | undefined {
     const share = this.#table.share(shareKey);
     // One that was another node's may be here before the change that says so is known.
     const parts = share?.parts.filter(({ queueId }) => !this.#broker.hasQueue(queueId)) ?? [];
-    if (parts.length === 0) return undefined;
-    const part = this.#choose({ shareKey, parts });
+    if (share === undefined || parts.length === 0) return undefined;
+    const part = this.#choose(share, parts);
     return part.isOrphan && !takesOrphans ? undefined : part.queueId;
   }
 
@@ -310,12 +310,12 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
    * One part in turn, each as often as it has connected members; where none has any, each as often as the others. One
    * without members only where there is no other.
    */
-  #choose(share: RemoteShare): RemoteShare['parts'][number] {
-    const withMembers = share.parts.filter(({ isOrphan }) => !isOrphan);
-    const parts = withMembers.length > 0 ? withMembers : share.parts;
+  #choose(share: RemoteShare, among: RemoteShare['parts'] = share.parts): RemoteShare['parts'][number] {
+    const withMembers = among.filter(({ isOrphan }) => !isOrphan);
+    const parts = withMembers.length > 0 ? withMembers : among;
     const first = parts[0] as RemoteShare['parts'][number];
     if (parts.length === 1) return first;
-    const online = onlineOf(share);
+    const online = onlineOf(parts);
     const turns = this.#turns.get(share) ?? new Map<number, number>();
     this.#turns.set(share, turns);
     let [next, most] = [first, Number.NEGATIVE_INFINITY];
@@ -439,7 +439,7 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
   }
 }
 
-function onlineOf({ parts }: RemoteShare): number {
+function onlineOf(parts: RemoteShare['parts']): number {
   return parts.reduce((sum, { online }) => sum + online, 0);
 }
 

@@ -66,6 +66,19 @@ describe('a message that goes from one part of a shared subscription to another'
   });
 });
 
+describe('what a part of a shared subscription hands over', () => {
+  test('goes to the other parts in turn, each as often as it has connected members', () => {
+    const { cluster } = new Node(() => 'nothing');
+    const part = (queueId: number, online: number) =>
+      ({ kind: 'share-put', nodeId: `n${queueId}`, shareKey: 'g/t', queueId, online }) as const;
+    cluster.apply([part(7, 1), part(8, 2)], 1);
+    const chosen = Array.from({ length: 6 }, () => cluster.partElsewhere('g/t', false));
+    expect(chosen.filter((queueId) => queueId === 7)).toHaveLength(2);
+    expect(chosen.filter((queueId) => queueId === 8)).toHaveLength(4);
+    expect(cluster.partElsewhere('h/t', false)).toBeUndefined();
+  });
+});
+
 describe('a client id that another node wants', () => {
   test('is handed over, and not let go of, where its session ends with its connection', async () => {
     const node = new Node((its, clientId) => {

@@ -2,6 +2,7 @@ import type { Cluster, Redis } from 'ioredis';
 import { RecordReader } from '../record-reader.ts';
 import type { Topology } from '../shared-store.ts';
 import { decodeChanges, NO_MEMBERS, type TopologyChange } from '../topology-change.ts';
+import { decoded } from './decoded.ts';
 import { onlineOf } from './group-online.ts';
 import type { RedisKeys } from './redis-keys.ts';
 import type { StateReader } from './state-reader.ts';
@@ -40,7 +41,7 @@ export class TopologyReader {
       const version = Number.parseInt(id.toString('latin1'), 10);
       if (version <= topology.version) continue;
       if (version !== topology.version + 1) return false;
-      topology.apply(decodeChanges(fields[1] as Buffer), version);
+      topology.apply(decodedChanges(fields), version);
     }
     return true;
   }
@@ -87,7 +88,7 @@ export class TopologyReader {
     for (const [id, fields] of await redis.xrangeBuffer(keys.changes, `(${version}-0`, '+')) {
       last += 1;
       if (Number.parseInt(id.toString('latin1'), 10) !== last) return undefined;
-      for (const change of decodeChanges(fields[1] as Buffer))
+      for (const change of decodedChanges(fields))
         if (change.kind === 'session-moved') moved.set(change.clientId, change.nodeId);
     }
     return moved;
@@ -125,9 +126,15 @@ export class TopologyReader {
   async #shares(nodeId: string, online: (value: Buffer) => number, changes: TopologyChange[]): Promise<void> {
     const { redis, keys } = this.#parts;
     for (const value of Object.values(await redis.hgetallBuffer(keys.groups(nodeId)))) {
-      this.#reader.reset(value, value.length);
-      const { shareKey, queueId } = this.#reader.group();
+      const { shareKey, queueId } = decoded('part of a shared subscription', () => {
+        this.#reader.reset(value, value.length);
+        return this.#reader.group();
+      });
       changes.push({ kind: 'share-put', nodeId, shareKey, queueId, online: online(value) });
     }
   }
+}
+
+function decodedChanges(fields: readonly Buffer[]): TopologyChange[] {
+  return decoded('change of the topology', () => decodeChanges(fields[1] as Buffer));
 }

@@ -6,6 +6,7 @@ import { RedisKeys } from '../../../src/store/redis/redis-keys.ts';
 import type { StateReader } from '../../../src/store/redis/state-reader.ts';
 import { TopologyReader } from '../../../src/store/redis/topology-reader.ts';
 import type { Topology } from '../../../src/store/shared-store.ts';
+import { StoreError } from '../../../src/store/store.ts';
 import { encodeChanges } from '../../../src/store/topology-change.ts';
 
 const keys = new RedisKeys('trellis');
@@ -77,5 +78,18 @@ describe('TopologyReader', () => {
     expect(reader.take(await moving.xrangeBuffer(keys.changes, '(4-0'))).toBe(true);
     const message = new Message({ topicName: 't', payload: Buffer.from('m'), qos: 1, publisherId: 'p' });
     expect(table.match(message).entries).toMatchObject([{ queueId: 7, nodeId: 'a' }]);
+  });
+
+  test('takes damage for damage, which is not looked at again and again', () => {
+    const topology = { version: 4, apply: () => {} } as unknown as Topology;
+    const reader = new TopologyReader({
+      redis: {} as unknown as Redis,
+      keys,
+      states: {} as unknown as StateReader,
+      topology,
+    });
+    const entry = [Buffer.from('5-0'), [Buffer.from('c'), Buffer.from([9, 9, 9])]] as const;
+    expect(() => reader.take([entry])).toThrow(StoreError);
+    expect(() => reader.take([entry])).toThrow('A change of the topology in Redis is damaged');
   });
 });
