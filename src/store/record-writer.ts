@@ -27,7 +27,7 @@ export const SubscriptionFlag = {
 } as const;
 
 const STATE_CODES = { waiting: 0, sent: 1, released: 2 } as const;
-const FIRST_CAPACITY = 64 * 1024;
+const DEFAULT_CAPACITY = 64 * 1024;
 const SHORT_STRING = 64;
 
 /**
@@ -40,12 +40,19 @@ const SHORT_STRING = 64;
  * Times are written as the clock of the store has them.
  */
 export class RecordWriter {
-  bytes: Buffer = Buffer.allocUnsafeSlow(FIRST_CAPACITY);
+  bytes: Buffer;
   position = 0;
   readonly #times: TimeOffset;
 
-  constructor(times: TimeOffset = LOCAL_TIMES) {
+  /** @param capacity bytes that it can take before it grows. */
+  constructor(times: TimeOffset = LOCAL_TIMES, capacity: number = DEFAULT_CAPACITY) {
     this.#times = times;
+    this.bytes = Buffer.allocUnsafeSlow(capacity);
+  }
+
+  /** A copy of what was written. */
+  copy(): Buffer {
+    return Buffer.from(this.bytes.subarray(0, this.position));
   }
 
   /** Writes all of an entry that stands before its message. Of a shared message the id follows, see `f64`. */
@@ -113,6 +120,11 @@ export class RecordWriter {
 
   subscription(clientId: string, record: SubscriptionRecord): void {
     this.string(clientId);
+    this.subscriptionOf(record);
+  }
+
+  /** A subscription without its client id. */
+  subscriptionOf(record: SubscriptionRecord): void {
     this.string(record.topicFilter);
     this.u8(
       record.qos |
@@ -169,6 +181,12 @@ export class RecordWriter {
   /** All of the bytes, of a string its UTF-8, without their length. */
   bytesOf(source: Uint8Array | string): void {
     const bytes = typeof source === 'string' ? Buffer.from(source) : source;
+    this.raw(bytes, 0, bytes.length);
+  }
+
+  /** Their length, and all of the bytes. */
+  block(bytes: Uint8Array): void {
+    this.u32(bytes.length);
     this.raw(bytes, 0, bytes.length);
   }
 

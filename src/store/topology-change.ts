@@ -1,6 +1,8 @@
 import { isUtf8 } from 'node:buffer';
 import { parseTopicFilter } from '../protocol/topic.ts';
+import { RecordWriter, SubscriptionFlag } from './record-writer.ts';
 import type { SubscriptionRecord } from './store.ts';
+import { LOCAL_TIMES } from './time-offset.ts';
 
 /**
  * In place of how many members of a part of a shared subscription are connected: it has no member at all, and stands in
@@ -56,9 +58,6 @@ const KINDS: ReadonlyMap<number, TopologyChange['kind']> = new Map(
   Object.entries(CODES).map(([kind, code]) => [code, kind as TopologyChange['kind']]),
 );
 
-/** Bits of the options of a subscription; Retain Handling stands above them. */
-const OptionBit = { qosMask: 0x03, noLocal: 0x04, retainAsPublished: 0x08, retainHandlingShift: 4 } as const;
-
 const SUBSCRIPTION_IDENTIFIER_MAX = 268_435_455;
 const FIRST_CAPACITY = 512;
 /** Characters of a damaged string that an error shows. */
@@ -79,11 +78,11 @@ const SHOWN_MAX = 80;
  *     options              QoS (2 bits), No Local, Retain As Published, Retain Handling (2 bits), from the lowest bit
  */
 export function encodeChanges(changes: readonly TopologyChange[]): Buffer {
-  const writer = new ChangeWriter();
+  const writer = new RecordWriter(LOCAL_TIMES, FIRST_CAPACITY);
   writer.u8(LAYOUT);
   writer.u32(changes.length);
   for (const change of changes) writeChange(writer, change);
-  return writer.written();
+  return writer.bytes.subarray(0, writer.position);
 }
 
 /**
@@ -102,14 +101,14 @@ export function decodeChanges(bytes: Uint8Array): TopologyChange[] {
   return changes;
 }
 
-function writeChange(writer: ChangeWriter, change: TopologyChange): void {
+function writeChange(writer: RecordWriter, change: TopologyChange): void {
   writer.u8(CODES[change.kind]);
   switch (change.kind) {
     case 'subscription-put':
       writer.string(change.clientId);
       writer.string(change.nodeId);
       writer.f64(change.queueId);
-      writeSubscription(writer, change.record);
+      writer.subscriptionOf(change.record);
       break;
     case 'subscription-delete':
       writer.string(change.clientId);
@@ -143,17 +142,6 @@ function writeChange(writer: ChangeWriter, change: TopologyChange): void {
       writer.string(change.nodeId);
       break;
   }
-}
-
-function writeSubscription(writer: ChangeWriter, record: SubscriptionRecord): void {
-  writer.string(record.topicFilter);
-  writer.u8(
-    record.qos |
-      (record.noLocal ? OptionBit.noLocal : 0) |
-      (record.retainAsPublished ? OptionBit.retainAsPublished : 0) |
-      (record.retainHandling << OptionBit.retainHandlingShift),
-  );
-  writer.u32(record.subscriptionIdentifier);
 }
 
 function readChange(reader: ChangeReader): TopologyChange {
@@ -202,8 +190,8 @@ function readChange(reader: ChangeReader): TopologyChange {
 function readSubscription(reader: ChangeReader): SubscriptionRecord {
   const topicFilter = reader.topicFilter();
   const options = reader.u8();
-  const qos = options & OptionBit.qosMask;
-  const retainHandling = options >>> OptionBit.retainHandlingShift;
+  const qos = options & SubscriptionFlag.qosMask;
+  const retainHandling = options >>> SubscriptionFlag.retainHandlingShift;
   if ((qos !== 0 && qos !== 1 && qos !== 2) || (retainHandling !== 0 && retainHandling !== 1 && retainHandling !== 2))
     throw reader.damaged(`options 0x${options.toString(16)} of a subscription are not valid`);
   const subscriptionIdentifier = reader.u32();
@@ -212,56 +200,14 @@ function readSubscription(reader: ChangeReader): SubscriptionRecord {
   return {
     topicFilter,
     qos,
-    noLocal: (options & OptionBit.noLocal) !== 0,
-    retainAsPublished: (options & OptionBit.retainAsPublished) !== 0,
+    noLocal: (options & SubscriptionFlag.noLocal) !== 0,
+    retainAsPublished: (options & SubscriptionFlag.retainAsPublished) !== 0,
     retainHandling,
     subscriptionIdentifier,
   };
 }
 
-/** Appends to a buffer that grows. */
-class ChangeWriter {
-  #bytes: Buffer = Buffer.allocUnsafeSlow(FIRST_CAPACITY);
-  #position = 0;
-
-  /** What was written, in a buffer that may be a little larger than needed but belongs to it alone. */
-  written(): Buffer {
-    return this.#bytes.subarray(0, this.#position);
-  }
-
-  u8(value: number): void {
-    this.#reserve(1);
-    this.#position = this.#bytes.writeUInt8(value, this.#position);
-  }
-
-  u32(value: number): void {
-    this.#reserve(4);
-    this.#position = this.#bytes.writeUInt32LE(value, this.#position);
-  }
-
-  f64(value: number): void {
-    this.#reserve(8);
-    this.#position = this.#bytes.writeDoubleLE(value, this.#position);
-  }
-
-  string(text: string): void {
-    // A character of a string has three bytes at most.
-    this.#reserve(4 + 3 * text.length);
-    const length = this.#bytes.write(text, this.#position + 4, 'utf8');
-    this.u32(length);
-    this.#position += length;
-  }
-
-  #reserve(length: number): void {
-    const needed = this.#position + length;
-    if (needed <= this.#bytes.length) return;
-    const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.#bytes.length * 2));
-    grown.set(this.#bytes.subarray(0, this.#position));
-    this.#bytes = grown;
-  }
-}
-
-/** Reads what a `ChangeWriter` wrote; whatever it returns is copied out of the bytes. */
+/** Reads what `encodeChanges` wrote; whatever it returns is copied out of the bytes. */
 class ChangeReader {
   readonly #bytes: Buffer;
   #position = 0;

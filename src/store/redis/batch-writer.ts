@@ -10,6 +10,7 @@ import {
 } from '../store.ts';
 import type { TimeOffset } from '../time-offset.ts';
 import type { TopologyChange } from '../topology-change.ts';
+import { CommitKeys } from './commit-keys.ts';
 import { COMMIT_KEYS, Op, RUN_MAX } from './commit-script.ts';
 import { FrameWriter } from './inbox-frame.ts';
 import type { RedisKeys } from './redis-keys.ts';
@@ -69,10 +70,7 @@ export class BatchWriter {
   /** Highest sequence put so far, by queue: what is above needs no look at what it replaces. */
   readonly #last: Map<number, number> = new Map();
   readonly #writer: RecordWriter;
-  #keys: string[] = [];
-  #keyIndexes: Map<string, number> = new Map();
-  /** By queue id, the index of its first key. */
-  #queueIndexes: Map<number, number> = new Map();
+  #keys: CommitKeys;
   #sharedIds: Map<Message, number> = new Map();
   /** By queue id. */
   #runs: Map<number, Runs> = new Map();
@@ -87,6 +85,7 @@ export class BatchWriter {
   constructor(context: BatchContext) {
     this.#context = context;
     this.#writer = new RecordWriter(context.times);
+    this.#keys = new CommitKeys(context.keys, COMMIT_KEYS);
   }
 
   /** Notes what a queue that was read at start has. */
@@ -97,9 +96,7 @@ export class BatchWriter {
   /** Encodes a batch; everything is copied. */
   encode(batch: readonly Mutation[]): EncodedBatch {
     this.#writer.position = 0;
-    this.#keys = [];
-    this.#keyIndexes = new Map();
-    this.#queueIndexes = new Map();
+    this.#keys = new CommitKeys(this.#context.keys, COMMIT_KEYS);
     this.#sharedIds = new Map();
     this.#runs = new Map();
     this.#apart = [];
@@ -110,9 +107,9 @@ export class BatchWriter {
     const shared = sharedMessages(batch);
     for (const mutation of batch) this.#write(mutation, shared);
     for (const runs of this.#runs.values()) this.#writeRuns(runs);
-    const operations = Buffer.from(this.#writer.bytes.subarray(0, this.#writer.position));
+    const operations = this.#writer.copy();
     return {
-      keys: this.#keys,
+      keys: this.#keys.names,
       operations,
       needsRoom: this.#needsRoom,
       dropsQueues: this.#dropsQueues,
@@ -144,7 +141,7 @@ export class BatchWriter {
         this.#own(mutation.record.queueId);
         return;
       case 'session-delete':
-        this.#op(Op.sessionDelete, this.#key(this.#context.keys.session(mutation.clientId)));
+        this.#op(Op.sessionDelete, this.#keys.indexOf(this.#context.keys.session(mutation.clientId)));
         this.#writer.string(mutation.clientId);
         this.#dropQueue(mutation.queueId);
         this.#change(mutation.clientId, { kind: 'session-delete', clientId: mutation.clientId });
@@ -224,14 +221,14 @@ export class BatchWriter {
         return;
       }
       case 'posted-delete':
-        this.#op(Op.taken, this.#queueKeys(mutation.queueId));
+        this.#op(Op.taken, this.#keys.queue(mutation.queueId));
         this.#writer.u32(mutation.count);
         return;
       case 'session-move':
         this.#move(mutation);
         return;
       case 'client-release':
-        this.#op(Op.release, this.#key(keys.session(mutation.clientId)));
+        this.#op(Op.release, this.#keys.indexOf(keys.session(mutation.clientId)));
         this.#writer.string(mutation.clientId);
         this.#writer.string(nodeId);
         return;
@@ -242,9 +239,9 @@ export class BatchWriter {
 
   #move({ clientId, queueId, nodeId }: Extract<Mutation, { kind: 'session-move' }>): void {
     const { keys } = this.#context;
-    const queueKeys = queueId === 0 ? 0 : this.#queueKeys(queueId);
+    const queueKeys = queueId === 0 ? 0 : this.#keys.queue(queueId);
     const [session, own, inbox] = [keys.session(clientId), keys.own(nodeId), keys.inbox(nodeId)].map((key) =>
-      this.#key(key),
+      this.#keys.indexOf(key),
     ) as [number, number, number];
     // What was written to its queue before comes before.
     if (queueId !== 0) this.#writeRuns(this.#runsOf(queueId));
@@ -266,7 +263,7 @@ export class BatchWriter {
       this.#apart.push({ kind: 'del-expired', key: command.key });
       return;
     }
-    this.#op(Op.hashDeleteExpired, this.#key(command.key));
+    this.#op(Op.hashDeleteExpired, this.#keys.indexOf(command.key));
     this.#writer.string(command.field);
   }
 
@@ -355,7 +352,7 @@ export class BatchWriter {
 
   #writePuts(op: number, queueId: number, records: readonly QueueRecord[]): void {
     const writer = this.#writer;
-    this.#op(op, this.#queueKeys(queueId));
+    this.#op(op, this.#keys.queue(queueId));
     writer.u32(records.length);
     for (const record of records) {
       const sharedId = this.#sharedIds.get(record.message);
@@ -396,7 +393,7 @@ export class BatchWriter {
   }
 
   #own(queueId: number): void {
-    this.#op(Op.owner, this.#queueKeys(queueId));
+    this.#op(Op.owner, this.#keys.queue(queueId));
     this.#writer.string(this.#context.nodeId);
   }
 
@@ -404,25 +401,25 @@ export class BatchWriter {
     this.#writeRuns(this.#runsOf(queueId));
     this.#last.delete(queueId);
     this.#dropsQueues = true;
-    this.#op(Op.dropQueue, this.#queueKeys(queueId));
+    this.#op(Op.dropQueue, this.#keys.queue(queueId));
   }
 
   /** Entries of a queue whose sequences follow one another. */
   #runOp(op: number, queueId: number, first: number, count: number): void {
-    this.#op(op, this.#queueKeys(queueId));
+    this.#op(op, this.#keys.queue(queueId));
     this.#writer.f64(first);
     this.#writer.u32(count);
   }
 
   #field(clientId: string, field: string, writeValue: () => void): void {
-    this.#op(Op.field, this.#key(this.#context.keys.session(clientId)));
+    this.#op(Op.field, this.#keys.indexOf(this.#context.keys.session(clientId)));
     this.#writer.string(clientId);
     this.#writer.string(field);
     this.#value(writeValue);
   }
 
   #fieldDelete(clientId: string, field: string): void {
-    this.#op(Op.fieldDelete, this.#key(this.#context.keys.session(clientId)));
+    this.#op(Op.fieldDelete, this.#keys.indexOf(this.#context.keys.session(clientId)));
     this.#writer.string(clientId);
     this.#writer.string(field);
   }
@@ -432,7 +429,7 @@ export class BatchWriter {
       this.#apart.push(command);
       return;
     }
-    this.#op(command.kind === 'hset' ? Op.hashSet : Op.hashDelete, this.#key(command.key));
+    this.#op(command.kind === 'hset' ? Op.hashSet : Op.hashDelete, this.#keys.indexOf(command.key));
     this.#writer.string(command.field);
     if (command.kind === 'hset') this.#value(() => this.#writer.bytesOf(command.value));
   }
@@ -454,25 +451,6 @@ export class BatchWriter {
   #noteLength(start: number): void {
     const { bytes, position } = this.#writer;
     bytes.writeUInt32LE(position - start - 4, start);
-  }
-
-  #key(name: string): number {
-    const known = this.#keyIndexes.get(name);
-    if (known !== undefined) return known;
-    const index = COMMIT_KEYS + this.#keys.push(name);
-    this.#keyIndexes.set(name, index);
-    return index;
-  }
-
-  /** Index of the first of the four keys that a queue has. */
-  #queueKeys(queueId: number): number {
-    const known = this.#queueIndexes.get(queueId);
-    if (known !== undefined) return known;
-    const { keys } = this.#context;
-    const index = COMMIT_KEYS + this.#keys.push(keys.queue(queueId));
-    this.#keys.push(keys.flight(queueId), keys.dropped(queueId), keys.mailbox(queueId));
-    this.#queueIndexes.set(queueId, index);
-    return index;
   }
 }
 

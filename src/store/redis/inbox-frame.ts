@@ -16,13 +16,8 @@ export type InboxFrame =
 /** First byte of a frame. */
 const Code = { forward: 1, retained: 2, wanted: 3, 'handed-over': 4, refused: 5 } as const;
 
-/** A message as `RecordWriter.message` writes it. */
-export interface EncodedMessage {
-  readonly bytes: Uint8Array;
-}
-
 /**
- * Encodes frames. Numbers are little-endian, a string is its length in bytes (u32) and its UTF-8.
+ * Encodes frames; messages come as `RecordWriter.message` writes them. Numbers are little-endian, a string is its length in bytes (u32) and its UTF-8.
  *
  *     forward      1 | count u32 | each: share keys u32, strings | length u32, message
  *     retained     2 | count u32 | each: topic name | length u32 (0 for none), message
@@ -33,24 +28,24 @@ export interface EncodedMessage {
 export class FrameWriter {
   readonly #writer = new RecordWriter();
 
-  forward(messages: readonly { message: EncodedMessage; shareKeys: readonly string[] }[]): Buffer {
+  forward(messages: readonly { message: Buffer; shareKeys: readonly string[] }[]): Buffer {
     const writer = this.#begin(Code.forward);
     writer.u32(messages.length);
     for (const { message, shareKeys } of messages) {
       writer.u32(shareKeys.length);
       for (const shareKey of shareKeys) writer.string(shareKey);
-      this.#message(message);
+      writer.block(message);
     }
     return this.#end();
   }
 
-  retained(changes: readonly { topicName: string; message: EncodedMessage | undefined }[]): Buffer {
+  retained(changes: readonly { topicName: string; message: Buffer | undefined }[]): Buffer {
     const writer = this.#begin(Code.retained);
     writer.u32(changes.length);
     for (const { topicName, message } of changes) {
       writer.string(topicName);
       if (message === undefined) writer.u32(0);
-      else this.#message(message);
+      else writer.block(message);
     }
     return this.#end();
   }
@@ -74,11 +69,6 @@ export class FrameWriter {
     return this.#end();
   }
 
-  #message({ bytes }: EncodedMessage): void {
-    this.#writer.u32(bytes.length);
-    this.#writer.raw(bytes, 0, bytes.length);
-  }
-
   #begin(code: number): RecordWriter {
     this.#writer.position = 0;
     this.#writer.u8(code);
@@ -86,7 +76,7 @@ export class FrameWriter {
   }
 
   #end(): Buffer {
-    return Buffer.from(this.#writer.bytes.subarray(0, this.#writer.position));
+    return this.#writer.copy();
   }
 }
 

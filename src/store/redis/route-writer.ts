@@ -3,8 +3,9 @@ import { RecordWriter } from '../record-writer.ts';
 import type { RouteMutation, Topology } from '../shared-store.ts';
 import type { Mutation, PostedMessage } from '../store.ts';
 import type { TimeOffset } from '../time-offset.ts';
+import { CommitKeys } from './commit-keys.ts';
 import { COMMIT_KEYS, Op, RUN_MAX } from './commit-script.ts';
-import { type EncodedMessage, FrameWriter } from './inbox-frame.ts';
+import { FrameWriter } from './inbox-frame.ts';
 import type { RedisKeys } from './redis-keys.ts';
 
 /** What a batch says to other nodes, as the commit script takes it: all of it depends on the topology. */
@@ -29,7 +30,7 @@ type PostHead = Omit<PostedMessage, 'message'>;
 
 /** One message for the takers of a node. */
 interface Forward {
-  readonly message: EncodedMessage;
+  readonly message: Buffer;
   readonly shareKeys: readonly string[];
 }
 
@@ -46,15 +47,14 @@ export class RouteWriter {
   readonly #bodies: RecordWriter;
   readonly #frames = new FrameWriter();
   #writer = new RecordWriter();
-  #names: string[] = [];
-  #firstKey = 0;
-  #keyIndexes = new Map<string, number>();
+  #commitKeys: CommitKeys;
   /** By queue id, what is posted for it. */
-  #posts = new Map<number, { head: PostHead; message: Message; body: EncodedMessage; sharedId: number }[]>();
+  #posts = new Map<number, { head: PostHead; message: Message; body: Buffer; sharedId: number }[]>();
 
   /** @param times by which clock messages expire in Redis. */
   constructor(keys: RedisKeys, times: TimeOffset, nextSharedId: () => number) {
     this.#keys = keys;
+    this.#commitKeys = new CommitKeys(keys, COMMIT_KEYS);
     this.#bodies = new RecordWriter(times);
     this.#nextSharedId = nextSharedId;
   }
@@ -78,9 +78,7 @@ export class RouteWriter {
   /** Encodes it for the topology as it is known now. @param firstKey how many keys the other operations of the batch have. */
   encode({ routes, retained, posts }: Outgoing, topology: Topology, firstKey: number): EncodedRoutes {
     this.#writer.position = 0;
-    this.#names = [];
-    this.#firstKey = firstKey;
-    this.#keyIndexes = new Map();
+    this.#commitKeys = new CommitKeys(this.#keys, COMMIT_KEYS + firstKey);
     this.#posts = new Map();
     const forwards = new Map<string, Run[]>();
     for (const mutation of routes) {
@@ -97,7 +95,7 @@ export class RouteWriter {
       this.#post(head, post.message, this.#encoded(post.message), 0);
     }
     for (const [queueId, list] of this.#posts) {
-      const first = this.#queueKeys(queueId);
+      const first = this.#commitKeys.queue(queueId);
       for (let at = 0; at < list.length; at += RUN_MAX) this.#writePosts(first, queueId, list.slice(at, at + RUN_MAX));
     }
     for (const [nodeId, runs] of forwards) {
@@ -115,27 +113,27 @@ export class RouteWriter {
       );
       for (const nodeId of topology.nodeIds) this.#send(nodeId, frame);
     }
-    const operations = Buffer.from(this.#writer.bytes.subarray(0, this.#writer.position));
-    return { keys: this.#names, nodes: this.#nodeTable(topology), operations };
+    const operations = this.#writer.copy();
+    const nodes = this.#nodeTable(topology);
+    return { keys: this.#commitKeys.names, nodes, operations };
   }
 
-  #encoded(message: Message): EncodedMessage {
+  #encoded(message: Message): Buffer {
     this.#bodies.position = 0;
     this.#bodies.message(message);
-    return { bytes: Buffer.from(this.#bodies.bytes.subarray(0, this.#bodies.position)) };
+    return this.#bodies.copy();
   }
 
-  #share({ bytes }: EncodedMessage): number {
+  #share(body: Buffer): number {
     const id = this.#nextSharedId();
     this.#writer.u8(Op.shared);
     this.#writer.u32(0);
     this.#writer.f64(id);
-    this.#writer.u32(bytes.length);
-    this.#writer.raw(bytes, 0, bytes.length);
+    this.#writer.block(body);
     return id;
   }
 
-  #post(head: PostHead, message: Message, body: EncodedMessage, sharedId: number): void {
+  #post(head: PostHead, message: Message, body: Buffer, sharedId: number): void {
     const list = this.#posts.get(head.queueId);
     const one = { head, message, body, sharedId };
     if (list === undefined) this.#posts.set(head.queueId, [one]);
@@ -145,7 +143,7 @@ export class RouteWriter {
   #writePosts(
     first: number,
     queueId: number,
-    list: readonly { head: PostHead; message: Message; body: EncodedMessage; sharedId: number }[],
+    list: readonly { head: PostHead; message: Message; body: Buffer; sharedId: number }[],
   ): void {
     const writer = this.#writer;
     writer.u8(Op.post);
@@ -156,38 +154,26 @@ export class RouteWriter {
       const start = writer.position;
       writer.u32(0);
       writer.entryHead({ ...head, message, sequence: 0, packetId: 0, state: 'waiting' }, sharedId !== 0);
-      if (sharedId === 0) writer.raw(body.bytes, 0, body.bytes.length);
+      if (sharedId === 0) writer.bytesOf(body);
       else writer.f64(sharedId);
       writer.bytes.writeUInt32LE(writer.position - start - 4, start);
     }
   }
 
-  /** Index of the first of the four keys that a queue has. */
-  #queueKeys(queueId: number): number {
-    const keys = this.#keys;
-    const first = this.#key(keys.queue(queueId));
-    this.#key(keys.flight(queueId));
-    this.#key(keys.dropped(queueId));
-    this.#key(keys.mailbox(queueId));
-    return first;
-  }
-
   #send(nodeId: string, frame: Buffer): void {
     const writer = this.#writer;
     writer.u8(Op.send);
-    writer.u32(this.#key(this.#keys.inbox(nodeId)));
-    writer.u32(frame.length);
-    writer.raw(frame, 0, frame.length);
+    writer.u32(this.#commitKeys.indexOf(this.#keys.inbox(nodeId)));
+    writer.block(frame);
   }
 
   #sendUnlessBehind(nodeId: string, messages: readonly Forward[]): void {
     const writer = this.#writer;
     const frame = this.#frames.forward(messages);
     writer.u8(Op.sendUnlessBehind);
-    writer.u32(this.#key(this.#keys.inbox(nodeId)));
+    writer.u32(this.#commitKeys.indexOf(this.#keys.inbox(nodeId)));
     writer.u32(messages.length);
-    writer.u32(frame.length);
-    writer.raw(frame, 0, frame.length);
+    writer.block(frame);
   }
 
   #nodeTable(topology: Topology): Buffer {
@@ -195,17 +181,9 @@ export class RouteWriter {
     writer.position = 0;
     for (const nodeId of topology.nodeIds) {
       writer.string(nodeId);
-      writer.u32(this.#key(this.#keys.inbox(nodeId)));
+      writer.u32(this.#commitKeys.indexOf(this.#keys.inbox(nodeId)));
     }
-    return Buffer.from(writer.bytes.subarray(0, writer.position));
-  }
-
-  #key(name: string): number {
-    const known = this.#keyIndexes.get(name);
-    if (known !== undefined) return known;
-    const index = COMMIT_KEYS + this.#firstKey + this.#names.push(name);
-    this.#keyIndexes.set(name, index);
-    return index;
+    return writer.copy();
   }
 }
 
