@@ -17,12 +17,9 @@ export class ClientClaims {
   readonly #place: NodePlace;
   readonly #nodeId: string;
   readonly #frames = new FrameWriter();
-  /** By client id, who waits for a word. */
-  readonly #waiting: Map<string, Set<(word: Word | undefined) => void>> = new Map();
-
+  /** By client id that is being claimed, one claim for each at a time, who is told what its owner says. */
+  readonly #claiming: Map<string, (word: Word | undefined) => void> = new Map();
   #isClosed = false;
-  /** Client ids that are being claimed, one claim for each at a time. */
-  readonly #claiming: Set<string> = new Set();
   /** Client ids that this node got by a claim since `collect`, until `forget`. */
   #claimed: Set<string> | undefined = undefined;
 
@@ -39,29 +36,21 @@ export class ClientClaims {
    * @throws the error of Redis or of the connection; StoreError when it was closed.
    */
   async claim(clientId: string, username: string): Promise<number | undefined> {
-    this.#claiming.add(clientId);
     try {
-      return await this.#claim(clientId, username);
-    } finally {
-      this.#claiming.delete(clientId);
-    }
-  }
-
-  async #claim(clientId: string, username: string): Promise<number | undefined> {
-    for (let asked = ''; ; ) {
-      const heard = this.#listenTo(clientId);
-      try {
+      for (let asked = ''; ; ) {
+        const heard = Promise.withResolvers<Word | undefined>();
+        this.#claiming.set(clientId, heard.resolve);
         const [isOurs, answer] = await this.#ask(clientId, username, asked);
         if (isOurs === 1) {
           this.#claimed?.add(clientId);
           return Number(answer);
         }
         asked = answer;
-        if ((await heard.word) === 'refused') return undefined;
-      } finally {
-        heard.stop();
+        if ((await soon(heard)) === 'refused') return undefined;
+        if (this.#isClosed) throw new StoreError('The store is closing.');
       }
-      if (this.#isClosed) throw new StoreError('The store is closing.');
+    } finally {
+      this.#claiming.delete(clientId);
     }
   }
 
@@ -99,26 +88,22 @@ export class ClientClaims {
 
   /** Notes what the owner of a client id said. @returns whether anybody here wants to know. */
   hear(clientId: string, word: Word): boolean {
-    for (const tell of this.#waiting.get(clientId) ?? []) tell(word);
+    this.#claiming.get(clientId)?.(word);
     return this.#claiming.has(clientId);
   }
 
   /** Has all who wait ask again, as a node has gone that may have been the owner. */
   wake(): void {
-    for (const waiting of this.#waiting.values()) for (const tell of waiting) tell(undefined);
+    for (const tell of this.#claiming.values()) tell(undefined);
   }
+}
 
-  #listenTo(clientId: string): { word: Promise<Word | undefined>; stop: () => void } {
-    const { promise, resolve } = Promise.withResolvers<Word | undefined>();
-    const waiting = this.#waiting.get(clientId) ?? new Set();
-    this.#waiting.set(clientId, waiting);
-    waiting.add(resolve);
-    const timer = setTimeout(() => resolve(undefined), ASK_AGAIN_MS);
-    const stop = (): void => {
-      clearTimeout(timer);
-      waiting.delete(resolve);
-      if (waiting.size === 0 && this.#waiting.get(clientId) === waiting) this.#waiting.delete(clientId);
-    };
-    return { word: promise, stop };
+/** What is heard, or undefined after a while. */
+async function soon(heard: PromiseWithResolvers<Word | undefined>): Promise<Word | undefined> {
+  const timer = setTimeout(() => heard.resolve(undefined), ASK_AGAIN_MS);
+  try {
+    return await heard.promise;
+  } finally {
+    clearTimeout(timer);
   }
 }

@@ -30,8 +30,10 @@ export interface InboxParts {
   readonly topologyReader: TopologyReader;
   readonly mailboxes: MailboxReader;
   readonly claims: ClientClaims;
-  readonly events: NodeEvents;
+  readonly events: Pick<NodeEvents, 'onPosted' | 'onForwarded' | 'onRetained' | 'onWanted'>;
   readonly logger: Logger;
+  /** The topology has changed. */
+  readonly onTopology: () => void;
   /** A client id was handed over that nobody waits for. */
   readonly onUnasked: (clientId: string) => void;
   /** Removes what was read, up to this id. */
@@ -111,14 +113,11 @@ export class InboxReader {
   }
 
   async #take(streams: readonly (readonly [key: Buffer, entries: readonly StreamEntry[]])[]): Promise<void> {
-    const { keys, topology, topologyReader, events, claims, onRead } = this.#parts;
+    const { keys, topologyReader, onTopology, onRead } = this.#parts;
     for (const [key, entries] of streams) {
       if (key.toString() === keys.changes) {
-        const before = [...topology.nodeIds];
         if (!topologyReader.take(entries)) await this.#loadTopology();
-        events.onTopology();
-        const left = new Set(topology.nodeIds);
-        if (before.some((nodeId) => !left.has(nodeId))) claims.wake();
+        onTopology();
         continue;
       }
       for (const entry of entries) this.#takeEntry(entry);

@@ -233,6 +233,12 @@ if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then redis.call('XADD', KEYS[2],
 return 1
 `;
 
+/** How far a node has to read to know all there is. KEYS inbox, topology. Returns the id of the last entry and the version. */
+export const progressScript: string = `#!lua flags=no-writes
+local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+return {last and last[1] or '0-0', tonumber(redis.call('GET', KEYS[2]) or 0)}
+`;
+
 /**
  * Reads mailboxes. KEYS messages, then flight and mailbox of each queue in turn. Returns for each queue the number of the
  * last message posted, 0 for none ever, and a list of what is in it, each with its shared message or an empty string.

@@ -1,6 +1,6 @@
 import type { Logger } from '../../lib/logger.ts';
 import { RecordReader } from '../record-reader.ts';
-import type { NodeEvents, Topology } from '../shared-store.ts';
+import type { Topology } from '../shared-store.ts';
 import { BatchWriter } from './batch-writer.ts';
 import { ClientClaims } from './client-claims.ts';
 import { type InboxParts, InboxReader } from './inbox-reader.ts';
@@ -101,20 +101,12 @@ export function openParts(ingredients: Ingredients): OpenParts {
 }
 
 /** What an inbox is opened with besides the open store. */
-export interface InboxIngredients
-  extends Pick<
-    InboxParts,
-    'connection' | 'onUnasked' | 'timeoutMs' | 'keys' | 'nodeId' | 'topology' | 'topologyReader' | 'logger' | 'onBroken'
-  > {
-  readonly events: NodeEvents;
-  /** Told after the events were. */
-  readonly onTopology: () => void;
-}
+export type InboxIngredients = Omit<InboxParts, 'mailboxes' | 'claims' | 'times' | 'onRead'>;
 
 /** Makes the reader of a node's inbox; it does not read yet. */
 export function openInbox(open: OpenParts, ingredients: InboxIngredients): InboxReader {
   const { mailboxes, claims, times, watch } = open;
-  const { events, onTopology, keys, nodeId } = ingredients;
+  const { events, keys, nodeId } = ingredients;
   return new InboxReader({
     ...ingredients,
     mailboxes,
@@ -125,14 +117,7 @@ export function openInbox(open: OpenParts, ingredients: InboxIngredients): Inbox
       onForwarded: (messages) => events.onForwarded(messages),
       onRetained: (topicName, message) => events.onRetained(topicName, message),
       onWanted: (wanted) => watch.onceKnown(wanted.clientId, () => events.onWanted(wanted)),
-      onAdopted: (...adopted) => events.onAdopted(...adopted),
-      onUnsent: (count) => events.onUnsent(count),
-      onTopology: () => {
-        events.onTopology();
-        onTopology();
-      },
     },
-    onUnasked: ingredients.onUnasked,
     onRead: (lastId) => {
       // What stays is trimmed with the next.
       open.connection.redis.xtrim(keys.inbox(nodeId), 'MINID', lastId).catch(() => {});

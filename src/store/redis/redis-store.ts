@@ -67,6 +67,8 @@ export class RedisStore implements SharedStore {
   events: NodeEvents | undefined = undefined;
   readonly #options: RedisStoreOptions;
   readonly #keys: RedisKeys;
+  /** The keys that every batch has. */
+  readonly #commitKeys: readonly string[];
   #open: OpenParts | undefined;
   #isOpening = false;
   #isClosing = false;
@@ -90,6 +92,7 @@ export class RedisStore implements SharedStore {
   constructor(options: RedisStoreOptions) {
     this.#options = options;
     this.#keys = new RedisKeys(options.prefix);
+    this.#commitKeys = commitKeys(this.#keys, options.nodeId);
   }
 
   get nodeId(): string {
@@ -193,7 +196,7 @@ export class RedisStore implements SharedStore {
       topologyReader: open.topologyReader,
       logger,
       events,
-      onTopology: () => this.#watchChanged(),
+      onTopology: () => this.#topologyChanged(),
       onUnasked: (clientId) => {
         open.watch.handOver(clientId);
         this.#watch();
@@ -239,14 +242,10 @@ export class RedisStore implements SharedStore {
 
   async #catchUp(): Promise<void> {
     await this.#listening.promise;
-    const keys = this.#keys;
-    await this.#untilAnswered(async (open) => {
-      const { redis } = open.connection;
-      const [last, version] = await Promise.all([
-        redis.xrevrange(keys.inbox(this.nodeId), '+', '-', 'COUNT', 1),
-        redis.get(keys.topology),
-      ]);
-      await open.inbox?.reached(last[0]?.[0] ?? '0-0', Number(version ?? 0));
+    const keys = [this.#keys.inbox(this.nodeId), this.#keys.topology];
+    await this.#untilAnswered(async ({ scripts, inbox }) => {
+      const [lastId, version] = (await scripts.run('progress', keys, [])) as [string, number];
+      await inbox?.reached(lastId, version);
     });
   }
 
@@ -410,16 +409,7 @@ export class RedisStore implements SharedStore {
     if (topologyReader === undefined) return;
     // There may be more than came; then the next answer brings them.
     if (newer.length === 0 || !topologyReader.take(newer)) await topologyReader.load();
-    this.events?.onTopology();
-    this.#watchChanged();
-  }
-
-  get #commitKeys(): string[] {
-    const keys = this.#keys;
-    const { nodeId } = this;
-    const own = [keys.own(nodeId), keys.groups(nodeId)];
-    const shared = [keys.trash, keys.topology, keys.changes, keys.nodes, keys.gone];
-    return [keys.node(nodeId), keys.messages, keys.counts, ...own, ...shared, keys.interests(nodeId), keys.tenures];
+    this.#topologyChanged();
   }
 
   /** @throws Error where the batch may have gone to another than this writer: it is applied again, which WAIT waits for. */
@@ -464,11 +454,17 @@ export class RedisStore implements SharedStore {
       });
   }
 
-  /** Looks after the other nodes where one has come or gone. */
+  #topologyChanged(): void {
+    this.events?.onTopology();
+    this.#watchChanged();
+  }
+
+  /** Looks after the other nodes where one has come or gone; that may have been the owner of a client id that is wanted. */
   #watchChanged(): void {
     const nodes = [...(this.topology?.nodeIds ?? [])].join('\n');
     if (nodes === this.#watched) return;
     this.#watched = nodes;
+    this.#open?.claims.wake();
     this.#watch();
   }
 
@@ -499,4 +495,11 @@ export class RedisStore implements SharedStore {
 /** Entries of these queues are new only behind those that are there. */
 function noteQueues({ writer }: OpenParts, { queues }: OwnedState): void {
   for (const { queueId, lastSequence } of queues) writer.known(queueId, lastSequence);
+}
+
+/** The first keys of the commit script, COMMIT_KEYS of them. */
+function commitKeys(keys: RedisKeys, nodeId: string): string[] {
+  const own = [keys.own(nodeId), keys.groups(nodeId)];
+  const shared = [keys.trash, keys.topology, keys.changes, keys.nodes, keys.gone];
+  return [keys.node(nodeId), keys.messages, keys.counts, ...own, ...shared, keys.interests(nodeId), keys.tenures];
 }

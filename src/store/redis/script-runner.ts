@@ -10,6 +10,7 @@ import {
   figuresScript,
   giveUpScript,
   mailboxesScript,
+  progressScript,
   tellScript,
 } from './node-scripts.ts';
 import {
@@ -35,6 +36,7 @@ export type ScriptName =
   | 'figures'
   | 'giveUp'
   | 'mailboxes'
+  | 'progress'
   | 'readQueue'
   | 'readSessions'
   | 'summaries'
@@ -55,6 +57,7 @@ const SCRIPTS: Readonly<Record<ScriptName, string>> = {
   figures: figuresScript,
   giveUp: giveUpScript,
   mailboxes: mailboxesScript,
+  progress: progressScript,
   readQueue: readQueueScript,
   readSessions: readSessionsScript,
   summaries: summariesScript,
