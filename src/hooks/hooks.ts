@@ -11,14 +11,41 @@ import type {
 /** A value now or later; hooks that answer at once cost no turn of the event loop. */
 export type Awaitable<T> = T | Promise<T>;
 
+/** A certificate that a client proved to have, issued by an authority that the listener trusts. */
+export interface ClientCertificate {
+  /** Common name of its subject; empty for none. */
+  readonly commonName: string;
+  /** Its alternative names, such as `DNS:sensor-1.example`, `email:a@example.org`, `URI:urn:uuid:...`. */
+  readonly alternativeNames: readonly string[];
+  /** SHA-256 of the certificate, in upper-case hexadecimal with colons. */
+  readonly fingerprint: string;
+}
+
+/** A right to topics that a token or an authenticator gives, beside the access rules. */
+export interface Grant {
+  readonly action: 'publish' | 'subscribe';
+  /** A topic filter, taken literally: nothing in it is substituted. */
+  readonly topicFilter: string;
+}
+
 /** Who a connection is, as hooks see it. */
 export interface ClientInfo {
   readonly clientId: string;
   /** Empty for anonymous. */
   readonly username: string;
   readonly protocolVersion: ProtocolVersion;
+  /** Address and port, or the path of a Unix socket; what a balancer says of the client where it is trusted to. */
   readonly remoteAddress: string;
+  /** `tcp`, `tls`, `websocket`, `secure-websocket`, `unix`. */
   readonly transport: string;
+  /** Undefined for none, or none that was verified. */
+  readonly certificate?: ClientCertificate;
+  /** Roles that whoever authenticated it says it has; the access rules may give it more. */
+  readonly roles?: readonly string[];
+  /** Claims of its token; undefined for no token. */
+  readonly claims?: Readonly<Record<string, unknown>>;
+  /** What it may do beyond the access rules. */
+  readonly grants?: readonly Grant[];
 }
 
 /** A message as hooks see it and may change it. */

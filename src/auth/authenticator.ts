@@ -1,0 +1,46 @@
+import type { Awaitable, ClientInfo, Grant } from '../hooks/hooks.ts';
+
+/** What a client brings along to say who it is. */
+export interface Credentials {
+  /** As CONNECT has it; its user name is not proven yet. */
+  readonly client: ClientInfo;
+  /** User Name of CONNECT; undefined for none. */
+  readonly username: string | undefined;
+  /** Password of CONNECT; undefined for none. Secret: it never goes into a log or a reason. */
+  readonly password: Uint8Array | undefined;
+}
+
+/** What an authenticator says of a client. Reasons are for the log of the broker, not for the client. */
+export type Verdict =
+  /** It is who it says. */
+  | {
+      readonly kind: 'accepted';
+      /** Who it is; may differ from the user name of CONNECT. */
+      readonly username: string;
+      readonly roles?: readonly string[];
+      /** Claims of its token. */
+      readonly claims?: Readonly<Record<string, unknown>>;
+      /** What it may do beyond the access rules. */
+      readonly grants?: readonly Grant[];
+      /** When its right to be connected ends, ms since the epoch; undefined for never. */
+      readonly expiresAt?: number;
+    }
+  /** It is known here, and not let in: nobody else is asked. */
+  | { readonly kind: 'refused'; readonly reason: string }
+  /** Not known here: the next one is asked. */
+  | { readonly kind: 'unknown'; readonly reason: string };
+
+/** One way to find out who a client is. Several form a chain, asked in their order. */
+export interface Authenticator {
+  /** For the log: `password`, `jwt`, `certificate`, `webhook`. */
+  readonly name: string;
+  /** Where it throws or rejects, the client is refused: nothing falls open. */
+  authenticate(credentials: Credentials): Awaitable<Verdict>;
+  /**
+   * Reads its files anew; what it had stays in force where they cannot be used.
+   * @throws Error that names file and line, for the log.
+   */
+  reload?(): Promise<void>;
+  /** Ends timers and connections. */
+  close?(): void;
+}
