@@ -24,7 +24,7 @@ const TREES: ReadonlyMap<string, ReadonlyMap<string, readonly string[]>> = new M
       ['cluster', ['lib', 'protocol', 'router', 'session', 'store']],
       ['connection', ['lib', 'protocol', 'transport', 'hooks', 'session', 'store']],
       ['config', ['lib', 'connection', 'session', 'store', '']],
-      ['cli', ['lib', 'protocol', 'config', 'store', '']],
+      ['cli', ['lib', 'protocol', 'config', 'store', 'hooks', 'auth', 'acl', 'limits', '']],
     ]),
   ],
   [
