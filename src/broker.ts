@@ -13,6 +13,7 @@ import { Connection } from './connection/connection.ts';
 import { ConnectionTable } from './connection/connection-table.ts';
 import type { ConnectionContext, EventSink } from './connection/context.ts';
 import { sayGoodbye } from './connection/drain.ts';
+import { reviewAll } from './connection/review-rights.ts';
 import { authorize } from './connection/rights.ts';
 import { type BrokerCounters, readCounters, sysFiguresOf } from './counters.ts';
 import type { BrokerEvents, Hooks } from './hooks/hooks.ts';
@@ -349,6 +350,15 @@ export class Broker implements EventSink {
     const connection = this.#connections.owner(clientId);
     connection?.close(reasonCode, reason);
     return connection !== undefined;
+  }
+
+  /**
+   * To be called when what `access` says has changed: subscriptions that are not allowed any more end, and what waits or is
+   * in flight goes out as far as it may. Sessions without a connection are looked at when their client comes back.
+   * @returns when all clients that are connected have been looked at.
+   */
+  rightsChanged(): Promise<void> {
+    return reviewAll(this.#connections, this.#clock);
   }
 
   /** All counters, as they are now. */
