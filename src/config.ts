@@ -119,6 +119,8 @@ export interface Config {
       readonly clientIdClaim: string;
       readonly rolesClaim: string;
       readonly aclClaim: string;
+      /** Whether a token without an end is refused. */
+      readonly requireExpiry: boolean;
       readonly leewaySeconds: number;
     };
     /** What of a client certificate is the user name. */
@@ -133,10 +135,8 @@ export interface Config {
     };
   };
   readonly acl: {
-    /** YAML file with access rules; empty for none. */
+    /** Access rules: YAML where its name ends in .yaml, .yml or .json, else the format of Mosquitto's acl_file; empty for none. */
     readonly file: string;
-    /** Mosquitto's acl_file; empty for none. */
-    readonly mosquittoFile: string;
     /** What holds where no rule matches; `auto` is `deny` once there are rules or anything says who clients are. */
     readonly default: 'auto' | 'deny' | 'allow';
     /** Whether MQTT 5.0 clients are told which rule refuses them. */

@@ -147,7 +147,6 @@ test.each([
   [{ auth: { jwt: { secretFile: 'a', keySetFile: 'b' } } }, 'auth.jwt.secretFile and auth.jwt.keySetFile are set'],
   [{ auth: { jwt: { keySetUrl: 'http://id.example/keys' } } }, 'auth.jwt.keySetUrl must be an https URL'],
   [{ auth: { webhook: { url: 'https://user:secret@id.example/' } } }, 'auth.webhook.url must be an https URL'],
-  [{ acl: { file: 'a', mosquittoFile: 'b' } }, 'acl.file and acl.mosquittoFile are set'],
   [{ listeners: { proxyProtocolFrom: ['10.0.0.0/33'] } }, 'listeners.proxyProtocolFrom must be a list of addresses'],
 ] as [DeepPartial<Config>, string][])('what would leave a gap is refused: %j', (partial, sentence) => {
   const problems = problemsOf(partial).join('\n');

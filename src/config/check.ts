@@ -73,9 +73,6 @@ function checkSecurity(values: ReadonlyMap<string, unknown>): JointProblem[] {
     const text = `${sources.join(' and ')} are set: keep one, so that it is clear who may sign tokens.`;
     problems.push({ key: sources[1] as OptionKey, text });
   }
-  if (textOf('acl.file') !== '' && textOf('acl.mosquittoFile') !== '') {
-    problems.push({ key: 'acl.mosquittoFile', text: 'acl.file and acl.mosquittoFile are set: keep one of them.' });
-  }
   return problems;
 }
 

@@ -395,8 +395,9 @@ export const options: { readonly [Key in OptionKey]: Option<ValueAt<Config, Key>
     'acl',
     'Claim with topic filters that the client may publish to and subscribe to ({pub: [], sub: [], all: []}); empty for none.',
   ),
+  'auth.jwt.requireExpiry': option(boolean, true, 'Whether a token without exp, which holds for ever, is refused.'),
   'auth.jwt.leewaySeconds': option(
-    integer(0, 600, 's'),
+    integer(0, 300, 's'),
     30,
     'How far the clocks of token issuer and broker may be apart.',
   ),
@@ -419,11 +420,10 @@ export const options: { readonly [Key in OptionKey]: Option<ValueAt<Config, Key>
   ),
   'auth.webhook.requestsMax': option(integer(1, 1_000), 16, 'Requests under way at once.'),
 
-  'acl.file': option(file(0), '', 'YAML file with access rules; empty for none. See docs/security.md.'),
-  'acl.mosquittoFile': option(
+  'acl.file': option(
     file(0),
     '',
-    "File with access rules in the format of Mosquitto's acl_file; empty for none.",
+    "File with access rules, YAML where its name ends in .yaml, .yml or .json, else in the format of Mosquitto's acl_file; empty for none. See docs/security.md.",
   ),
   'acl.default': option(
     choice('auto', 'deny', 'allow'),
