@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { Access } from '../../src/connection/access.ts';
-import type { AuthorizeRequest, ClientInfo, Refusal } from '../../src/hooks/hooks.ts';
+import type { AuthorizeRequest, ClientInfo, Hooks, Refusal } from '../../src/hooks/hooks.ts';
 import { PacketType, type ProtocolVersion } from '../../src/protocol/packets.ts';
 import { ReasonCode } from '../../src/protocol/reason-codes.ts';
+import { FakeClock } from '../fakes/fake-clock.ts';
 import { startTestBroker, type TestBroker } from '../support/test-broker.ts';
 
 /** Rules that forbid topics by how they begin; `denied` changes as a test goes on. */
@@ -137,5 +138,24 @@ describe('access rules that change', () => {
     const packetId = client.sendPublish('a', 'x', { qos: 1 });
     const puback = await client.expect(PacketType.puback, { packetId, reasonCode: ReasonCode.notAuthorized });
     expect(puback.properties.reasonString).toBeUndefined();
+  });
+});
+
+describe('credentials that expire', () => {
+  test('end the connection with 0xA0, and a session may go on with new ones', async () => {
+    const clock = new FakeClock();
+    const hooks: Hooks = {
+      authenticate: ({ username }) => ({ allow: true, username, expiresAt: clock.now() + 5000 }),
+    };
+    await using broker = await startTestBroker({ hooks, clock });
+    const client = await broker.connect({ username: 'u', ...FOREVER });
+    broker.advance(4999);
+    await client.ping();
+    broker.advance(1);
+    await client.expectDisconnect(ReasonCode.maximumConnectTime);
+    const again = await broker.connect({ username: 'u', clientId: 'client-1', ...FOREVER });
+    expect(again.connack.sessionPresent).toBe(true);
+    broker.advance(4999);
+    await again.ping();
   });
 });
