@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { Document, YAMLError, YAMLMap } from 'yaml';
 import { buildConfig, ConfigError, type Config } from '../config.ts';
+import { readProblem } from '../lib/error-text.ts';
 import { isRedisUrl } from '../store/redis/redis-address.ts';
 import { checkTogether, exposedListeners, exposureSentence } from './check.ts';
 import { nearest } from './nearest.ts';
@@ -227,21 +228,4 @@ function nodeKind({ isScalar, isSeq }: Yaml, node: unknown): string {
 function faultSentence(fault: YAMLError): string {
   if (fault.code === 'DUPLICATE_KEY') return 'the same key twice';
   return fault.message.split('\n', 1)[0]!.replace(/\.$/, '');
-}
-
-/** Why a file cannot be read, to complete a sentence. */
-export function readProblem(error: unknown): string {
-  switch ((error as NodeJS.ErrnoException).code ?? '') {
-    case 'ENOENT':
-      return 'there is no such file';
-    case 'EACCES':
-    case 'EPERM':
-      return 'no permission to read it';
-    case 'EISDIR':
-      return 'it is a directory';
-    case 'ERR_ENCODING_INVALID_ENCODED_DATA':
-      return 'it is not UTF-8 text';
-    default:
-      return (error as Error).message;
-  }
 }
