@@ -10,7 +10,8 @@ export interface SeenRequest {
   readonly body: string;
 }
 
-type Answer = (response: ServerResponse, request: SeenRequest) => void;
+/** How a request is answered. */
+export type Answer = (response: ServerResponse, request: SeenRequest) => void;
 
 /** An HTTP server on loopback that answers as it is told and remembers what it was asked. */
 export class HttpBackend implements AsyncDisposable {
