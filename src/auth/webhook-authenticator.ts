@@ -138,8 +138,8 @@ export class WebhookAuthenticator implements Authenticator {
     } catch (error) {
       const isProblem = error instanceof HttpProblem;
       // Whoever makes it dislike one request must not shut the others out: it is there, and judges them one by one.
-      if (this.#closing.signal.aborted || (isProblem && isAboutTheRequest(error.status))) this.#breaker.succeeded();
-      else this.#breaker.failed();
+      if (isProblem && isAboutTheRequest(error.status)) this.#breaker.succeeded();
+      else if (!this.#closing.signal.aborted) this.#breaker.failed();
       if (!isProblem) throw error;
       return refused(`the webhook gives no answer: ${error.message}`);
     }

@@ -122,7 +122,7 @@ test.each<[string, KeyFileKind, string | Uint8Array, string]>([
   [
     'a private key',
     'public-key',
-    privateKey.export({ format: 'pem', type: 'pkcs8' }).toString(),
+    privateKey.export({ format: 'pem', type: 'pkcs8' }),
     'holds a private key where only the public one belongs.',
   ],
   ['a weak RSA key', 'public-key', pemOf(weak), 'holds an RSA key of 1024 bits, where 2048 to 8192 are taken.'],

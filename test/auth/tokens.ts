@@ -14,7 +14,7 @@ export function keyPairFor(algorithm: string): { publicKey: KeyObject; privateKe
 
 /** A public key as PEM. */
 export function pemOf(key: KeyObject): string {
-  return key.export({ format: 'pem', type: 'spki' }).toString();
+  return key.export({ format: 'pem', type: 'spki' });
 }
 
 /** A signed token. */
