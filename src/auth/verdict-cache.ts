@@ -1,0 +1,62 @@
+import { createHmac, randomBytes } from 'node:crypto';
+import type { Clock } from '../lib/clock.ts';
+import type { Verdict } from './authenticator.ts';
+
+/** How much is remembered, and for how long. */
+export interface VerdictCacheOptions {
+  /** Above it the oldest are forgotten; 1 and above. */
+  readonly entriesMax: number;
+  /** How long a verdict is good for, ms; 0 for not at all. */
+  readonly forMs: number;
+  readonly clock: Clock;
+}
+
+interface Entry {
+  readonly verdict: Verdict;
+  /** By the clock, ms since the epoch. */
+  readonly until: number;
+}
+
+/**
+ * Verdicts by what they were asked for with. What was asked is kept as a hash with a key of this process: it holds
+ * passwords, which can neither be read nor guessed from that.
+ */
+export class VerdictCache {
+  readonly #options: VerdictCacheOptions;
+  readonly #key = randomBytes(32);
+  /** The oldest first. */
+  readonly #entries = new Map<string, Entry>();
+
+  constructor(options: VerdictCacheOptions) {
+    this.#options = options;
+  }
+
+  /** What a question is remembered by. */
+  keyOf(question: string): string {
+    return createHmac('sha256', this.#key).update(question).digest('base64');
+  }
+
+  /** A verdict that is still good. */
+  get(key: string): Verdict | undefined {
+    const entry = this.#entries.get(key);
+    if (entry === undefined || this.#options.clock.now() < entry.until) return entry?.verdict;
+    this.#entries.delete(key);
+    return undefined;
+  }
+
+  /** Remembers a verdict, at most as long as the right to be connected lasts. */
+  set(key: string, verdict: Verdict): void {
+    const { entriesMax, forMs, clock } = this.#options;
+    const expiresAt = (verdict.kind === 'accepted' ? verdict.expiresAt : undefined) ?? Infinity;
+    const until = Math.min(clock.now() + forMs, expiresAt);
+    if (until <= clock.now()) return;
+    this.#entries.delete(key);
+    this.#entries.set(key, { verdict, until });
+    if (this.#entries.size > entriesMax) this.#entries.delete(this.#entries.keys().next().value!);
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    this.#entries.clear();
+  }
+}
