@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { Document, YAMLError, YAMLMap } from 'yaml';
 import { buildConfig, ConfigError, type Config } from '../config.ts';
-import { readProblem } from '../lib/read-problem.ts';
+import { readProblem } from '../lib/error-text.ts';
 import { isRedisUrl } from '../store/redis/redis-address.ts';
 import { checkTogether, exposedListeners, exposureSentence } from './check.ts';
 import { nearest } from './nearest.ts';

@@ -27,7 +27,7 @@ async function runHere(args: readonly string[]): Promise<{ code: number; stdout:
 }
 
 test.each<[string, string]>([
-  ['', 'A command is missing: start, check, import, pub, sub, sim or bench; see trellis --help.'],
+  ['', 'A command is missing: start, check, import, user, pub, sub, sim or bench; see trellis --help.'],
   ['strat', 'There is no command strat; did you mean start?'],
   ['frobnicate', 'There is no command frobnicate; see trellis --help.'],
   ['-x', 'There is no command -x; see trellis --help.'],
@@ -182,7 +182,7 @@ test.each<[string, string]>([
   expect(stderr).toBe(`${sentences.replaceAll(/^/gm, 'trellis: ')}\n`);
 });
 
-test.each(['start', 'check', 'import', 'pub', 'sub'])(
+test.each(['start', 'check', 'import', 'user', 'pub', 'sub'])(
   'trellis %s --help has usage, flags, examples and exit codes, in lines that fit',
   async (command) => {
     const { code, stdout, stderr } = await runHere([command, '--help']);
