@@ -24,7 +24,7 @@ export interface BackoffOptions {
 }
 
 /** A guesser gets about four attempts a minute out of one address, and one a minute at one user. */
-export const defaultBackoff: BackoffOptions = {
+const defaultBackoff: BackoffOptions = {
   pairFailuresFree: 3,
   addressFailuresFree: 50,
   forgivenMs: 10_000,
