@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { isIPv6 } from 'node:net';
 import type { Clock } from '../lib/clock.ts';
+import { addressKey } from '../lib/ip-address.ts';
 import { RecentMap } from '../lib/recent-map.ts';
 
 /** How failed logins are slowed down. */
@@ -19,12 +19,12 @@ export interface BackoffOptions {
   readonly forgottenMs: number;
   /** Entries of each of the three tables; the oldest makes room. Some 200 bytes each. */
   readonly entriesMax: number;
-  /** Addresses that many clients share, such as that of a balancer: what fails there counts for user and address only. */
+  /** Addresses that many clients share, such as that of a balancer: what fails there counts for user and address only. So it does on a Unix socket. */
   readonly isShared: (address: string) => boolean;
 }
 
 /** A guesser gets about four attempts a minute out of one address, and one a minute at one user. */
-export const defaultBackoff: BackoffOptions = {
+const defaultBackoff: BackoffOptions = {
   pairFailuresFree: 3,
   addressFailuresFree: 50,
   forgivenMs: 10_000,
@@ -80,10 +80,10 @@ export class Backoff {
   /**
    * How long until an attempt of this user from this address is looked at, ms; 0 for now. Asked once per attempt: one that
    * has to wait is refused without a look at the password, and is no failure.
-   * @param address Without a port.
+   * @param address Without a port; IPv6 addresses of one /64 are one.
    */
   waitMs(user: string, address: string): number {
-    const network = networkOf(address);
+    const network = addressKey(address);
     const key = pairKey(user, network);
     const { pairFailuresFree, addressFailuresFree } = this.#options;
     const pairMs = this.#restMs(this.#pairs.get(key), pairFailuresFree);
@@ -97,29 +97,26 @@ export class Backoff {
   /** A login that was looked at failed, also one of an unknown user. */
   failed(user: string, address: string): void {
     this.#failed += 1;
-    const network = networkOf(address);
+    const network = addressKey(address);
     const { pairFailuresFree, addressFailuresFree, forgivenMs, isShared } = this.#options;
     const key = pairKey(user, network);
     const pair = this.#kept(this.#pairs.get(key), Number.POSITIVE_INFINITY);
     this.#pairs.set(key, this.#oneMore(pair, pairFailuresFree));
-    if (isShared(address)) return;
+    if (network === '' || isShared(address)) return;
     const ofAddress = this.#kept(this.#addresses.get(network), forgivenMs);
     this.#addresses.set(network, this.#oneMore(ofAddress, addressFailuresFree));
   }
 
   /** A login succeeded: its user starts afresh at this address. The address does not, or one account would be enough to go on guessing. */
   succeeded(user: string, address: string): void {
-    const key = pairKey(user, networkOf(address));
+    const key = pairKey(user, addressKey(address));
     this.#pairs.delete(key);
     this.#welcome.set(key, true);
   }
 
   #restMs(failures: Failures | undefined, free: number): number {
     if (failures === undefined || failures.count <= free) return 0;
-    const delayMs = Math.min(
-      this.#options.delayMsMax,
-      this.#options.firstDelayMs * 2 ** (failures.count - free - 1),
-    );
+    const delayMs = Math.min(this.#options.delayMsMax, this.#options.firstDelayMs * 2 ** (failures.count - free - 1));
     return Math.max(0, failures.at + delayMs - this.#clock.now());
   }
 
@@ -139,21 +136,8 @@ export class Backoff {
   }
 }
 
-/** No address holds a space. */
+/** No address holds a space, no user name U+0000. */
 function pairKey(user: string, network: string): string {
   if (user.length <= KEY_CHARACTERS_MAX) return `${network} ${user}`;
-  return `${network}  ${createHash('sha256').update(user).digest('base64')}`;
-}
-
-/** Whoever has one IPv6 address has the 2^64 of its network: the first four groups count. */
-function networkOf(address: string): string {
-  const plain = address.startsWith('[') ? address.slice(1, -1) : address;
-  if (!isIPv6(plain)) return address.length <= KEY_CHARACTERS_MAX ? address : address.slice(0, KEY_CHARACTERS_MAX);
-  const [head = '', tail] = plain.split('%')[0]!.split('::');
-  const groups = head === '' ? [] : head.split(':');
-  // What `::` stands for are zeros, as many as there is room for.
-  const behind = tail === undefined || tail === '' ? 0 : tail.split(':').length + (tail.includes('.') ? 1 : 0);
-  const all = tail === undefined ? groups : [...groups, ...Array.from({ length: 8 - groups.length - behind }, () => '0')];
-  const first = tail === undefined || tail === '' ? all : [...all, ...tail.split(':')];
-  return first.slice(0, 4).map((group) => Number.parseInt(group, 16).toString(16)).join(':');
+  return `${network} \0${createHash('sha256').update(user).digest('base64')}`;
 }

@@ -9,7 +9,7 @@ export interface HashQueueOptions {
 }
 
 /** Two of the four threads of the pool stay free for files and names; 256 logins wait some ten seconds at most. */
-export const defaultHashQueue: HashQueueOptions = { concurrency: 2, waitingMax: 256 };
+const defaultHashQueue: HashQueueOptions = { concurrency: 2, waitingMax: 256 };
 
 /** How a job ended. */
 export type HashResult<T> =

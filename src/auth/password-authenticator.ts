@@ -34,7 +34,7 @@ export class PasswordAuthenticator implements Authenticator {
     }
   }
 
-  /** Reads the password file anew. @throws FileError with the line where there is one; the old users stay. */
+  /** Reads the password file anew. @throws Error with the line where there is one; the old users stay. */
   async reload(): Promise<void> {
     await this.#file.reload();
   }

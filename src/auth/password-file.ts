@@ -1,4 +1,5 @@
-import { type FileStamp, readPrivateFile, replacePrivateFile } from '../lib/private-file.ts';
+import { type FileRule, readBoundedFile } from '../lib/bounded-file.ts';
+import { type FileStamp, replacePrivateFile, stampOf } from '../lib/private-file.ts';
 import {
   parsePasswordFile,
   parseUserLine,
@@ -8,7 +9,7 @@ import {
   secretKinds,
 } from './password-table.ts';
 
-const WHAT = 'password file';
+const rule: FileRule = { bytesMax: PASSWORD_FILE_BYTES_MAX, secret: true };
 
 /** A password file in use: what was read last and found to be right. Shared by all that authenticate with it. */
 export class PasswordFile {
@@ -21,7 +22,7 @@ export class PasswordFile {
     this.#table = table;
   }
 
-  /** @throws FileError where it cannot be used, with the line where there is one. */
+  /** @throws Error where it cannot be used, with the line where there is one. */
   static async open(path: string): Promise<PasswordFile> {
     return new PasswordFile(path, await readTable(path));
   }
@@ -31,7 +32,7 @@ export class PasswordFile {
     return this.#table;
   }
 
-  /** Reads the file anew. @throws FileError where it cannot be used; what was read before stays in force. */
+  /** Reads the file anew. @throws Error where it cannot be used; what was read before stays in force. */
   async reload(): Promise<void> {
     this.#reads += 1;
     const read = this.#reads;
@@ -42,8 +43,7 @@ export class PasswordFile {
 }
 
 async function readTable(path: string): Promise<PasswordTable> {
-  const { content } = await readPrivateFile(WHAT, path, PASSWORD_FILE_BYTES_MAX);
-  return parsePasswordFile(path, content);
+  return parsePasswordFile(path, await readBoundedFile(path, rule));
 }
 
 /** A password file that is being changed; comments, order and other users stay as they are. */
@@ -62,9 +62,10 @@ export class PasswordFileDraft {
     if (this.#lines.at(-1) === '') this.#lines.pop();
   }
 
-  /** @throws FileError where the file cannot be used as it is. */
+  /** @throws Error where the file cannot be used as it is. */
   static async open(path: string): Promise<PasswordFileDraft> {
-    const { content, stamp } = await readPrivateFile(WHAT, path, PASSWORD_FILE_BYTES_MAX);
+    const stamp = await stampOf(path);
+    const content = await readBoundedFile(path, rule);
     const table = await parsePasswordFile(path, content);
     return new PasswordFileDraft(path, table, content.toString('utf8'), stamp);
   }
@@ -94,9 +95,9 @@ export class PasswordFileDraft {
     this.#lines = lines;
   }
 
-  /** Puts it in the place of the file, whole or not at all. @throws FileError where that fails, or the file was changed meanwhile. */
+  /** Puts it in the place of the file, whole or not at all. @throws Error where that fails, or the file was changed meanwhile. */
   async save(): Promise<void> {
     const text = this.#lines.map((line) => `${line}\n`).join('');
-    await replacePrivateFile(WHAT, this.path, text, this.#stamp);
+    await replacePrivateFile(this.path, text, this.#stamp);
   }
 }

@@ -1,6 +1,5 @@
 import { isUtf8 } from 'node:buffer';
 import { setImmediate } from 'node:timers/promises';
-import { FileError } from '../lib/file-error.ts';
 import { DEFAULT_SCHEME, type HashScheme, type PasswordHash, parsePasswordHash, schemeText } from './password-hash.ts';
 import { saslPrep } from './sasl-prep.ts';
 import { DEFAULT_ITERATIONS, parseScramSecret, type ScramMechanism, type ScramSecret } from './scram-secret.ts';
@@ -161,10 +160,10 @@ class Tally<T> {
 /**
  * Reads the content of a password file.
  * @param path Its name, for sentences.
- * @throws FileError with file and line of the first mistake; nothing of a hash or a password is in it.
+ * @throws Error with file and line of the first mistake; nothing of a hash or a password is in it.
  */
 export async function parsePasswordFile(path: string, content: Buffer): Promise<PasswordTable> {
-  if (!isUtf8(content)) throw new FileError(`${path}:${firstBrokenLine(content)}: this is not UTF-8 text.`);
+  if (!isUtf8(content)) throw new Error(`${path}:${firstBrokenLine(content)}: this is not UTF-8 text.`);
   const text = content.toString('utf8');
   const table = new PasswordTable();
   let line = 0;
@@ -173,7 +172,7 @@ export async function parsePasswordFile(path: string, content: Buffer): Promise<
     const end = newline === -1 ? text.length : newline;
     line += 1;
     const problem = takeLine(table, text.slice(line === 1 ? beginOf(text) : start, end), line);
-    if (problem !== undefined) throw new FileError(`${path}:${line}: ${problem}.`);
+    if (problem !== undefined) throw new Error(`${path}:${line}: ${problem}.`);
     if (line % LINES_PER_TURN === 0) await setImmediate();
     start = end + 1;
   }
