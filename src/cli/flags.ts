@@ -1,4 +1,4 @@
-import { nearest } from '../config/nearest.ts';
+import { nearest } from '../lib/nearest.ts';
 import { UsageError } from './errors.ts';
 
 /** A flag of a command. */

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { IClientPublishOptions } from 'mqtt';
-import { readProblem } from '../config/load.ts';
+import { readProblem } from '../lib/text-file.ts';
 import { isValidTopicName } from '../protocol/topic.ts';
 import { clientFlags, clientSettings, type ClientSettings } from './client-flags.ts';
 import { Connection, reasonText } from './connection.ts';

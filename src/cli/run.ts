@@ -1,5 +1,5 @@
 import { ConfigError } from '../config.ts';
-import { nearest } from '../config/nearest.ts';
+import { nearest } from '../lib/nearest.ts';
 import { version } from '../version.ts';
 import { CommandError, ExitCode, UsageError } from './errors.ts';
 import { errorText } from '../lib/error-text.ts';

@@ -1,0 +1,23 @@
+import { readFileSync } from 'node:fs';
+
+/** Text of a UTF-8 file. @throws what reading it throws; `readProblem` says it in words. */
+export function readTextFile(path: string): string {
+  return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path));
+}
+
+/** Why a file cannot be read, to complete a sentence. */
+export function readProblem(error: unknown): string {
+  switch ((error as NodeJS.ErrnoException).code ?? '') {
+    case 'ENOENT':
+      return 'there is no such file';
+    case 'EACCES':
+    case 'EPERM':
+      return 'no permission to read it';
+    case 'EISDIR':
+      return 'it is a directory';
+    case 'ERR_ENCODING_INVALID_ENCODED_DATA':
+      return 'it is not UTF-8 text';
+    default:
+      return (error as Error).message;
+  }
+}
