@@ -69,7 +69,8 @@ export function explanationText(explanation: Explanation): string {
   const lines = [`${allowed ? 'Allowed' : 'Refused'}: ${requestText(request)}`, `  ${line}`];
   if (deciding?.topicFilterHere !== undefined)
     lines.push(`  The filter of this client is ${deciding.topicFilterHere}.`);
-  if (others.length > 0) lines.push('Other rules of this client:', ...others.map(noteLine));
+  const heading = deciding === undefined ? 'Rules of this client:' : 'Other rules of this client:';
+  if (others.length > 0) lines.push(heading, ...others.map(noteLine));
   lines.push(`Roles of this client: ${roles.length === 0 ? 'none' : roles.map(roleText).join(', ')}.`);
   if (notHeld.length > 0) lines.push('Rules of other roles that would match:', ...notHeld.map(noteLine));
   const more = notHeldCount - notHeld.length;

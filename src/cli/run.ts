@@ -11,6 +11,7 @@ Trellis is an MQTT broker for MQTT 5.0, 3.1.1 and 3.1 whose acknowledgements mea
 Commands:
   start      Runs the broker: MQTT on 127.0.0.1:1883, WebSocket on 127.0.0.1:8083/mqtt, data in ./data.
   check      Checks a configuration and prints all of it, with where each value came from.
+  explain    Says whether access rules allow a publish or a subscription, and which rule decides.
   import     Takes over what another broker kept: sessions, queues, wills and retained messages of Aedes.
   pub        Publishes messages; takes the flags of mosquitto_pub.
   sub        Subscribes and prints what comes in; takes the flags of mosquitto_sub.
@@ -45,6 +46,8 @@ async function dispatch(command: string | undefined, args: readonly string[]): P
       return (await import('./start.ts')).start(args);
     case 'check':
       return (await import('./check.ts')).check(args);
+    case 'explain':
+      return (await import('./explain.ts')).explain(args);
     case 'import':
       return (await import('./import.ts')).importFrom(args);
     case 'pub':
@@ -64,14 +67,27 @@ async function dispatch(command: string | undefined, args: readonly string[]): P
       process.stdout.write(help);
       return ExitCode.ok;
     case undefined:
-      throw new UsageError('A command is missing: start, check, import, pub, sub, sim or bench; see trellis --help.');
+      throw new UsageError(
+        'A command is missing: start, check, explain, import, pub, sub, sim or bench; see trellis --help.',
+      );
     default:
       throw unknownCommand(command);
   }
 }
 
 function unknownCommand(command: string): UsageError {
-  const near = nearest(command, ['start', 'check', 'import', 'pub', 'sub', 'sim', 'bench', '--help', '--version']);
+  const near = nearest(command, [
+    'start',
+    'check',
+    'explain',
+    'import',
+    'pub',
+    'sub',
+    'sim',
+    'bench',
+    '--help',
+    '--version',
+  ]);
   const shown = JSON.stringify(command).slice(1, -1);
   return new UsageError(
     near === undefined
