@@ -55,10 +55,10 @@ export function activeRule(rule: Rule, role: string, subject: Subject): ActiveRu
 /** A grant of a client as a rule. */
 export function grantRule({ action, topicFilter }: Grant): ActiveRule {
   const parsed = parseLiteralTemplate(topicFilter);
-  const template =
-    'template' in parsed ? parsed.template : { text: topicFilter, levels: [topicFilter], isLiteral: true };
+  const isValid = 'template' in parsed;
+  const template = isValid ? parsed.template : { text: topicFilter, levels: [topicFilter], isLiteral: true };
   const rule: Rule = { effect: 'allow', action, topicFilter: template, retain: undefined, qosMax: 2, line: 0 };
-  const problem = 'problem' in parsed ? parsed.problem : undefined;
+  const problem = isValid ? undefined : 'it is no topic filter';
   return { rule, role: undefined, levels: template.levels as readonly string[], problem };
 }
 

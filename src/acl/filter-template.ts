@@ -24,7 +24,7 @@ export interface FilterTemplate {
   readonly isLiteral: boolean;
 }
 
-/** A template, or what is wrong with it as the end of a sentence. */
+/** A template, or what is wrong with it as the rest of a sentence. */
 export type ParsedTemplate = { readonly template: FilterTemplate } | { readonly problem: string };
 
 /** The topic filter a template stands for with one client. */
@@ -46,7 +46,7 @@ export function parseTemplate(text: string): ParsedTemplate {
   let at = 0;
   for (let open = text.indexOf('${'); open !== -1; open = text.indexOf('${', at)) {
     const close = text.indexOf('}', open);
-    if (close === -1) return { problem: `the placeholder that begins with "\${" has no "}"` };
+    if (close === -1) return { problem: `the placeholder that begins with "\${" has no "}".` };
     if (open > at) parts.push(text.slice(at, open));
     const placeholder = placeholderOf(text.slice(open + 2, close));
     if (typeof placeholder === 'string') return { problem: placeholder };
@@ -83,7 +83,7 @@ function placeholderOf(name: string): Placeholder | string {
     case 'cert.cn':
       return { kind: 'commonName', text };
     case 'claim.':
-      return `\${claim.} needs the name of a claim, as in \${claim.sub}`;
+      return `\${claim.} needs the name of a claim, as in \${claim.sub}.`;
     default:
       if (name.startsWith('claim.')) return { kind: 'claim', claim: name.slice('claim.'.length), text };
       return unknownPlaceholder(name, text);
@@ -93,24 +93,24 @@ function placeholderOf(name: string): Placeholder | string {
 function unknownPlaceholder(name: string, text: string): string {
   const near = nearest(name, known);
   if (near !== undefined) return `there is no placeholder ${text}; did you mean \${${near}}?`;
-  return `there is no placeholder ${text}; there are ${known.map((one) => `\${${one}}`).join(', ')}`;
+  return `there is no placeholder ${text}; there are ${known.map((one) => `\${${one}}`).join(', ')}.`;
 }
 
 function templateOf(text: string, parts: readonly (string | Placeholder)[]): ParsedTemplate {
   const sample = parts.map((part) => (typeof part === 'string' ? part : SAMPLE)).join('');
   const parsed = parseTopicFilter(sample);
   if (parsed === undefined) {
-    return { problem: 'it is no topic filter: + and # stand alone in a level, # in the last one' };
+    return { problem: 'it is no topic filter: + and # stand alone in a level, # in the last one.' };
   }
   if (parsed.shareName !== '') {
-    return { problem: 'leave out "$share/NAME/": rules hold for shared subscriptions as for others' };
+    return { problem: 'leave out "$share/NAME/": rules hold for shared subscriptions as for others.' };
   }
   const isLiteral = parts.every((part) => typeof part === 'string');
   if (isLiteral) return { template: { text, levels: levelsOf(sample), isLiteral } };
   const levels = compositeLevels(parts);
   const [first] = levels;
   if (Array.isArray(first) && typeof first[0] === 'string' && first[0].startsWith('$')) {
-    return { problem: 'a placeholder cannot stand in a first level that begins with $' };
+    return { problem: 'a placeholder cannot stand in a first level that begins with $.' };
   }
   return { template: { text, levels, isLiteral } };
 }

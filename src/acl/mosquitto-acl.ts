@@ -72,7 +72,7 @@ function ruleOf(keyword: string, rest: string, line: number): Rule | string {
   if (right === undefined) return unknownAccess(access);
   if (afterAccess === '' && ACCESS.has(access)) return `${keyword} ${access} needs a topic filter.`;
   const parsed = keyword === 'pattern' ? parsePercentTemplate(topicFilter) : parseLiteralTemplate(topicFilter);
-  if ('problem' in parsed) return `topic filter "${shown(topicFilter)}": ${parsed.problem}.`;
+  if ('problem' in parsed) return `topic filter "${shown(topicFilter)}": ${parsed.problem}`;
   return { ...right, topicFilter: parsed.template, retain: undefined, qosMax: 2, line };
 }
 

@@ -21,7 +21,7 @@ const ACTIONS = ['publish', 'subscribe', 'all'] as const;
  */
 export function parseRules(file: string, text: string): RuleSet {
   // Every scalar stays the text it is: a user may be called 007 or null.
-  const source = parseYaml(file, text, 'failsafe');
+  const source = parseYaml(file, text, { schema: 'failsafe', uniqueKeys: false });
   if (!('document' in source)) throw new RulesError(source);
   return new RulesReading(file, source).read();
 }
@@ -153,7 +153,7 @@ class RulesReading {
       this.#ruleCount += 1;
       if (this.#ruleCount > RULES_MAX) throw new RulesError([`${this.#file}:${line}: more than 100,000 rules.`]);
       if ('template' in parsed) found.push({ template: parsed.template, line });
-      else this.#problem(line, `topic filter "${shown(text)}": ${parsed.problem}.`);
+      else this.#problem(line, `topic filter "${shown(text)}": ${parsed.problem}`);
     }
     return found;
   }
@@ -188,7 +188,7 @@ class RulesReading {
     const text = this.#text(entry.value);
     const word = words.find((one) => one === text);
     if (word === undefined) {
-      const near = text === undefined ? undefined : nearest(text, words);
+      const near = text === undefined || text.length === 1 ? undefined : nearest(text, words);
       const hint = near === undefined ? '' : `; did you mean ${near}?`;
       const found = nodeKind(this.#source.yaml, this.#resolved(entry.value));
       this.#problem(entry.line, `${entry.key} must be one of ${words.join(', ')}, not ${found}${hint || '.'}`);
@@ -203,13 +203,14 @@ class RulesReading {
       this.#problem(line, `${subject} must be ${expected}, not ${this.#kind(value)}.`);
       return [];
     }
-    const entries: Entry[] = [];
+    const entries = new Map<string, Entry>();
     for (const pair of (value as YAMLMap).items) {
       const entry = this.#entry(pair, line);
       if (entry === undefined) this.#problem(line, `a key of ${subject} is not a name.`);
-      else entries.push(entry);
+      else if (entries.has(entry.key)) this.#problem(entry.line, `${shown(entry.key)} stands twice in ${subject}.`);
+      else entries.set(entry.key, entry);
     }
-    return entries;
+    return [...entries.values()];
   }
 
   #entry(pair: Pair, line: number): Entry | undefined {

@@ -67,7 +67,7 @@ class Loading {
   readFile(file: string): void {
     const text = this.#readText(file);
     if (text === undefined) return;
-    const source = parseYaml(file, text, 'core');
+    const source = parseYaml(file, text, { schema: 'core', uniqueKeys: true });
     if (!('document' in source)) {
       this.#problems.push(...source);
       return;

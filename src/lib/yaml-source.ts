@@ -19,15 +19,20 @@ export interface YamlSource {
 /**
  * Parses a YAML or JSON file.
  * @param file its name for sentences.
- * @param schema `core` reads numbers and booleans, `failsafe` leaves every scalar the text it is.
+ * @param options `core` reads numbers and booleans, `failsafe` leaves every scalar the text it is. Without `uniqueKeys`,
+ *   whose cost grows with the square of a mapping, the caller looks for keys that are there twice.
  * @returns what is in it, or up to three sentences that say where it is not YAML.
  */
-export function parseYaml(file: string, text: string, schema: 'core' | 'failsafe'): YamlSource | readonly string[] {
+export function parseYaml(
+  file: string,
+  text: string,
+  options: { schema: 'core' | 'failsafe'; uniqueKeys: boolean },
+): YamlSource | readonly string[] {
   const yaml = loadYaml();
   const lines = new yaml.LineCounter();
   let document: Document.Parsed;
   try {
-    document = yaml.parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error', schema });
+    document = yaml.parseDocument(text, { ...options, lineCounter: lines, prettyErrors: false, logLevel: 'error' });
   } catch (error) {
     // Such as nesting deeper than the stack.
     return [`${file}: cannot be parsed: ${(error as Error).message}.`];
