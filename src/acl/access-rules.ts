@@ -1,4 +1,13 @@
-import { actionOf, activeRule, grantRule, isAbout, isAboutPublish, isFilterMet, rolesOf } from './active-rules.ts';
+import {
+  actionOf,
+  activeRule,
+  grantRule,
+  isAbout,
+  isAboutPublish,
+  isFilterMet,
+  rolesOf,
+  topicOf,
+} from './active-rules.ts';
 import type { AccessRequest, ActiveRule, RoleOrigin } from './active-rules.ts';
 import { DecisionCache } from './decision-cache.ts';
 import { decisionLine, noteOf, type Explanation, type RuleNote } from './explain.ts';
@@ -16,6 +25,8 @@ interface Rights {
   /** Those about publish and about subscribe, denies before allows. */
   readonly publish: readonly ActiveRule[];
   readonly subscribe: readonly ActiveRule[];
+  /** Levels of a topic that these rules can tell apart: a topic of 65,536 levels costs no more than one of these. */
+  readonly levelsMax: number;
   readonly decided: DecisionCache;
 }
 
@@ -51,27 +62,28 @@ export class AccessRules {
     topicName: string,
     message: { readonly retain: boolean; readonly qos: number },
   ): boolean {
-    const { decided, publish } = this.#rightsOf(subject);
+    const { decided, publish, levelsMax } = this.#rightsOf(subject);
     const { retain, qos } = message;
     const question = retain ? 3 + qos : qos;
     const known = decided.get(topicName, question);
     if (known !== undefined) return known;
-    const isAllowed = this.#isAllowed(decidingPublish(publish, topicName, retain, qos));
+    const isAllowed = this.#isAllowed(decidingPublish(publish, levelsOf(topicName, levelsMax), retain, qos));
     decided.set(topicName, question, isAllowed);
     return isAllowed;
   }
 
   /** Whether a client may subscribe to all that a topic filter (without `$share/name/`) can match. */
   maySubscribe(subject: Subject, topicFilter: string): boolean {
-    return this.#isAllowed(deciding(this.#rightsOf(subject).subscribe, topicFilter));
+    const { subscribe, levelsMax } = this.#rightsOf(subject);
+    return this.#isAllowed(deciding(subscribe, levelsOf(topicFilter, levelsMax)));
   }
 
   /** Whether a message with this topic name may be delivered to a client: what its rights to subscribe say of that topic. */
   mayReceive(subject: Subject, topicName: string): boolean {
-    const { decided, subscribe } = this.#rightsOf(subject);
+    const { decided, subscribe, levelsMax } = this.#rightsOf(subject);
     const known = decided.get(topicName, RECEIVE);
     if (known !== undefined) return known;
-    const isAllowed = this.#isAllowed(deciding(subscribe, topicName));
+    const isAllowed = this.#isAllowed(deciding(subscribe, levelsOf(topicName, levelsMax)));
     decided.set(topicName, RECEIVE, isAllowed);
     return isAllowed;
   }
@@ -116,13 +128,14 @@ export class AccessRules {
     held: ReadonlyMap<string, RoleOrigin>,
   ): { notHeld: RuleNote[]; notHeldCount: number } {
     const notHeld: RuleNote[] = [];
+    const asked = levelsOf(topicOf(request));
     let notHeldCount = 0;
     for (const [role, rules] of this.#set.roles) {
       if (held.has(role)) continue;
       notHeldCount += rules.length;
       for (const rule of rules) {
         const active = this.#activeRule(rule, role, subject);
-        if (decidingOf(inOrder([active], actionOf(request)), request) === undefined) continue;
+        if (decidingOf(inOrder([active], actionOf(request)), request, asked) === undefined) continue;
         notHeld.push({ ...noteOf(this.#set, active, request, undefined), because: 'its role is not held' });
       }
     }
@@ -130,8 +143,9 @@ export class AccessRules {
   }
 
   #decidingOf(subject: Subject, request: AccessRequest): ActiveRule | undefined {
-    const { publish, subscribe } = this.#rightsOf(subject);
-    return decidingOf(actionOf(request) === 'publish' ? publish : subscribe, request);
+    const { publish, subscribe, levelsMax } = this.#rightsOf(subject);
+    const asked = levelsOf(topicOf(request), levelsMax);
+    return decidingOf(actionOf(request) === 'publish' ? publish : subscribe, request, asked);
   }
 
   #isAllowed(rule: ActiveRule | undefined): boolean {
@@ -159,6 +173,7 @@ export class AccessRules {
       rules,
       publish: inOrder(rules, 'publish'),
       subscribe: inOrder(rules, 'subscribe'),
+      levelsMax: rules.reduce((most, { levels }) => Math.max(most, levels.length), 0) + 1,
       decided: new DecisionCache(),
     };
   }
@@ -176,28 +191,25 @@ function inOrder(rules: readonly ActiveRule[], action: 'publish' | 'subscribe'):
 }
 
 /** The rule that decides, of rules in order about the action of the request. */
-function decidingOf(rules: readonly ActiveRule[], request: AccessRequest): ActiveRule | undefined {
-  switch (request.action) {
-    case 'publish':
-      return decidingPublish(rules, request.topicName, request.retain, request.qos);
-    case 'subscribe':
-      return deciding(rules, request.topicFilter);
-    case 'receive':
-      return deciding(rules, request.topicName);
-  }
+function decidingOf(
+  rules: readonly ActiveRule[],
+  request: AccessRequest,
+  asked: readonly string[],
+): ActiveRule | undefined {
+  return request.action === 'publish'
+    ? decidingPublish(rules, asked, request.retain, request.qos)
+    : deciding(rules, asked);
 }
 
-function deciding(rules: readonly ActiveRule[], topic: string): ActiveRule | undefined {
-  const asked = levelsOf(topic);
-  return rules.find((rule) => isFilterMet(rule, asked));
+function deciding(rules: readonly ActiveRule[], asked: readonly string[]): ActiveRule | undefined {
+  return rules.find((active) => isFilterMet(active, asked));
 }
 
 function decidingPublish(
   rules: readonly ActiveRule[],
-  topicName: string,
+  asked: readonly string[],
   retain: boolean,
   qos: number,
 ): ActiveRule | undefined {
-  const asked = levelsOf(topicName);
   return rules.find((active) => isAboutPublish(active.rule, retain, qos) && isFilterMet(active, asked));
 }

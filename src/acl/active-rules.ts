@@ -32,6 +32,11 @@ export function actionOf(request: AccessRequest): 'publish' | 'subscribe' {
   return request.action === 'publish' ? 'publish' : 'subscribe';
 }
 
+/** The topic name or topic filter of a request. */
+export function topicOf(request: AccessRequest): string {
+  return request.action === 'subscribe' ? request.topicFilter : request.topicName;
+}
+
 /** The roles of a client, each with the first that gives it. Names that the rules do not know may be among them. */
 export function rolesOf(set: RuleSet, subject: Subject): Map<string, RoleOrigin> {
   const { clientId, username } = subject;

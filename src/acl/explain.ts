@@ -1,21 +1,25 @@
-import { actionOf, isAbout, isAboutPublish, isFilterMet } from './active-rules.ts';
+import { actionOf, isAbout, isAboutPublish, isFilterMet, topicOf } from './active-rules.ts';
 import type { AccessRequest, ActiveRule, RoleOrigin } from './active-rules.ts';
 import { levelsOf, overlaps } from './filter-algebra.ts';
 import type { Subject } from './filter-template.ts';
 import { shown, type RuleSet } from './rule-set.ts';
 
-/** A rule in an explanation. Texts are safe to print. */
-export interface RuleNote {
+/** A rule as it is written. Texts are safe to print. */
+export interface WrittenRule {
   readonly effect: 'allow' | 'deny';
   readonly action: 'publish' | 'subscribe' | 'all';
   /** As it is written. */
   readonly topicFilter: string;
-  /** What it is for this client; undefined where that is no different or a placeholder has no value. */
-  readonly topicFilterHere: string | undefined;
   /** Undefined for a grant of the client itself. */
   readonly role: string | undefined;
   /** `rules.yaml:12`; undefined for a grant. */
   readonly place: string | undefined;
+}
+
+/** A rule in an explanation. Texts are safe to print. */
+export interface RuleNote extends WrittenRule {
+  /** Its topic filter for this client; undefined where that is no different or a placeholder has no value. */
+  readonly topicFilterHere: string | undefined;
   /** Why it did or did not decide, a short phrase. */
   readonly because: string;
 }
@@ -58,9 +62,8 @@ export function decisionLine({ set, subject, request, rule, isAllowed, looked }:
     const rules = looked === 1 ? '1 rule' : `${looked} rules`;
     return `no rule ${isAllowed ? 'denies' : 'allows'} ${requestText(request)} for ${who}: ${rules} looked at`;
   }
-  const note = noteOf(set, rule, request, rule);
-  const problem = rule.problem === undefined ? '' : ` (${note.because})`;
-  return `${isAllowed ? 'allowed' : 'denied'} by ${ruleText(note)}${problem}`;
+  const problem = rule.problem === undefined ? '' : ` (${rule.problem})`;
+  return `${isAllowed ? 'allowed' : 'denied'} by ${ruleText(written(set, rule))}${problem}`;
 }
 
 /** An explanation as lines of text for people. */
@@ -100,7 +103,7 @@ function requestText(request: AccessRequest): string {
 }
 
 /** A rule with its place and role: `rules.yaml:12 (role dashboard): deny subscribe sensors/secret/#`. */
-export function ruleText({ effect, action, topicFilter, role, place }: RuleNote): string {
+export function ruleText({ effect, action, topicFilter, role, place }: WrittenRule): string {
   const where = role === undefined ? 'a grant of the client' : `${place} (role ${shown(role)})`;
   return `${where}: ${effect} ${action} ${topicFilter}`;
 }
@@ -112,16 +115,22 @@ export function noteOf(
   request: AccessRequest,
   deciding: ActiveRule | undefined,
 ): RuleNote {
-  const { rule, role, levels, problem } = active;
-  const { text, isLiteral } = rule.topicFilter;
+  const { rule, levels, problem } = active;
+  const isSame = rule.topicFilter.isLiteral || problem !== undefined;
+  return {
+    ...written(set, active),
+    topicFilterHere: isSame ? undefined : shown(levels.join('/')),
+    because: because(active, request, deciding),
+  };
+}
+
+function written(set: RuleSet, { rule, role }: ActiveRule): WrittenRule {
   return {
     effect: rule.effect,
     action: rule.action,
-    topicFilter: shown(text),
-    topicFilterHere: isLiteral || problem !== undefined ? undefined : shown(levels.join('/')),
+    topicFilter: shown(rule.topicFilter.text),
     role,
     place: role === undefined ? undefined : `${set.file}:${rule.line}`,
-    because: because(active, request, deciding),
   };
 }
 
@@ -132,7 +141,7 @@ function because(active: ActiveRule, request: AccessRequest, deciding: ActiveRul
     if (request.qos > rule.qosMax) return `for QoS up to ${rule.qosMax}, not ${request.qos}`;
     return rule.retain === true ? 'for retained publishes only' : 'not for retained publishes';
   }
-  const topic = request.action === 'subscribe' ? request.topicFilter : request.topicName;
+  const topic = topicOf(request);
   const asked = levelsOf(topic);
   if (isFilterMet(active, asked)) {
     if (problem !== undefined) return `${problem}, so it denies whatever could stand there`;
