@@ -5,7 +5,7 @@ import type { Subject } from './filter-template.ts';
 import { shown, type RuleSet } from './rule-set.ts';
 
 /** A rule as it is written. Texts are safe to print. */
-export interface WrittenRule {
+interface WrittenRule {
   readonly effect: 'allow' | 'deny';
   readonly action: 'publish' | 'subscribe' | 'all';
   /** As it is written. */
@@ -103,7 +103,7 @@ function requestText(request: AccessRequest): string {
 }
 
 /** A rule with its place and role: `rules.yaml:12 (role dashboard): deny subscribe sensors/secret/#`. */
-export function ruleText({ effect, action, topicFilter, role, place }: WrittenRule): string {
+function ruleText({ effect, action, topicFilter, role, place }: WrittenRule): string {
   const where = role === undefined ? 'a grant of the client' : `${place} (role ${shown(role)})`;
   return `${where}: ${effect} ${action} ${topicFilter}`;
 }

@@ -7,7 +7,7 @@ import { ANY_LEVEL, levelsOf } from './filter-algebra.ts';
 export type Subject = Pick<ClientInfo, 'clientId' | 'username' | 'certificate' | 'roles' | 'claims' | 'grants'>;
 
 /** Something of a client that stands in a topic filter. */
-export type Placeholder =
+type Placeholder =
   | { readonly kind: 'clientId' | 'username' | 'commonName'; readonly text: string }
   | { readonly kind: 'claim'; readonly claim: string; readonly text: string };
 
@@ -127,7 +127,7 @@ function compositeLevels(parts: readonly (string | Placeholder)[]): (string | Co
     if (rest !== '') levels.at(-1)!.push(rest);
     for (const level of more) levels.push(level === '' ? [] : [level]);
   }
-  return levels.map((level) => (level.some((part) => typeof part !== 'string') ? level : level.join('')));
+  return levels.map((level) => (level.every((part) => typeof part === 'string') ? level.join('') : level));
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { Pair, YAMLMap } from 'yaml';
+import type { Pair } from 'yaml';
 import { nearest } from '../lib/nearest.ts';
 import { nodeKind, parseYaml, type YamlSource } from '../lib/yaml-source.ts';
 import { parseTemplate, type FilterTemplate } from './filter-template.ts';
@@ -204,7 +204,7 @@ class RulesReading {
       return [];
     }
     const entries = new Map<string, Entry>();
-    for (const pair of (value as YAMLMap).items) {
+    for (const pair of value.items) {
       const entry = this.#entry(pair, line);
       if (entry === undefined) this.#problem(line, `a key of ${subject} is not a name.`);
       else if (entries.has(entry.key)) this.#problem(entry.line, `${shown(entry.key)} stands twice in ${subject}.`);

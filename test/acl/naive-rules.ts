@@ -140,7 +140,7 @@ function replaced(topic: string, client: NaiveClient, effect: 'allow' | 'deny'):
     for (const [placeholder, value] of values) {
       if (!level.includes(placeholder)) continue;
       const isText = typeof value === 'string' || typeof value === 'number';
-      const isUsable = isText && value !== '' && ![...String(value)].some((one) => '+#/\0'.includes(one));
+      const isUsable = isText && value !== '' && !['+', '#', '/', '\0'].some((one) => String(value).includes(one));
       const isDollar = index === 0 && level.startsWith(placeholder) && String(value).startsWith('$');
       if (!isUsable || isDollar) {
         isBroken = true;
