@@ -1,4 +1,4 @@
-import { nearest } from '../config/nearest.ts';
+import { nearest } from '../lib/nearest.ts';
 import { UsageError } from './errors.ts';
 
 /** A flag of a command. */
@@ -24,9 +24,9 @@ export interface GivenFlag {
 }
 
 /**
- * Reads a command line of flags. The word after a flag that takes a value is its value, whatever it begins with, as
- * mosquitto's clients have it; `--flag=value` is understood as well.
- * @param words Takes the words that belong to no flag; without it there may be none.
+ * Reads a command line. The word after a flag that takes a value is its value, whatever it begins with, as mosquitto's
+ * clients have it; `--flag=value` is understood as well.
+ * @param words takes the words that belong to no flag and begin with no dash; without it there may be none.
  * @throws UsageError on an unknown flag, a missing value, or a word that belongs to no flag.
  */
 export function parseFlags(

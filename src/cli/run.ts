@@ -1,5 +1,5 @@
 import { ConfigError } from '../config.ts';
-import { nearest } from '../config/nearest.ts';
+import { nearest } from '../lib/nearest.ts';
 import { version } from '../version.ts';
 import { CommandError, ExitCode, UsageError } from './errors.ts';
 import { errorText } from '../lib/error-text.ts';
@@ -11,6 +11,7 @@ Trellis is an MQTT broker for MQTT 5.0, 3.1.1 and 3.1 whose acknowledgements mea
 Commands:
   start      Runs the broker: MQTT on 127.0.0.1:1883, WebSocket on 127.0.0.1:8083/mqtt, data in ./data.
   check      Checks a configuration and prints all of it, with where each value came from.
+  explain    Says whether access rules allow a publish or a subscription, and which rule decides.
   import     Takes over what another broker kept: sessions, queues, wills and retained messages of Aedes.
   user       Keeps the password file: adds, changes, removes and lists users.
   pub        Publishes messages; takes the flags of mosquitto_pub.
@@ -46,6 +47,8 @@ async function dispatch(command: string | undefined, args: readonly string[]): P
       return (await import('./start.ts')).start(args);
     case 'check':
       return (await import('./check.ts')).check(args);
+    case 'explain':
+      return (await import('./explain.ts')).explain(args);
     case 'import':
       return (await import('./import.ts')).importFrom(args);
     case 'user':
@@ -68,7 +71,7 @@ async function dispatch(command: string | undefined, args: readonly string[]): P
       return ExitCode.ok;
     case undefined:
       throw new UsageError(
-        'A command is missing: start, check, import, user, pub, sub, sim or bench; see trellis --help.',
+        'A command is missing: start, check, explain, import, user, cert, pub, sub, sim or bench; see trellis --help.',
       );
     default:
       throw unknownCommand(command);
@@ -79,8 +82,10 @@ function unknownCommand(command: string): UsageError {
   const near = nearest(command, [
     'start',
     'check',
+    'explain',
     'import',
     'user',
+    'cert',
     'pub',
     'sub',
     'sim',

@@ -1,11 +1,11 @@
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import type { Document, YAMLError, YAMLMap } from 'yaml';
+import type { YAMLMap } from 'yaml';
 import { buildConfig, ConfigError, type Config } from '../config.ts';
 import { readProblem } from '../lib/error-text.ts';
+import { nearest } from '../lib/nearest.ts';
+import { readTextFile } from '../lib/text-file.ts';
+import { nodeKind, parseYaml, type YamlSource } from '../lib/yaml-source.ts';
 import { isRedisUrl } from '../store/redis/redis-address.ts';
 import { checkTogether, exposedListeners, exposureSentence } from './check.ts';
-import { nearest } from './nearest.ts';
 import { optionKeys, options, type OptionKey } from './options.ts';
 import { checkText, checkValue, type CheckedValue } from './values.ts';
 
@@ -60,21 +60,6 @@ export function environmentName(key: string): string {
   return `TRELLIS_${key.toUpperCase().replaceAll('.', '__')}`;
 }
 
-type Yaml = typeof import('yaml');
-
-/** The YAML parser, loaded when there is a file to read: without one a broker starts a tenth sooner. */
-function loadYaml(): Yaml {
-  return createRequire(import.meta.url)('yaml') as Yaml;
-}
-
-/** A file being read. */
-interface YamlSource {
-  readonly yaml: Yaml;
-  readonly document: Document.Parsed;
-  /** Where an offset is, for people. */
-  readonly place: (offset: number) => string;
-}
-
 class Loading {
   readonly #values = new Map<string, unknown>();
   readonly #origins = new Map<string, string>();
@@ -83,36 +68,21 @@ class Loading {
   readFile(file: string): void {
     const text = this.#readText(file);
     if (text === undefined) return;
-    const yaml = loadYaml();
-    const lines = new yaml.LineCounter();
-    let document: Document.Parsed;
-    try {
-      document = yaml.parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' });
-    } catch (error) {
-      // Such as nesting deeper than the stack.
-      this.#problems.push(`${file}: cannot be parsed: ${(error as Error).message}.`);
+    const source = parseYaml(file, text, { schema: 'core', uniqueKeys: true });
+    if (!('document' in source)) {
+      this.#problems.push(...source);
       return;
     }
-    const faults = [...document.errors, ...document.warnings].sort((a, b) => a.pos[0] - b.pos[0]);
-    // One mistake in the syntax makes the parser complain of what follows as well.
-    for (const fault of faults.slice(0, 3)) {
-      const { line, col } = lines.linePos(fault.pos[0]);
-      this.#problems.push(`${file}:${line}:${col}: not valid YAML: ${faultSentence(fault)}.`);
-    }
-    if (faults.length > 0) return;
-    const root: unknown = document.contents;
-    if (root === null || (yaml.isScalar(root) && root.value === null)) return;
-    if (!yaml.isMap(root)) {
-      this.#problems.push(`${file}:1: must be sections such as "listeners:", not ${nodeKind(yaml, root)}.`);
-      return;
-    }
-    const place = (offset: number): string => `${file}:${lines.linePos(offset).line}`;
-    this.#readSection({ yaml, document, place }, root, '');
+    const { isMap, isScalar } = source.yaml;
+    const root: unknown = source.document.contents;
+    if (root === null || (isScalar(root) && root.value === null)) return;
+    if (isMap(root)) this.#readSection(file, source, root, '');
+    else this.#problems.push(`${file}:1: must be sections such as "listeners:", not ${nodeKind(source.yaml, root)}.`);
   }
 
   #readText(file: string): string | undefined {
     try {
-      return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file));
+      return readTextFile(file);
     } catch (error) {
       this.#problems.push(`Cannot read the configuration file ${file}: ${readProblem(error)}.`);
       return undefined;
@@ -120,12 +90,12 @@ class Loading {
   }
 
   /** Depth is that of the table: an unknown key is not descended into. */
-  #readSection(source: YamlSource, section: YAMLMap, prefix: string): void {
-    const { yaml, document, place } = source;
+  #readSection(file: string, source: YamlSource, section: YAMLMap, prefix: string): void {
+    const { yaml, document, lineOf } = source;
     const { isAlias, isMap, isScalar } = yaml;
     for (const { key: keyNode, value: valueNode } of section.items) {
       const name = isScalar(keyNode) ? String(keyNode.value) : '?';
-      const at = place(isScalar(keyNode) ? (keyNode.range?.[0] ?? 0) : (section.range?.[0] ?? 0));
+      const at = `${file}:${lineOf((isScalar(keyNode) ? keyNode : section).range?.[0] ?? 0)}`;
       const key = `${prefix}${name}`;
       const value: unknown = isAlias(valueNode) ? valueNode.resolve(document) : valueNode;
       if (isAlias(valueNode) && value === undefined) {
@@ -133,7 +103,7 @@ class Loading {
       } else if (isOption(key)) {
         this.#set(key, checkValue(options[key], nodeValue(yaml, value)), nodeValue(yaml, value), at, `${at}: ${key}`);
       } else if (sections.has(key)) {
-        if (isMap(value)) this.#readSection(source, value, `${key}.`);
+        if (isMap(value)) this.#readSection(file, source, value, `${key}.`);
         // A section whose lines are all commented out is empty.
         else if (nodeValue(yaml, value) !== null) {
           this.#problems.push(`${at}: ${key} is a section with options below it, not ${nodeKind(yaml, value)}.`);
@@ -212,20 +182,9 @@ function unknownKey(key: string): string {
   return `there is no option ${key}; the sections are ${topSections.join(', ')}.`;
 }
 
-function nodeValue({ isScalar, isSeq }: Yaml, node: unknown): unknown {
+function nodeValue({ isScalar, isSeq }: YamlSource['yaml'], node: unknown): unknown {
   if (node === null || node === undefined) return null;
   if (isScalar(node)) return node.value;
   if (isSeq(node)) return node.items.map((item) => (isScalar(item) ? item.value : {}));
   return {};
-}
-
-function nodeKind({ isScalar, isSeq }: Yaml, node: unknown): string {
-  if (isSeq(node)) return 'a list';
-  return isScalar(node) ? JSON.stringify(node.value) : 'a section';
-}
-
-/** What the YAML parser says, as the rest of a sentence. */
-function faultSentence(fault: YAMLError): string {
-  if (fault.code === 'DUPLICATE_KEY') return 'the same key twice';
-  return fault.message.split('\n', 1)[0]!.replace(/\.$/, '');
 }

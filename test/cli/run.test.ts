@@ -27,7 +27,7 @@ async function runHere(args: readonly string[]): Promise<{ code: number; stdout:
 }
 
 test.each<[string, string]>([
-  ['', 'A command is missing: start, check, import, user, pub, sub, sim or bench; see trellis --help.'],
+  ['', 'A command is missing: start, check, explain, import, user, cert, pub, sub, sim or bench; see trellis --help.'],
   ['strat', 'There is no command strat; did you mean start?'],
   ['frobnicate', 'There is no command frobnicate; see trellis --help.'],
   ['-x', 'There is no command -x; see trellis --help.'],

@@ -1,0 +1,59 @@
+import { createRequire } from 'node:module';
+import type { Document, YAMLError } from 'yaml';
+
+type Yaml = typeof import('yaml');
+
+/** The YAML parser, loaded when there is a file to read: without one a broker starts a tenth sooner. */
+function loadYaml(): Yaml {
+  return createRequire(import.meta.url)('yaml') as Yaml;
+}
+
+/** A YAML (or JSON) file that was parsed. */
+export interface YamlSource {
+  readonly yaml: Yaml;
+  readonly document: Document.Parsed;
+  /** Line of an offset, from 1. */
+  readonly lineOf: (offset: number) => number;
+}
+
+/**
+ * Parses a YAML or JSON file.
+ * @param file its name for sentences.
+ * @param options `core` reads numbers and booleans, `failsafe` leaves every scalar the text it is. Without `uniqueKeys`,
+ *   whose cost grows with the square of a mapping, the caller looks for keys that are there twice.
+ * @returns what is in it, or up to three sentences that say where it is not YAML.
+ */
+export function parseYaml(
+  file: string,
+  text: string,
+  options: { schema: 'core' | 'failsafe'; uniqueKeys: boolean },
+): YamlSource | readonly string[] {
+  const yaml = loadYaml();
+  const lines = new yaml.LineCounter();
+  let document: Document.Parsed;
+  try {
+    document = yaml.parseDocument(text, { ...options, lineCounter: lines, prettyErrors: false, logLevel: 'error' });
+  } catch (error) {
+    // Such as nesting deeper than the stack.
+    return [`${file}: cannot be parsed: ${(error as Error).message}.`];
+  }
+  const faults = [...document.errors, ...document.warnings].sort((a, b) => a.pos[0] - b.pos[0]);
+  if (faults.length === 0) return { yaml, document, lineOf: (offset) => lines.linePos(offset).line };
+  // One mistake in the syntax makes the parser complain of what follows as well.
+  return faults.slice(0, 3).map((fault) => {
+    const { line, col } = lines.linePos(fault.pos[0]);
+    return `${file}:${line}:${col}: not valid YAML: ${faultSentence(fault)}.`;
+  });
+}
+
+/** What a node is, to complete a sentence. */
+export function nodeKind({ isScalar, isSeq }: Yaml, node: unknown): string {
+  if (isSeq(node)) return 'a list';
+  return isScalar(node) ? JSON.stringify(node.value) : 'a section';
+}
+
+/** What the YAML parser says, as the rest of a sentence. */
+function faultSentence(fault: YAMLError): string {
+  if (fault.code === 'DUPLICATE_KEY') return 'the same key twice';
+  return fault.message.split('\n', 1)[0]!.replace(/\.$/, '');
+}
