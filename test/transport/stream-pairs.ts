@@ -65,7 +65,7 @@ export async function webSocketPair(listen: (onStream: OnStream) => Promise<List
   const socket = connect(server.listener.port, '127.0.0.1');
   const webSocket = new WebSocket(server.listener.url, 'mqtt', { createConnection: () => socket });
   const connected = await new Promise<ByteStream>((resolve, reject) => {
-    webSocket.once('open', () => resolve(new WebSocketStream(webSocket, socket)));
+    webSocket.once('open', () => resolve(new WebSocketStream(webSocket, socket, { address: '' })));
     webSocket.once('error', reject);
   });
   return pairOf(server, connected, socket);
