@@ -1,4 +1,12 @@
-import { createHash, createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes, sign, X509Certificate } from 'node:crypto';
+import {
+  createHash,
+  createPrivateKey,
+  generateKeyPairSync,
+  type KeyObject,
+  randomBytes,
+  sign,
+  X509Certificate,
+} from 'node:crypto';
 import { isIP, isIPv4 } from 'node:net';
 import { derParts, DerTag, derValueAt } from '../lib/der.ts';
 import {
@@ -51,7 +59,7 @@ function pemOf(label: string, der: Buffer): string {
 }
 
 function keyPem(key: KeyObject): string {
-  return String(key.export({ type: 'pkcs8', format: 'pem' }));
+  return key.export({ type: 'pkcs8', format: 'pem' });
 }
 
 function nameOf(commonName: string): Buffer {
@@ -59,7 +67,7 @@ function nameOf(commonName: string): Buffer {
 }
 
 /** Positive, and as long as the standard allows a list to be told apart from any other. */
-function serialNumber(): Buffer {
+function newSerialNumber(): Buffer {
   const bytes = randomBytes(16);
   bytes[0] = (bytes[0]! & 0x3f) | 0x40;
   return derInteger(bytes);
@@ -71,7 +79,9 @@ function extension(identifier: string, criticality: 'critical' | 'optional', val
 }
 
 function keyIdentifierOf(publicKey: KeyObject): Buffer {
-  return createHash('sha1').update(publicKey.export({ type: 'spki', format: 'der' })).digest();
+  return createHash('sha1')
+    .update(publicKey.export({ type: 'spki', format: 'der' }))
+    .digest();
 }
 
 function subjectKeyIdentifier(publicKey: KeyObject): Buffer {
@@ -97,7 +107,7 @@ interface CertificateParts extends Validity {
 function makeCertificate(parts: CertificateParts, issuerKey: KeyObject): Buffer {
   const content = derSequence(
     VERSION_3,
-    serialNumber(),
+    newSerialNumber(),
     ECDSA_WITH_SHA256,
     parts.issuer,
     derSequence(derDate(parts.notBefore), derDate(parts.notAfter)),
@@ -194,10 +204,13 @@ export class CertificateAuthority {
    */
   revoke(before: string | undefined, revoked: readonly X509Certificate[], validity: Validity): string {
     const now = derDate(validity.notBefore);
-    const entries = [
-      ...(before === undefined ? [] : entriesOf(before)),
-      ...revoked.map((certificate) => derSequence(certificateFields(certificate).serialNumber, now)),
-    ];
+    const bySerial = new Map(before === undefined ? [] : entriesOf(before));
+    for (const certificate of revoked) {
+      const { serialNumber } = certificateFields(certificate);
+      const serial = serialNumber.toString('hex');
+      if (!bySerial.has(serial)) bySerial.set(serial, derSequence(serialNumber, now));
+    }
+    const entries = [...bySerial.values()];
     const number = Buffer.alloc(8);
     number.writeBigUInt64BE(BigInt(validity.notBefore.getTime()));
     const content = derSequence(
@@ -234,13 +247,16 @@ function certificateFields(certificate: X509Certificate): { serialNumber: Buffer
   };
 }
 
-/** The entries of a list, each in DER. */
-function entriesOf(list: string): Buffer[] {
+/** The entries of a list, each in DER, by the serial number that they begin with. */
+function entriesOf(list: string): [serial: string, entry: Buffer][] {
   const bytes = Buffer.from(list.replace(/-----[^-]+-----/g, ''), 'base64');
   const [content] = derParts(bytes, derValueAt(bytes, 0), 1);
   const fields = content === undefined ? [] : derParts(bytes, content, 7);
   // Version, algorithm, issuer, two times; then the entries, if any.
   const entries = fields[5];
   if (entries === undefined || entries.tag !== DerTag.sequence) return [];
-  return derParts(bytes, entries, Number.POSITIVE_INFINITY).map(({ start, end }) => bytes.subarray(start, end));
+  return derParts(bytes, entries, Number.POSITIVE_INFINITY).map(({ start, content: inside, end }) => {
+    const serial = derValueAt(bytes, inside);
+    return [bytes.toString('hex', serial.start, serial.end), bytes.subarray(start, end)];
+  });
 }

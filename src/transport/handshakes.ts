@@ -9,7 +9,7 @@ import { ignoreError, NO_IDENTITY, peerAddress } from './node-stream.ts';
 export interface HandshakeOptions {
   /**
    * How long a connection may take for all of it together (PROXY header, TLS, the request for an upgrade to WebSocket), in
-   * milliseconds from when it was accepted, 1 to 120,000; 10,000 unless given.
+   * milliseconds from when it was accepted, 1 to 600,000; 10,000 unless given.
    */
   readonly deadlineMs?: number;
   /** How many connections may be in it at a time; 1,000 unless given. One more closes the one that has been longest. */

@@ -97,7 +97,7 @@ function addressBytesOf(familyAndTransport: number): number | undefined {
 }
 
 function sourceV2(header: Buffer): string | undefined {
-  switch (header[13]) {
+  switch (header[13]!) {
     case 0x11:
       return addressText(header.subarray(16, 20).join('.'), header.readUInt16BE(24));
     case 0x21: {

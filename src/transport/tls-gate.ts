@@ -30,7 +30,7 @@ const VERIFY_FAULTS: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** Node closes a handshake by itself after this long, in milliseconds: never before the deadline of `Handshakes`. */
-const NODE_TIMEOUT_MS = 150_000;
+const NODE_TIMEOUT_MS = 700_000;
 
 /**
  * Reads the credentials and makes what leads sockets through the handshake of TLS.

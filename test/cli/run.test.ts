@@ -27,7 +27,7 @@ async function runHere(args: readonly string[]): Promise<{ code: number; stdout:
 }
 
 test.each<[string, string]>([
-  ['', 'A command is missing: start, check, import, pub, sub, sim or bench; see trellis --help.'],
+  ['', 'A command is missing: start, check, import, cert, pub, sub, sim or bench; see trellis --help.'],
   ['strat', 'There is no command strat; did you mean start?'],
   ['frobnicate', 'There is no command frobnicate; see trellis --help.'],
   ['-x', 'There is no command -x; see trellis --help.'],
@@ -129,7 +129,17 @@ test.each<[string, string]>([
   ['pub -t a -m b --repeat 0', '--repeat must be an integer from 1 to 1000000000, not "0".'],
   ['pub -t a -m b --repeat-delay -1', '--repeat-delay must be a number of seconds from 0 to 86400, not "-1".'],
   ['pub -t a -l --repeat 2', '--repeat does not go together with -l.'],
-  ['pub -t a -m b -L mqtts://host/a', 'TLS (mqtts and wss) is not available in this version; use mqtt or ws.'],
+  ['pub -t a -m b --unix s --cafile ca.crt', '--unix does not go together with --cafile.'],
+  ['pub -t a -m b --cert a.crt', '--cert and --key need each other.'],
+  ['pub -t a -m b --cafile ./absent/ca.crt', 'Cannot read --cafile ./absent/ca.crt: there is no such file.'],
+  ['pub -t a -m b --psk abcd', '--psk needs --psk-identity.'],
+  ['pub -t a -m b --psk-identity a', '--psk-identity needs --psk.'],
+  ['pub -t a -m b --psk abc --psk-identity a', '--psk must be 1 to 64 bytes in hexadecimal.'],
+  ['pub -t a -m b --psk abcd --psk-identity a --insecure', '--psk does not go together with --insecure.'],
+  [
+    'pub -t a -m b --insecure --tls-version tlsv1.1',
+    '--tls-version must be tlsv1.3 or tlsv1.2, not "tlsv1.1"; older ones are broken.',
+  ],
   ['pub -t a -m b -L nonsense', '-L needs a URL such as mqtt://host:1883/topic or ws://host:8083/mqtt.'],
   ['pub -t a -m b -L http://host', '-L needs a URL such as mqtt://host:1883/topic or ws://host:8083/mqtt.'],
   ['pub -m b -L mqtt://host/%zz', '-L: a % in the URL is not followed by two hexadecimal digits of UTF-8.'],
