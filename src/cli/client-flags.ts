@@ -4,6 +4,7 @@ import { isValidTopicName } from '../protocol/topic.ts';
 import { UsageError } from './errors.ts';
 import { flagInteger, type Flag, type GivenFlag } from './flags.ts';
 import { addProperty, isPair, type PropertyBag, type PropertyPacket } from './properties.ts';
+import { type TlsClientOptions, TlsDraft, tlsFlags } from './tls-flags.ts';
 
 /** Where a client connects to. */
 export type Address =
@@ -14,6 +15,8 @@ export type Address =
 /** What pub and sub have in common, read from their flags. */
 export interface ClientSettings {
   readonly address: Address;
+  /** Undefined for no TLS. */
+  readonly tls: TlsClientOptions | undefined;
   readonly options: IClientOptions & { readonly protocolVersion: 3 | 4 | 5 };
   readonly qos: 0 | 1 | 2;
   /** As given with -t and in the URL, in this order. */
@@ -31,14 +34,14 @@ function flag(group: string, names: string[], values: string[], help: string): F
 /** Flags that pub and sub share, with mosquitto's names; `--ws` is ours. */
 export const clientFlags: readonly Flag[] = [
   flag('Connection', ['-h', '--host'], ['HOST'], 'Host of the broker (127.0.0.1).'),
-  flag('Connection', ['-p', '--port'], ['PORT'], 'Port of the broker (1883; with --ws 8083).'),
-  flag('Connection', ['--ws'], [], 'Connects over WebSocket, to ws://HOST:PORT/mqtt.'),
+  flag('Connection', ['-p', '--port'], ['PORT'], 'Port of the broker (1883; with --ws 8083; with TLS 8883, 8084).'),
+  flag('Connection', ['--ws'], [], 'Connects over WebSocket, to ws://HOST:PORT/mqtt, or wss with TLS.'),
   flag('Connection', ['--unix'], ['PATH'], 'Connects to a Unix socket.'),
   flag(
     'Connection',
     ['-L', '--url'],
     ['URL'],
-    'mqtt://[user[:password]@]host[:port]/topic in place of -h, -p, -u, -P and -t, or ws://host:port/path.',
+    'mqtt://[user[:password]@]host[:port]/topic in place of -h, -p, -u, -P and -t, or ws://host:port/path; mqtts and wss turn TLS on.',
   ),
   flag(
     'Connection',
@@ -63,6 +66,7 @@ export const clientFlags: readonly Flag[] = [
     ['SECONDS'],
     'How long the broker keeps the session (MQTT 5); -1 for ever, which is what -c does by itself.',
   ),
+  ...tlsFlags,
   flag(
     'Will',
     ['--will-topic'],
@@ -88,6 +92,8 @@ export const clientFlags: readonly Flag[] = [
 
 /** Port of MQTT over TCP, and over WebSocket. */
 const defaultPorts = { tcp: 1883, websocket: 8083 };
+/** The same in TLS. */
+const securePorts: typeof defaultPorts = { tcp: 8883, websocket: 8084 };
 const neverExpires = 0xffff_ffff;
 
 /** What the flags said so far. */
@@ -111,8 +117,17 @@ class Draft {
   qos: 0 | 1 | 2 = 0;
   debug = false;
   quiet = false;
+  readonly tls = new TlsDraft();
   readonly topics: string[] = [];
   readonly properties = new Map<PropertyPacket, PropertyBag>();
+
+  /** mosquitto's clients take port 8883 as a wish for TLS as well. */
+  get isSecure(): boolean {
+    const { protocol } = this.url ?? {};
+    return (
+      this.tls.firstFlag !== undefined || protocol === 'mqtts:' || protocol === 'wss:' || this.port === securePorts.tcp
+    );
+  }
 }
 
 /**
@@ -123,11 +138,12 @@ export function clientSettings(given: readonly GivenFlag[], packets: readonly Pr
   const draft = new Draft();
   for (const one of given) {
     if (one.name === '-D') addProperty(draft.properties, one, packets);
-    else if (!readAddress(draft, one) && !readSession(draft, one)) readWill(draft, one);
+    else if (!readAddress(draft, one) && !readSession(draft, one) && !draft.tls.read(one)) readWill(draft, one);
   }
   const address = addressOf(draft);
   return {
     address,
+    tls: draft.isSecure ? draft.tls.finish() : undefined,
     options: clientOptions(draft),
     qos: draft.qos,
     topics: draft.topics,
@@ -165,10 +181,7 @@ function readAddress(draft: Draft, one: GivenFlag): boolean {
 function readUrl(draft: Draft, one: GivenFlag): void {
   const text = one.values[0]!;
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url?.protocol === 'mqtts:' || url?.protocol === 'wss:') {
-    throw new UsageError('TLS (mqtts and wss) is not available in this version; use mqtt or ws.');
-  }
-  if (url === undefined || url.hostname === '' || (url.protocol !== 'mqtt:' && url.protocol !== 'ws:')) {
+  if (url === undefined || url.hostname === '' || !['mqtt:', 'mqtts:', 'ws:', 'wss:'].includes(url.protocol)) {
     throw new UsageError(`${one.typed} needs a URL such as mqtt://host:1883/topic or ws://host:8083/mqtt.`);
   }
   draft.url = url;
@@ -176,7 +189,7 @@ function readUrl(draft: Draft, one: GivenFlag): void {
     if (url.username !== '') draft.username = decodeURIComponent(url.username);
     if (url.password !== '') draft.password = decodeURIComponent(url.password);
     // Taken from the text, for # and ? are characters of a topic filter here, not parts of a URL.
-    const topic = decodeURIComponent(/^mqtt:\/\/[^/]*\/(.*)$/i.exec(text)?.[1] ?? '');
+    const topic = decodeURIComponent(/^mqtts?:\/\/[^/]*\/(.*)$/i.exec(text)?.[1] ?? '');
     if (topic !== '') draft.topics.push(topic);
   } catch {
     throw new UsageError(`${one.typed}: a % in the URL is not followed by two hexadecimal digits of UTF-8.`);
@@ -275,20 +288,25 @@ function addressOf(draft: Draft): Address {
     if (host !== undefined || port !== undefined || url !== undefined || websocket) {
       throw new UsageError('--unix does not go together with -h, -p, -L or --ws.');
     }
+    if (draft.isSecure) throw new UsageError(`--unix does not go together with ${draft.tls.firstFlag}.`);
     return { kind: 'unix', path: unix };
   }
+  const secure = draft.isSecure;
+  const ports = secure ? securePorts : defaultPorts;
   if (url !== undefined) {
     if (host !== undefined || port !== undefined) throw new UsageError('-L does not go together with -h or -p.');
-    if (url.protocol === 'ws:') return { kind: 'websocket', url: `ws://${url.host}${url.pathname}${url.search}` };
+    if (url.protocol === 'ws:' || url.protocol === 'wss:') {
+      return { kind: 'websocket', url: `${secure ? 'wss' : 'ws'}://${url.host}${url.pathname}${url.search}` };
+    }
   }
   const chosenPort = url === undefined ? port : Number(url.port) || undefined;
   // An IPv6 address stands in brackets in a URL only.
   const chosenHost = (url === undefined ? (host ?? '127.0.0.1') : url.hostname).replace(/^\[(.*)\]$/, '$1');
   if (websocket) {
     const bracketed = chosenHost.includes(':') ? `[${chosenHost}]` : chosenHost;
-    return { kind: 'websocket', url: `ws://${bracketed}:${chosenPort ?? defaultPorts.websocket}/mqtt` };
+    return { kind: 'websocket', url: `${secure ? 'wss' : 'ws'}://${bracketed}:${chosenPort ?? ports.websocket}/mqtt` };
   }
-  return { kind: 'tcp', host: chosenHost, port: chosenPort ?? defaultPorts.tcp };
+  return { kind: 'tcp', host: chosenHost, port: chosenPort ?? ports.tcp };
 }
 
 function clientOptions(draft: Draft): ClientSettings['options'] {

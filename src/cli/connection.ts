@@ -1,10 +1,12 @@
-import { createConnection } from 'node:net';
+import { createConnection, isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { connect as connectTls } from 'node:tls';
 import { type IConnackPacket, MqttClient, type Packet, ReasonCodes } from 'mqtt';
 import { createWebSocketStream, WebSocket } from 'ws';
 import type { Address, ClientSettings } from './client-flags.ts';
 import { CommandError } from './errors.ts';
 import type { PropertyBag } from './properties.ts';
+import { type TlsClientOptions, tlsFailure } from './tls-flags.ts';
 
 /** How long the broker may take to close after DISCONNECT, ms. */
 const closeTimeoutMs = 3_000;
@@ -72,7 +74,8 @@ export class Connection {
 
   #openStream(): Duplex {
     this.#reason = undefined;
-    const stream = openStream(this.#settings.address, this.#settings.options.protocolVersion);
+    const { address, options, tls } = this.#settings;
+    const stream = openStream(address, options.protocolVersion, tls);
     stream.on('error', (error) => {
       this.#reason ??= failureSentence(error, this.#settings.address);
     });
@@ -90,15 +93,18 @@ export class Connection {
   }
 }
 
-function openStream(address: Address, protocolVersion: 3 | 4 | 5): Duplex {
+function openStream(address: Address, protocolVersion: 3 | 4 | 5, tls: TlsClientOptions | undefined): Duplex {
   switch (address.kind) {
-    case 'tcp':
-      return createConnection({ host: address.host, port: address.port, noDelay: true });
+    case 'tcp': {
+      const { host, port } = address;
+      if (tls === undefined) return createConnection({ host, port, noDelay: true });
+      return connectTls({ ...tls, host, port, servername: isIP(host) === 0 ? host : '' }).setNoDelay();
+    }
     case 'unix':
       return createConnection({ path: address.path });
     case 'websocket': {
       const subprotocol = protocolVersion === 3 ? 'mqttv3.1' : 'mqtt';
-      const socket = new WebSocket(address.url, [subprotocol], { perMessageDeflate: false });
+      const socket = new WebSocket(address.url, [subprotocol], { ...tls, perMessageDeflate: false });
       return createWebSocketStream(socket);
     }
   }
@@ -135,9 +141,8 @@ function failureSentence(error: Error, address: Address): string {
     case 'EPIPE':
       return `The connection to ${where} was reset.`;
     default:
-      return error.message === 'connack timeout'
-        ? `${where} did not answer in 30 seconds.`
-        : `The connection to ${where} failed: ${error.message}.`;
+      if (error.message === 'connack timeout') return `${where} did not answer in 30 seconds.`;
+      return tlsFailure(where, error) ?? `The connection to ${where} failed: ${error.message}.`;
   }
 }
 

@@ -14,6 +14,7 @@ Commands:
   explain    Says whether access rules allow a publish or a subscription, and which rule decides.
   import     Takes over what another broker kept: sessions, queues, wills and retained messages of Aedes.
   user       Keeps the password file: adds, changes, removes and lists users.
+  cert       Makes certificates for trying TLS out: a local authority, the broker's, and clients'.
   pub        Publishes messages; takes the flags of mosquitto_pub.
   sub        Subscribes and prints what comes in; takes the flags of mosquitto_sub.
   sim        Simulates device fleets on any broker and checks what it delivered.
@@ -53,6 +54,8 @@ async function dispatch(command: string | undefined, args: readonly string[]): P
       return (await import('./import.ts')).importFrom(args);
     case 'user':
       return (await import('./user.ts')).user(args);
+    case 'cert':
+      return (await import('./cert.ts')).cert(args);
     case 'pub':
       return (await import('./pub.ts')).pub(args);
     case 'sub':

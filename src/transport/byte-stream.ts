@@ -1,10 +1,14 @@
 /**
- * How bytes arrive and leave, whatever the transport: TCP, Unix socket, WebSocket, later TLS. Knows no MQTT.
+ * How bytes arrive and leave, whatever the transport: TCP, Unix socket, WebSocket, the first and the last also in TLS.
+ * Knows no MQTT.
  */
-export interface ByteStream {
-  /** Where the peer is, for logs and hooks: `127.0.0.1:51234`, or the path of a Unix socket. */
+export interface ByteStream extends PeerIdentity {
+  /**
+   * Where the peer is, for logs and hooks: `127.0.0.1:51234`, or the path of a Unix socket; behind a balancer that may say
+   * so, where that has the peer.
+   */
   readonly remoteAddress: string;
-  /** Which listener accepted it: `tcp`, `websocket`, `unix`. */
+  /** Which listener accepted it: `tcp`, `tls`, `websocket`, `secure-websocket`, `unix`. */
   readonly transport: string;
   /** Sets who is told of what happens; called once, before the first byte is delivered. */
   attach(handler: ByteStreamHandler): void;
@@ -24,6 +28,24 @@ export interface ByteStream {
   destroy(): void;
 }
 
+/** A certificate that a client proved to have, issued by an authority that the listener trusts. */
+export interface ClientCertificate {
+  /** Common name of its subject; empty for none, and for several, which would leave open who it is. */
+  readonly commonName: string;
+  /** Its alternative names, such as `DNS:sensor-1.example`, `email:a@example.org`, `URI:urn:uuid:...`. */
+  readonly alternativeNames: readonly string[];
+  /** SHA-256 of the certificate, in upper-case hexadecimal with colons. */
+  readonly fingerprint: string;
+}
+
+/** Who TLS says the peer is; both undefined where it says nothing. */
+export interface PeerIdentity {
+  /** Verified: never one that is expired, revoked or of another authority. */
+  readonly certificate?: ClientCertificate | undefined;
+  /** The identity whose pre-shared key it has. */
+  readonly pskIdentity?: string | undefined;
+}
+
 /** Who is told of what happens on a stream. */
 export interface ByteStreamHandler {
   /** Bytes came in. The chunk belongs to the handler from here on. */
@@ -38,12 +60,25 @@ export interface ByteStreamHandler {
 
 /** An open listening socket. */
 export interface Listener {
-  /** What it listens on, for people: `mqtt://127.0.0.1:1883`, `ws://127.0.0.1:8083/mqtt`, `unix:/run/trellis.sock`. */
+  /**
+   * What it listens on, for people: `mqtt://127.0.0.1:1883`, `mqtts://127.0.0.1:8883`, `ws://127.0.0.1:8083/mqtt`,
+   * `wss://127.0.0.1:8084/mqtt`, `unix:/run/trellis.sock`.
+   */
   readonly url: string;
   /** The real port, 0 for a Unix socket. */
   readonly port: number;
   /** Stops accepting; established streams stay. */
   close(): Promise<void>;
+}
+
+/** An open listening socket whose peers must speak TLS. */
+export interface SecureListener extends Listener {
+  /**
+   * Reads certificates, keys, lists and identities anew, for connections to come; those there are live on. Sessions of TLS
+   * from before are not resumed any more, so that a certificate revoked meanwhile is looked at again.
+   * @throws Error that names the file, when one cannot be used; then all stays as it was.
+   */
+  reload(): Promise<void>;
 }
 
 /** Told of each accepted stream. */

@@ -1,12 +1,31 @@
 import type { Server, Socket } from 'node:net';
-import type { ByteStream, ByteStreamHandler, OnStream } from './byte-stream.ts';
+import type { ByteStream, ByteStreamHandler, ClientCertificate, PeerIdentity } from './byte-stream.ts';
 
 /** Written behind what waits in a socket so that its callback tells when that has left; puts nothing on the wire. */
 const NOTHING: Uint8Array = new Uint8Array(0);
 
-/** Whether bytes wait in this process because the kernel did not take them yet. */
-export function hasUnsent(socket: Socket): boolean {
-  return socket.writableLength > 0;
+/**
+ * So many bytes written to a TLS socket count as sent. Node calls them sent a turn of the loop later at the soonest,
+ * although they were encrypted at once and mostly lie in the kernel already.
+ */
+const TLS_UNSENT_BYTES = 16_384;
+
+/** How many bytes may wait in a socket of this kind without anybody having to wait for them. */
+export function unsentAllowance(socket: Socket): number {
+  return 'encrypted' in socket ? TLS_UNSENT_BYTES : 0;
+}
+
+/** Whether more bytes than allowed wait in this process because the kernel did not take them yet. */
+export function hasUnsent(socket: Socket, allowance: number): boolean {
+  return socket.writableLength > allowance;
+}
+
+/**
+ * The bytes as they may be written to the socket, and their memory used again although they do not count as unsent: a
+ * copy, where an earlier write to TLS is not through and these would have to wait as they are.
+ */
+export function writable(socket: Socket, bytes: Uint8Array, allowance: number): Uint8Array {
+  return allowance > 0 && socket.writableLength > 0 ? Buffer.from(bytes) : bytes;
 }
 
 /**
@@ -47,26 +66,41 @@ function onClose(this: HandledSocket): void {
   this[handlerOf]?.onClose(this.errored ?? undefined);
 }
 
-/** Keeps an error from ending the process; `close` follows and hands it on. */
-function onError(): void {}
+/** Keeps an error of a socket from ending the process; `close` follows and hands it on. */
+export function ignoreError(): void {}
 
-/** A TCP or Unix socket as ByteStream. */
+/** What there is to know of a peer without TLS. */
+export const NO_IDENTITY: PeerIdentity = {};
+
+/** A TCP, TLS or Unix socket as ByteStream. */
 export class NodeStream implements ByteStream {
   readonly transport: string;
   readonly #socket: HandledSocket;
-  readonly #path: string;
+  readonly #address: string;
+  readonly #identity: PeerIdentity;
+  readonly #unsentAllowance: number;
   #awaitsDrain = false;
 
-  /** @param path the path of a Unix socket, empty for a TCP socket. */
-  constructor(socket: Socket, transport: string, path: string) {
+  /** @param address where the peer is, such as the path of a Unix socket; empty to ask the socket. */
+  constructor(socket: Socket, transport: string, address: string, identity: PeerIdentity = NO_IDENTITY) {
     this.#socket = socket;
     this.transport = transport;
-    this.#path = path;
-    socket.on('error', onError);
+    this.#address = address;
+    this.#identity = identity;
+    this.#unsentAllowance = unsentAllowance(socket);
+    socket.on('error', ignoreError);
   }
 
   get remoteAddress(): string {
-    return this.#path === '' ? peerAddress(this.#socket) : this.#path;
+    return this.#address === '' ? peerAddress(this.#socket) : this.#address;
+  }
+
+  get certificate(): ClientCertificate | undefined {
+    return this.#identity.certificate;
+  }
+
+  get pskIdentity(): string | undefined {
+    return this.#identity.pskIdentity;
   }
 
   attach(handler: ByteStreamHandler): void {
@@ -85,8 +119,8 @@ export class NodeStream implements ByteStream {
     const socket = this.#socket;
     // The peer may have gone a moment ago: what nobody can receive needs no draining.
     if (!socket.writable) return true;
-    socket.write(bytes);
-    if (!hasUnsent(socket)) return true;
+    socket.write(writable(socket, bytes, this.#unsentAllowance));
+    if (!hasUnsent(socket, this.#unsentAllowance)) return true;
     this.#watchDrain();
     return false;
   }
@@ -112,7 +146,7 @@ export class NodeStream implements ByteStream {
     this.#awaitsDrain = true;
     afterSent(this.#socket, () => {
       this.#awaitsDrain = false;
-      if (hasUnsent(this.#socket)) this.#watchDrain();
+      if (hasUnsent(this.#socket, this.#unsentAllowance)) this.#watchDrain();
       else this.#socket[handlerOf]?.onDrain();
     });
   }
@@ -144,9 +178,4 @@ export async function startServer(
 export function portOf(server: Server): number {
   const address = server.address();
   return typeof address === 'object' && address !== null ? address.port : 0;
-}
-
-/** Hands each accepted socket on as a stream. `path` as in `NodeStream`. */
-export function acceptStreams(server: Server, transport: string, path: string, onStream: OnStream): void {
-  server.on('connection', (socket) => onStream(new NodeStream(socket, transport, path)));
 }

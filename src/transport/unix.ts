@@ -1,7 +1,7 @@
 import { lstat, chmod, unlink } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import type { Listener, OnStream } from './byte-stream.ts';
-import { acceptStreams, startServer } from './node-stream.ts';
+import { NodeStream, startServer } from './node-stream.ts';
 
 /** Where to accept connections to a Unix socket. */
 export interface UnixOptions {
@@ -68,7 +68,7 @@ export async function listenUnix(
 ): Promise<Listener> {
   const { path } = options;
   const server = createServer({ allowHalfOpen: true });
-  acceptStreams(server, 'unix', path, onStream);
+  server.on('connection', (socket) => onStream(new NodeStream(socket, 'unix', path)));
   try {
     await startServer(server, () => server.listen(path), onError);
   } catch (error) {

@@ -1,7 +1,8 @@
 import type { Socket } from 'node:net';
 import type { RawData, WebSocket } from 'ws';
-import type { ByteStream, ByteStreamHandler } from './byte-stream.ts';
-import { afterSent, hasUnsent, peerAddress } from './node-stream.ts';
+import type { ByteStream, ByteStreamHandler, ClientCertificate } from './byte-stream.ts';
+import type { Peer } from './handshakes.ts';
+import { afterSent, hasUnsent, peerAddress, unsentAllowance, writable } from './node-stream.ts';
 
 /** Close codes of RFC 6455, section 7.4.1. */
 const NORMAL_CLOSURE = 1000;
@@ -17,9 +18,11 @@ const BINARY: { readonly binary: true } = { binary: true };
  * stream of bytes, wherever the frames begin and end.
  */
 export class WebSocketStream implements ByteStream {
-  readonly transport: string = 'websocket';
+  readonly transport: string;
   readonly #webSocket: WebSocket;
   readonly #socket: Socket;
+  readonly #peer: Peer;
+  readonly #unsentAllowance: number;
   #handler: ByteStreamHandler | undefined;
   #state: 'open' | 'refused' | 'destroyed' = 'open';
   #paused = true;
@@ -28,10 +31,13 @@ export class WebSocketStream implements ByteStream {
   #error: Error | undefined;
   #awaitsDrain = false;
 
-  /** @param socket what the WebSocket runs on. */
-  constructor(webSocket: WebSocket, socket: Socket) {
+  /** @param socket what the WebSocket runs on, plain or TLS. */
+  constructor(webSocket: WebSocket, socket: Socket, peer: Peer) {
+    this.transport = 'encrypted' in socket ? 'secure-websocket' : 'websocket';
     this.#webSocket = webSocket;
     this.#socket = socket;
+    this.#peer = peer;
+    this.#unsentAllowance = unsentAllowance(socket);
     webSocket.pause(); // until somebody attaches
     webSocket.on('message', (data, isBinary) => this.#onMessage(data, isBinary));
     webSocket.on('error', (error) => {
@@ -41,7 +47,15 @@ export class WebSocketStream implements ByteStream {
   }
 
   get remoteAddress(): string {
-    return peerAddress(this.#socket);
+    return this.#peer.address === '' ? peerAddress(this.#socket) : this.#peer.address;
+  }
+
+  get certificate(): ClientCertificate | undefined {
+    return this.#peer.certificate;
+  }
+
+  get pskIdentity(): string | undefined {
+    return this.#peer.pskIdentity;
   }
 
   attach(handler: ByteStreamHandler): void {
@@ -54,8 +68,8 @@ export class WebSocketStream implements ByteStream {
     const webSocket = this.#webSocket;
     // The peer may have gone a moment ago: what nobody can receive needs no draining.
     if (webSocket.readyState !== webSocket.OPEN) return true;
-    webSocket.send(bytes, BINARY); // [MQTT-6.0.0-1]
-    if (!hasUnsent(this.#socket)) return true;
+    webSocket.send(writable(this.#socket, bytes, this.#unsentAllowance), BINARY); // [MQTT-6.0.0-1]
+    if (!hasUnsent(this.#socket, this.#unsentAllowance)) return true;
     this.#watchDrain();
     return false;
   }
@@ -86,7 +100,7 @@ export class WebSocketStream implements ByteStream {
     this.#awaitsDrain = true;
     afterSent(this.#socket, () => {
       this.#awaitsDrain = false;
-      if (hasUnsent(this.#socket)) this.#watchDrain();
+      if (hasUnsent(this.#socket, this.#unsentAllowance)) this.#watchDrain();
       else this.#handler?.onDrain();
     });
   }

@@ -1,20 +1,18 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
-import type { Listener, OnStream } from './byte-stream.ts';
-import { portOf, startServer } from './node-stream.ts';
-import { urlAuthority } from './tcp.ts';
+import type { Listener, OnStream, SecureListener } from './byte-stream.ts';
+import { type EntranceOptions, openEntrance } from './entrance.ts';
+import type { Handshake } from './handshakes.ts';
+import type { TlsOptions } from './tls-gate.ts';
 import { WebSocketStream } from './websocket-stream.ts';
 
 /** As `import` would have it; but that reads every export, and one of them loads the whole of `fetch` (40 ms). */
 const { createServer, STATUS_CODES } = process.getBuiltinModule('node:http');
 
 /** Where and from whom to accept WebSocket connections. */
-export interface WebSocketOptions {
-  /** An address or name of this machine. */
-  readonly host: string;
-  /** 0 to 65535; 0 takes any free port. */
-  readonly port: number;
+export interface WebSocketOptions extends EntranceOptions {
   /** The one path that is answered, such as `/mqtt`. */
   readonly path: string;
   /**
@@ -29,10 +27,6 @@ export interface WebSocketOptions {
 /** The sub-protocols answered, the preferred one first. */
 const SUB_PROTOCOLS: readonly string[] = ['mqtt', 'mqttv3.1'];
 
-/** A client has this long for the whole HTTP request, in milliseconds; then its socket is closed. */
-const REQUEST_DEADLINE_MS = 10_000;
-/** How often sockets beyond their deadline are looked for, in milliseconds. */
-const DEADLINE_CHECK_MS = 2_000;
 /** A peer has this long to answer a close frame, in milliseconds; then the connection is closed. */
 const CLOSE_DEADLINE_MS = 10_000;
 
@@ -102,7 +96,14 @@ function answerPlainRequest(request: IncomingMessage, response: ServerResponse, 
   response.end(`${sentence}\n`);
 }
 
-function createUpgradeServer(options: WebSocketOptions, onStream: OnStream): Server {
+/** What turns sockets into streams: an HTTP server that never listens, for the deadline of a handshake covers its requests. */
+interface Upgrader {
+  /** Takes a socket, plain or through with TLS, whose next bytes are to be the request. */
+  take(socket: Socket, handshake: Handshake): void;
+}
+
+function createUpgrader(options: WebSocketOptions, onStream: OnStream): Upgrader {
+  const handshakeOf = new WeakMap<Socket, Handshake>();
   const upgradeOptions = {
     noServer: true,
     clientTracking: false,
@@ -113,47 +114,68 @@ function createUpgradeServer(options: WebSocketOptions, onStream: OnStream): Ser
     handleProtocols: (offered: Set<string>) => SUB_PROTOCOLS.find((name) => offered.has(name)) ?? false,
   };
   const upgrader = new WebSocketServer(upgradeOptions);
-  const server = createServer({
-    headersTimeout: REQUEST_DEADLINE_MS,
-    requestTimeout: REQUEST_DEADLINE_MS,
-    connectionsCheckingInterval: DEADLINE_CHECK_MS,
-    noDelay: true,
-  });
+  const server: Server = createServer({ noDelay: true });
   server.on('request', (request, response) => answerPlainRequest(request, response, options.path));
-  server.on('upgrade', (request, socket, head) => {
+  server.on('upgrade', (request, duplex, head) => {
     const refusal = refusalOf(request, options);
     if (refusal) {
-      refuseUpgrade(socket, refusal);
+      refuseUpgrade(duplex, refusal);
       return;
     }
-    upgrader.handleUpgrade(request, socket, head, (webSocket) =>
-      onStream(new WebSocketStream(webSocket, request.socket)),
-    );
+    const { socket } = request;
+    upgrader.handleUpgrade(request, duplex, head, (webSocket) => {
+      const handshake = handshakeOf.get(socket);
+      if (handshake === undefined) throw new Error('A request came by a socket that nobody accepted.');
+      onStream(new WebSocketStream(webSocket, socket, handshake.finish()));
+    });
   });
-  return server;
+  return {
+    take: (socket, handshake) => {
+      handshakeOf.set(socket, handshake);
+      server.emit('connection', socket);
+    },
+  };
 }
 
 /**
  * Accepts MQTT over WebSocket: binary frames, without compression, sub-protocol `mqtt` or `mqttv3.1`.
- * @param onError told when accepting fails; accepting goes on. (Without a free file descriptor Node accepts new connections
- *   on a spare one only to close them, and mostly tells nobody.)
- * @throws when the address cannot be listened on (EADDRINUSE, EACCES, EADDRNOTAVAIL, ENOTFOUND in `code`).
+ * @param onError told when accepting fails; accepting goes on.
+ * @throws as `openEntrance`.
  */
 export async function listenWebSocket(
   options: WebSocketOptions,
   onStream: OnStream,
   onError: (error: Error) => void,
 ): Promise<Listener> {
-  const server = createUpgradeServer(options, onStream);
-  await startServer(server, () => server.listen({ host: options.host, port: options.port, backlog: 1024 }), onError);
-  const port = portOf(server);
+  const upgrader = createUpgrader(options, onStream);
+  const onHandshake = (handshake: Handshake): void => upgrader.take(handshake.socket, handshake);
+  const entrance = await openEntrance(options, { onHandshake }, onError);
   return {
-    url: `ws://${urlAuthority(options.host, port)}${options.path}`,
-    port,
-    // Closes the listening socket before it returns, and the sockets that are not upgraded yet.
-    close: async () => {
-      server.close();
-      server.closeAllConnections();
-    },
+    url: `ws://${entrance.authority}${options.path}`,
+    port: entrance.port,
+    close: () => entrance.close(),
+  };
+}
+
+/**
+ * Accepts MQTT over WebSocket in TLS, and nothing else differs from `listenWebSocket`.
+ * @param onError told when accepting fails; accepting goes on.
+ * @throws as `openEntrance`, and as `createTlsGate`.
+ */
+export async function listenSecureWebSocket(
+  options: WebSocketOptions & { readonly tls: TlsOptions },
+  onStream: OnStream,
+  onError: (error: Error) => void,
+): Promise<SecureListener> {
+  // Plain WebSocket starts without it.
+  const { createTlsGate } = await import('./tls-gate.ts');
+  const upgrader = createUpgrader(options, onStream);
+  const gate = await createTlsGate(options.tls, 'http/1.1', (socket, handshake) => upgrader.take(socket, handshake));
+  const entrance = await openEntrance(options, { onHandshake: (handshake) => gate.take(handshake) }, onError);
+  return {
+    url: `wss://${entrance.authority}${options.path}`,
+    port: entrance.port,
+    reload: () => gate.reload(),
+    close: () => entrance.close(),
   };
 }

@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { WebSocket } from 'ws';
 import type { ByteStream, Listener, OnStream } from '../../src/transport/byte-stream.ts';
 import { NodeStream } from '../../src/transport/node-stream.ts';
@@ -59,14 +61,27 @@ export async function nodePair(listen: (onStream: OnStream) => Promise<Listener>
   return pairOf(server, new NodeStream(socket, 'client', 'server'), socket);
 }
 
-/** A connection to a WebSocket listener, both ends as WebSocketStream. */
-export async function webSocketPair(listen: (onStream: OnStream) => Promise<Listener>): Promise<StreamPair> {
+/** A connection to a TLS listener, both ends as NodeStream. */
+export async function tlsPair(listen: (onStream: OnStream) => Promise<Listener>, ca: string): Promise<StreamPair> {
   const server = await accepting(listen);
-  const socket = connect(server.listener.port, '127.0.0.1');
+  const socket = connect({ host: '127.0.0.1', port: server.listener.port, allowHalfOpen: true });
+  const secure = connectTls({ socket, ca, servername: 'localhost', allowHalfOpen: true });
+  await once(secure, 'secureConnect');
+  return pairOf(server, new NodeStream(secure, 'client', 'server'), socket);
+}
+
+/** A connection to a WebSocket listener, both ends as WebSocketStream; `ca` for one in TLS. */
+export async function webSocketPair(
+  listen: (onStream: OnStream) => Promise<Listener>,
+  ca?: string,
+): Promise<StreamPair> {
+  const server = await accepting(listen);
+  const raw = connect(server.listener.port, '127.0.0.1');
+  const socket = ca === undefined ? raw : connectTls({ socket: raw, ca, servername: 'localhost' });
   const webSocket = new WebSocket(server.listener.url, 'mqtt', { createConnection: () => socket });
   const connected = await new Promise<ByteStream>((resolve, reject) => {
-    webSocket.once('open', () => resolve(new WebSocketStream(webSocket, socket)));
+    webSocket.once('open', () => resolve(new WebSocketStream(webSocket, socket, { address: '' })));
     webSocket.once('error', reject);
   });
-  return pairOf(server, connected, socket);
+  return pairOf(server, connected, raw);
 }

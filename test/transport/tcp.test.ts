@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { listenTcp, urlAuthority } from '../../src/transport/tcp.ts';
+import { listenTcp } from '../../src/transport/tcp.ts';
+import { urlAuthority } from '../../src/transport/url-authority.ts';
 import { describeByteStream, Recorder } from '../contract/byte-stream-contract.ts';
 import { accepting, nodePair, unexpected } from './stream-pairs.ts';
 

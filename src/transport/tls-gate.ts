@@ -1,0 +1,193 @@
+import { randomBytes } from 'node:crypto';
+import type { Socket } from 'node:net';
+import { createServer, type SecureContext, type Server, type TLSSocket } from 'node:tls';
+import type { PeerIdentity } from './byte-stream.ts';
+import { describeCertificate } from './client-certificate.ts';
+import type { Handshake } from './handshakes.ts';
+import { ignoreError, NO_IDENTITY } from './node-stream.ts';
+import { loadTlsCredentials, type TlsCredentials, type TlsOptions } from './tls-credentials.ts';
+
+export type { TlsOptions } from './tls-credentials.ts';
+
+/** Takes a socket that is through with TLS; `handshake.identity` says who it is. */
+export type OnSecureSocket = (socket: TLSSocket, handshake: Handshake) => void;
+
+/** What a certificate may be refused for, in OpenSSL's words, and for people. */
+const VERIFY_FAULTS: ReadonlyMap<string, string> = new Map([
+  ['CERT_HAS_EXPIRED', 'its certificate has expired'],
+  ['CERT_NOT_YET_VALID', 'its certificate is not valid yet'],
+  ['CERT_REVOKED', 'its certificate is revoked'],
+  ['DEPTH_ZERO_SELF_SIGNED_CERT', 'it signed its certificate itself'],
+  ['SELF_SIGNED_CERT_IN_CHAIN', 'its certificate is of an authority that is not trusted here'],
+  ['UNABLE_TO_GET_ISSUER_CERT', 'its certificate is of an authority that is not trusted here'],
+  ['UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'its certificate is of an authority that is not trusted here'],
+  ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'its certificate is of an authority that is not trusted here'],
+  ['CERT_SIGNATURE_FAILURE', 'its certificate is of an authority that is not trusted here'],
+  ['INVALID_PURPOSE', 'its certificate is not one for clients'],
+  ['UNABLE_TO_GET_CRL', 'the authority of its certificate has no list of revoked certificates here'],
+  ['CRL_HAS_EXPIRED', 'the list of revoked certificates is out of date'],
+  ['CRL_NOT_YET_VALID', 'the list of revoked certificates is not valid yet'],
+]);
+
+/** Node closes a handshake by itself after this long, in milliseconds: never before the deadline of `Handshakes`. */
+const NODE_TIMEOUT_MS = 700_000;
+
+/**
+ * Reads the credentials and makes what leads sockets through the handshake of TLS.
+ * @param protocol What a client must offer by ALPN if it offers anything.
+ * @throws Error of one sentence that names the file, as `loadTlsCredentials`.
+ */
+export async function createTlsGate(options: TlsOptions, protocol: string, onSecure: OnSecureSocket): Promise<TlsGate> {
+  return new TlsGate(options, protocol, await load(options), onSecure);
+}
+
+async function load(options: TlsOptions): Promise<TlsCredentials> {
+  // Certificates are valid by the clock on the wall, as OpenSSL counts.
+  const credentials = await loadTlsCredentials(options, Date.now());
+  for (const warning of credentials.warnings) options.onWarning?.(warning);
+  return credentials;
+}
+
+/** Leads accepted sockets through the handshake of TLS: a server of TLS that never listens by itself. */
+export class TlsGate {
+  readonly #options: TlsOptions;
+  readonly #onSecure: OnSecureSocket;
+  readonly #server: Server;
+  /** By where they are: Node makes the TLS socket by itself, and says nowhere out of which. */
+  readonly #handshakes = new Map<string, Handshake>();
+  /** Identities whose keys were handed out in handshakes that are not over. */
+  readonly #pskIdentities = new WeakMap<Socket, string>();
+  #credentials: TlsCredentials;
+
+  constructor(options: TlsOptions, protocol: string, credentials: TlsCredentials, onSecure: OnSecureSocket) {
+    this.#options = options;
+    this.#onSecure = onSecure;
+    this.#credentials = credentials;
+    const { clientCertificates = 'none', pskFile } = options;
+    const server = createServer({
+      ...credentials.context,
+      ALPNProtocols: [protocol],
+      handshakeTimeout: NODE_TIMEOUT_MS,
+      requestCert: clientCertificates !== 'none',
+      // `#identityOf` decides: Node would close the socket and not say why.
+      rejectUnauthorized: false,
+      SNICallback: (name, callback) => callback(null, this.#contextOf(name)),
+      ...(pskFile === undefined
+        ? {}
+        : { pskCallback: (socket: TLSSocket, identity: string) => this.#pskOf(socket, identity) }),
+    });
+    server.on('secureConnection', (socket) => this.#onSecureConnection(socket));
+    server.on('tlsClientError', (error, socket) => this.#onClientError(error, socket));
+    this.#server = server;
+  }
+
+  /** Begins the handshake of an accepted socket; what was unshifted to it comes first. */
+  take(handshake: Handshake): void {
+    const { socket } = handshake;
+    const key = whereIs(socket);
+    if (key === undefined) {
+      handshake.refuse('it closed the connection before its handshake was done');
+      return;
+    }
+    this.#handshakes.set(key, handshake);
+    socket.on('error', ignoreError);
+    socket.once('close', () => {
+      if (this.#handshakes.get(key) === handshake) this.#handshakes.delete(key);
+    });
+    this.#server.emit('connection', socket);
+  }
+
+  /** As `SecureListener.reload`. */
+  async reload(): Promise<void> {
+    const credentials = await load(this.#options);
+    // Brings new keys for tickets along, so that no session from before is resumed.
+    this.#server.setSecureContext(credentials.context);
+    this.#credentials = credentials;
+  }
+
+  #contextOf(serverName: string): SecureContext | undefined {
+    const name = serverName.toLowerCase();
+    const { contexts } = this.#credentials;
+    return contexts.get(name) ?? contexts.get(name.replace(/^[^.]+/, '*'));
+  }
+
+  #pskOf(socket: TLSSocket, identity: string): Buffer | null {
+    const psk = this.#credentials.pskKeys.get(identity);
+    if (psk !== undefined) {
+      this.#pskIdentities.set(socket, identity);
+      return psk;
+    }
+    // In TLS 1.3 a ticket looks like an identity, so the certificate must remain; in 1.2 an unknown identity fails as a
+    // wrong key does, and nobody learns which there are.
+    this.#pskIdentities.delete(socket);
+    return socket.getProtocol() === 'TLSv1.3' ? null : randomBytes(32);
+  }
+
+  #handshakeOf(socket: Socket): Handshake | undefined {
+    const key = whereIs(socket);
+    if (key === undefined) return undefined;
+    const handshake = this.#handshakes.get(key);
+    this.#handshakes.delete(key);
+    return handshake;
+  }
+
+  #onSecureConnection(socket: TLSSocket): void {
+    const handshake = this.#handshakeOf(socket);
+    if (handshake === undefined) {
+      // It was refused already, or has gone.
+      socket.destroy();
+      return;
+    }
+    const identity = this.#identityOf(socket);
+    if (typeof identity === 'string') {
+      handshake.refuse(identity);
+      return;
+    }
+    handshake.identity = identity;
+    socket.on('error', ignoreError);
+    this.#onSecure(socket, handshake);
+  }
+
+  /** Who it is, or why it may not be. */
+  #identityOf(socket: TLSSocket): PeerIdentity | string {
+    const pskIdentity = this.#pskIdentities.get(socket);
+    // A key that was handed out may not have been used: then OpenSSL went on with certificates.
+    if (pskIdentity !== undefined && isByPsk(socket)) return { pskIdentity };
+    const { clientCertificates = 'none' } = this.#options;
+    if (clientCertificates === 'none') return NO_IDENTITY;
+    const certificate = socket.getPeerX509Certificate();
+    if (certificate === undefined) return clientCertificates === 'optional' ? NO_IDENTITY : 'it has no certificate';
+    if (!socket.authorized) return verifyFault(socket);
+    // In a resumed session OpenSSL does not look at the time again.
+    if (Date.parse(certificate.validTo) <= Date.now()) return 'its certificate has expired';
+    return { certificate: describeCertificate(certificate) };
+  }
+
+  #onClientError(error: Error, socket: TLSSocket): void {
+    this.#handshakeOf(socket)?.refuse(handshakeFault(error));
+    socket.destroy();
+  }
+}
+
+/** What tells a connection from all others, the same for a socket and the TLS socket made of it; undefined once it has gone. */
+function whereIs(socket: Socket): string | undefined {
+  if (socket.remoteAddress === undefined) return undefined;
+  return `${socket.remoteAddress} ${socket.remotePort} ${socket.localAddress} ${socket.localPort}`;
+}
+
+/** Whether the handshake used a pre-shared key: in TLS 1.3 that looks like a resumed session, and there are no tickets. */
+function isByPsk(socket: TLSSocket): boolean {
+  return socket.getProtocol() === 'TLSv1.3' ? socket.isSessionReused() : socket.getCipher().name.includes('PSK');
+}
+
+/** Node has it as a text where the types say Error. */
+function verifyFault(socket: TLSSocket): string {
+  const code = String(socket.authorizationError);
+  return VERIFY_FAULTS.get(code) ?? `its certificate does not verify (${code})`;
+}
+
+/** OpenSSL's own short reason; its whole message names places in its sources. */
+function handshakeFault(error: Error): string {
+  const { code, reason } = error as NodeJS.ErrnoException & { reason?: string };
+  return `the TLS handshake failed: ${reason ?? code ?? error.message}`;
+}
