@@ -92,7 +92,9 @@ export class Attack {
   async open(count: number, onOpen: (socket: Socket, index: number) => void = () => {}): Promise<Socket[]> {
     const sockets: Socket[] = [];
     for (let from = 0; from < count; from += OPENED_AT_ONCE) {
-      const some = Array.from({ length: Math.min(OPENED_AT_ONCE, count - from) }, (_, at) => this.#openOne(from + at, onOpen));
+      const some = Array.from({ length: Math.min(OPENED_AT_ONCE, count - from) }, (_, at) =>
+        this.#openOne(from + at, onOpen),
+      );
       sockets.push(...(await Promise.all(some)));
     }
     return sockets;
@@ -143,7 +145,12 @@ export class Attack {
       const rounded = Object.entries(figures).map(([key, value]) => `${key} ${value.toFixed(1)}`);
       console.log(`${name}: ${rounded.join(', ')}`);
     }
-    expect({ lost, unacknowledged, disorders, isGone }).toEqual({ lost: 0, unacknowledged: 0, disorders: 0, isGone: false });
+    expect({ lost, unacknowledged, disorders, isGone }).toEqual({
+      lost: 0,
+      unacknowledged: 0,
+      disorders: 0,
+      isGone: false,
+    });
     expect(messages).toBeGreaterThan(0);
     expect(p99Ms).toBeLessThan(Math.max(SLOW_MS, SLOWER_MAX * idle));
   }
@@ -163,7 +170,9 @@ export function connectBytes(clientId: string, options: RawConnectOptions = {}):
 
 /** Starts a program beside this test with a channel to it; it ends with this process at the latest. */
 function child(name: string, args: readonly string[]): ChildProcess {
-  const inherited = Object.entries(process.env).filter(([key]) => !key.startsWith('TRELLIS_') && !key.startsWith('VITEST'));
+  const inherited = Object.entries(process.env).filter(
+    ([key]) => !key.startsWith('TRELLIS_') && !key.startsWith('VITEST'),
+  );
   const env = { ...Object.fromEntries(inherited), NODE_OPTIONS: '' };
   return fork(fileURLToPath(new URL(name, import.meta.url)), args, { env, execArgv: [] });
 }

@@ -19,7 +19,9 @@ async function authenticate(password: Uint8Array): Promise<AuthenticateResult> {
 }
 
 const hooks: Hooks =
-  authentication === 'scrypt' ? { authenticate: (_, connect) => authenticate(connect.password ?? Buffer.alloc(0)) } : {};
+  authentication === 'scrypt'
+    ? { authenticate: (_, connect) => authenticate(connect.password ?? Buffer.alloc(0)) }
+    : {};
 const broker = await createBroker({ ...(JSON.parse(configuration) as object), hooks });
 process.on('message', () => process.send?.({ kind: 'counters', counters: broker.counters() }));
 process.on('disconnect', () => process.exit(0));

@@ -52,7 +52,13 @@ const subscriber = new Bird(port);
 const login = { username: 'canary', password: CANARY_PASSWORD };
 await publisher.ask(connectPacket(5, 'canary-publisher', login), PacketType.connack);
 await subscriber.ask(connectPacket(5, 'canary-subscriber', login), PacketType.connack);
-const subscription = { topicFilter: TOPIC, qos: 1, noLocal: false, retainAsPublished: false, retainHandling: 0 } as const;
+const subscription = {
+  topicFilter: TOPIC,
+  qos: 1,
+  noLocal: false,
+  retainAsPublished: false,
+  retainHandling: 0,
+} as const;
 await subscriber.ask(
   { type: PacketType.subscribe, packetId: 1, subscriptions: [subscription], properties: {} },
   PacketType.suback,
@@ -114,7 +120,15 @@ async function finishLap(messagesMin: number): Promise<CanaryReport> {
   timer = setInterval(publish, INTERVAL_MS);
   const isGone = publisher.isGone || subscriber.isGone;
   const messages = sorted.length;
-  return { messages, lost: sent - received, unacknowledged: sent - acknowledged, disorders, isGone, p50Ms: at(0.5), p99Ms: at(0.99) };
+  return {
+    messages,
+    lost: sent - received,
+    unacknowledged: sent - acknowledged,
+    disorders,
+    isGone,
+    p50Ms: at(0.5),
+    p99Ms: at(0.99),
+  };
 }
 
 process.on('message', (messagesMin: number) => void finishLap(messagesMin).then((report) => process.send?.(report)));
