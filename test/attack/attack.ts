@@ -185,8 +185,10 @@ async function ended(process: ChildProcess): Promise<void> {
 }
 
 async function lap(canary: ChildProcess): Promise<CanaryReport> {
-  const [report] = await Promise.all([once(canary, 'message'), canary.send(LAP_MESSAGES)]);
-  return report[0] as CanaryReport;
+  const reported = once(canary, 'message');
+  canary.send(LAP_MESSAGES);
+  const [report] = await reported;
+  return report as CanaryReport;
 }
 
 async function startAttack({ config = {}, authentication }: AttackOptions): Promise<Attack> {
