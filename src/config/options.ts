@@ -158,6 +158,16 @@ export const options: { readonly [Key in OptionKey]: Option<ValueAt<Config, Key>
     32,
     'Topic aliases the broker uses towards a client that allows them; 0 for none.',
   ),
+  'limits.aliasBytesMax': option(
+    integer(1_024, 1_073_741_824, 'bytes'),
+    64 * KiB,
+    'Bytes of the topic names a client may have aliases for at once; one with more is disconnected.',
+  ),
+  'limits.willBytesMax': option(
+    integer(0, 268_435_460, 'bytes'),
+    64 * KiB,
+    'Bytes of topic name, payload and properties of a will; a CONNECT with a larger one is refused.',
+  ),
   'limits.maximumPacketSize': option(
     integer(1_024, 268_435_460, 'bytes'),
     16 * MiB,
@@ -202,6 +212,31 @@ export const options: { readonly [Key in OptionKey]: Option<ValueAt<Config, Key>
     integer(1, 10_000_000),
     1_024,
     'Connections from one address that have not finished CONNECT yet.',
+  ),
+  'limits.connectionsPerAddressMax': option(
+    integer(0, 10_000_000),
+    0,
+    'Connections open at once from one address (IPv6: from one /64); 0 for any number.',
+  ),
+  'limits.connectionsPerUserMax': option(
+    integer(0, 10_000_000),
+    0,
+    'Connections open at once of one user; 0 for any number. Clients without a user name have no such limit.',
+  ),
+  'limits.connectRatePerAddress': option(
+    integer(0, 1_000_000),
+    0,
+    'New connections a second from one address (IPv6: from one /64), as many at once; 0 for any number.',
+  ),
+  'limits.messageRateMax': option(
+    integer(0, 10_000_000),
+    0,
+    'PUBLISH packets a second of one client, as many at once; one that sends more is read from more slowly. 0 for any number.',
+  ),
+  'limits.byteRateMax': option(
+    integer(0, 1_099_511_627_776, 'bytes'),
+    0,
+    'Bytes a second of one client, as many at once; one that sends more is read from more slowly. 0 for any number.',
   ),
   'limits.outboxBytesMax': option(
     integer(64 * KiB, 1_073_741_824, 'bytes'),

@@ -28,6 +28,7 @@ import type { ConnectionContext } from './context.ts';
 import { DeferredSteps } from './deferred-steps.ts';
 import { type DisconnectReason, disconnectReasonOf } from './disconnect-reasons.ts';
 import { encodeFor } from './encode-packet.ts';
+import type { IncomingAliases } from './incoming-aliases.ts';
 import type { ReAuthentication } from './on-auth.ts';
 import { onPacket } from './on-packet.ts';
 import type { OutgoingAliases } from './outgoing-aliases.ts';
@@ -74,8 +75,8 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
   /** Seconds without a packet after which the client counts as gone, times 1.5 already; 0 for never. */
   keepAliveLimitMs = 0;
   outgoingAliases: OutgoingAliases | undefined = undefined;
-  /** Topic aliases the client has set, by alias; undefined for none yet. */
-  incomingAliases: Map<number, string> | undefined = undefined;
+  /** Made with the first topic alias the client sets. */
+  incomingAliases: IncomingAliases | undefined = undefined;
   /** Made with the first PUBLISH. */
   topics: TopicMemory | undefined = undefined;
   /** Whether a PUBLISH has to be shown to a hook. */

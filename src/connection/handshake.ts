@@ -2,7 +2,8 @@ import { identityOf } from '../auth/identity.ts';
 import type { Awaitable, ClientInfo, Refusal } from '../hooks/hooks.ts';
 import { logsInfo } from '../lib/logger.ts';
 import { encodePacket } from '../protocol/codec.ts';
-import { type ConnectPacket, PacketType, type Properties, type UserProperty } from '../protocol/packets.ts';
+import { type ConnectPacket, PacketType, type Properties, type UserProperty, type Will } from '../protocol/packets.ts';
+import { encodeForwardedProperties } from '../protocol/publish.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { isValidTopicName } from '../protocol/topic.ts';
 import { LOCAL_PREFIX } from '../session/registry.ts';
@@ -156,11 +157,18 @@ function checkWill({ packet, connection }: Handshake): Refusal | undefined {
     return { reasonCode: ReasonCode.topicNameInvalid, reasonString: 'the topic name of the will is not valid' };
   if (will.topicName.startsWith('$SYS/'))
     return { reasonCode: ReasonCode.notAuthorized, reasonString: "topics below $SYS are the broker's" };
+  if (willBytes(will) > settings.willBytesMax)
+    return { reasonCode: ReasonCode.quotaExceeded, reasonString: 'the will is larger than limits.willBytesMax' };
   if (will.qos > settings.maximumQos)
     return { reasonCode: ReasonCode.qosNotSupported, reasonString: 'the QoS of the will is above limits.maximumQos' };
   if (will.retain && !settings.retainAvailable)
     return { reasonCode: ReasonCode.retainNotSupported, reasonString: 'retained messages are turned off' };
   return undefined;
+}
+
+/** What keeping it takes; kept as long as the session may be. */
+function willBytes({ topicName, payload, properties }: Will): number {
+  return Buffer.byteLength(topicName) + payload.length + encodeForwardedProperties(properties).length;
 }
 
 function authorizeWill({ packet, connection, client }: Handshake): Awaitable<Refusal | undefined> {

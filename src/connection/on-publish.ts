@@ -17,6 +17,7 @@ import { ReasonCode } from '../protocol/reason-codes.ts';
 import { isValidTopicName, topicLevels } from '../protocol/topic.ts';
 import type { Session } from '../session/session.ts';
 import type { Connection } from './connection.ts';
+import { IncomingAliases } from './incoming-aliases.ts';
 import { authorize, isRefusal } from './rights.ts';
 import { TopicMemory } from './topic-memory.ts';
 
@@ -79,19 +80,23 @@ function topicNameOf(connection: Connection, frame: PublishFrame): string {
     }
     connection.topics.remember(buffer, topicStart, topicEnd, topicName);
   }
-  if (topicAlias !== 0) {
-    // [MQTT-3.3.2-9]
-    if (topicAlias > connection.context.settings.topicAliasMaximum) {
-      throw new ProtocolError(
-        ReasonCode.topicAliasInvalid,
-        `topic alias ${topicAlias} is above the maximum`,
-        'MQTT-3.3.2-9',
-      );
-    }
-    connection.incomingAliases ??= new Map();
-    connection.incomingAliases.set(topicAlias, topicName);
-  }
+  if (topicAlias !== 0) setAlias(connection, topicAlias, topicName);
   return topicName;
+}
+
+function setAlias(connection: Connection, topicAlias: number, topicName: string): void {
+  const { topicAliasMaximum, aliasBytesMax } = connection.context.settings;
+  // [MQTT-3.3.2-9]
+  if (topicAlias > topicAliasMaximum) {
+    throw new ProtocolError(
+      ReasonCode.topicAliasInvalid,
+      `topic alias ${topicAlias} is above the maximum`,
+      'MQTT-3.3.2-9',
+    );
+  }
+  connection.incomingAliases ??= new IncomingAliases();
+  if (!connection.incomingAliases.set(topicAlias, topicName, aliasBytesMax))
+    throw new ProtocolError(ReasonCode.quotaExceeded, 'the topic names of its aliases are above limits.aliasBytesMax');
 }
 
 /** What CONNACK said this server does not do. */

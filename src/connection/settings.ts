@@ -6,6 +6,10 @@ export interface ConnectionSettings {
   topicAliasMaximum: number;
   /** Topic aliases the broker uses towards a client that allows them, at most. */
   topicAliasMaximumOutgoing: number;
+  /** Bytes of the topic names a client may have aliases for on one connection. */
+  aliasBytesMax: number;
+  /** Bytes of topic name, payload and properties of a will. */
+  willBytesMax: number;
   /** Bytes of a whole packet from a client, up to 268,435,460. */
   maximumPacketSize: number;
   /** Longest keep alive in seconds a client is granted; 0 grants what it asks for. */
@@ -27,6 +31,16 @@ export interface ConnectionSettings {
   connectionsMax: number;
   /** Connections from one address that have not finished CONNECT yet. */
   pendingConnectionsPerAddressMax: number;
+  /** Connections open at once from one address (IPv6: from one /64); 0 for any number. */
+  connectionsPerAddressMax: number;
+  /** Connections open at once of one user; 0 for any number. */
+  connectionsPerUserMax: number;
+  /** New connections a second from one address (IPv6: from one /64); 0 for any number. */
+  connectRatePerAddress: number;
+  /** PUBLISH packets a second of one client; 0 for any number. Who sends more is read from more slowly. */
+  messageRateMax: number;
+  /** Bytes a second of one client; 0 for any number. Who sends more is read from more slowly. */
+  byteRateMax: number;
   /** Bytes waiting for one slow reader; above it QoS 0 messages are dropped and QoS 1 and 2 stay in the queue. */
   outboxBytesMax: number;
   /** How long few bytes for a client that only listens may wait for more, ms; 0 for not at all. */

@@ -153,7 +153,9 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
       link.writable &&
       this.#outstanding < link.receiveMaximum && // [MQTT-3.3.4-9]
       this.#waiting() === 0 &&
-      this.#resendAt === this.#resend.length
+      this.#resendAt === this.#resend.length &&
+      // Who acknowledges nothing holds no more bytes in flight than a queue may.
+      (this.#queue === undefined || this.#queue.bytes < this.#context.settings.queueBytesMax)
     );
   }
 

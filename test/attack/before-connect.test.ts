@@ -1,0 +1,109 @@
+import type { Socket } from 'node:net';
+import { describe, expect } from 'vitest';
+import { connectBytes, scaled, test } from './attack.ts';
+
+/** A CONNECT of 256 MiB, as far as its header. */
+const LARGEST = Buffer.from('10ffffff7f00044d51545405', 'hex');
+const BYTE_EVERY_MS = scaled(100, 1_000);
+
+describe('before CONNECT', () => {
+  test('1,000 sockets that announce 256 MB are refused from the header', async ({ attack }) => {
+    const scene = await attack();
+    await scene.open(1000, (socket) => socket.write(LARGEST));
+    await scene.untilCounters('all refused', ({ connections }) => connections.ended['packet-too-large'] === 1000);
+    expect(scene.grownMiB).toBeLessThan(20);
+  });
+
+  test('1,000 sockets that announce 256 MB and may cost less than 20 MB', async ({ attack }) => {
+    const scene = await attack({ config: { limits: { connectBytesMax: 268_435_460, connectTimeoutMs: 600_000 } } });
+    await scene.open(1000, (socket) => socket.write(LARGEST));
+    await scene.untilCounters('all open', ({ connections }) => connections.open === 1002);
+    // Behind them all, so that what they sent has been read.
+    await (await scene.client('last')).disconnect();
+    await scene.untilCounters('all open still', ({ connections }) => connections.open === 1002);
+    expect(scene.grownMiB).toBeLessThan(20);
+  });
+
+  test('10,000 sockets that send a byte now and then are closed at their deadline', async ({ attack }) => {
+    const count = scaled(500, 10_000);
+    const scene = await attack({
+      config: { limits: { connectTimeoutMs: scaled(2_000, 10_000), pendingConnectionsPerAddressMax: 20_000 } },
+    });
+    const connect = connectBytes('x'.repeat(5_000));
+    let closed = 0;
+    const sockets = await scene.open(count, (socket) => socket.on('close', () => (closed += 1)));
+    let sent = 0;
+    const drip = setInterval(() => {
+      for (const socket of sockets) if (socket.writable) socket.write(connect.subarray(sent, sent + 1));
+      sent += 1;
+    }, BYTE_EVERY_MS);
+    try {
+      await scene.untilCounters('all closed', ({ connections }) => connections.open === 2 && closed === count);
+    } finally {
+      clearInterval(drip);
+    }
+    expect((await scene.counters()).connections.ended['connect-timeout']).toBe(count);
+  });
+
+  test('connections above those that one address may have pending are closed at once', async ({ attack }) => {
+    const scene = await attack({
+      config: { limits: { pendingConnectionsPerAddressMax: 100, connectTimeoutMs: 600_000 } },
+    });
+    let closed = 0;
+    await scene.open(scaled(1_000, 10_000), (socket) => socket.on('close', () => (closed += 1)));
+    const { connections } = await scene.untilCounters('100 left', ({ connections: { open } }) => open === 102);
+    expect(connections.clients).toBe(2);
+  });
+
+  test('10,000 idle connections cost little each', async ({ attack }) => {
+    const count = scaled(500, 10_000);
+    const scene = await attack();
+    await scene.connect(count);
+    expect(scene.grownMiB / count).toBeLessThan(0.03);
+  });
+
+  test('CONNECTs over and over with one client id, from many at once', async ({ attack }) => {
+    const scene = await attack();
+    const wanted = scaled(500, 20_000);
+    let connects = 0;
+    let isOver = false;
+    const war = async (): Promise<void> => {
+      while (!isOver) {
+        connects += 1;
+        const [socket] = (await scene.open(1, (opened) =>
+          opened.write(connectBytes('fought-over', { cleanStart: connects % 2 === 0 })),
+        )) as [Socket];
+        socket.on('data', () => socket.destroy());
+        await new Promise((resolve) => socket.once('close', resolve));
+        if (connects >= wanted) isOver = true;
+      }
+    };
+    await Promise.all(Array.from({ length: 20 }, war));
+    await scene.untilCounters('peace', ({ connections }) => connections.open === 2);
+  });
+});
+
+describe('wrong passwords', () => {
+  test('200 CONNECTs a second whose password is checked slowly', async ({ attack }) => {
+    const scene = await attack({ authentication: 'scrypt' });
+    const bytes = connectBytes('attacker', { username: 'canary', password: 'wrong' });
+    const wanted = scaled(200, 6_000);
+    let opened = 0;
+    const flood: Promise<Socket[]>[] = [];
+    await new Promise<void>((resolve) => {
+      const timer = setInterval(() => {
+        flood.push(scene.open(2, (socket) => socket.write(bytes)));
+        opened += 2;
+        if (opened < wanted) return;
+        clearInterval(timer);
+        resolve();
+      }, 10);
+    });
+    await Promise.all(flood);
+    const { connections } = await scene.untilCounters('all refused', ({ connections: { open } }) => open === 2);
+    const { ended } = connections;
+    // Those that found the queue for the check too long were closed at their deadline, or at once above the limit of those
+    // that one address may have pending.
+    expect(ended.refused + ended['connect-timeout'] + ended['server-busy']).toBe(wanted);
+  });
+});
