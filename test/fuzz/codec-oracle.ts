@@ -26,7 +26,10 @@ const STATEMENT_IDS: ReadonlySet<string> = new Set([...statements('5.0', ''), ..
 
 function statements(version: string, prefix: string): string[] {
   const file = new URL(`../conformance/statements-${version}.txt`, import.meta.url);
-  return readFileSync(file, 'utf8').split('\n').filter((line) => line !== '').map((id) => prefix + id);
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((id) => prefix + id);
 }
 
 /** What came of some chunks: packets, then perhaps an error. */
@@ -60,7 +63,8 @@ export function decode(
 
 /** Asserts that a refusal has a reason code of the standard, and where it names a statement one that exists. @throws Error otherwise. */
 export function checkRefusal(error: ProtocolError): void {
-  if (!ERROR_CODES.has(error.reasonCode)) throw new Error(`refused with ${error.reasonCode}, which is no error: ${error.message}`);
+  if (!ERROR_CODES.has(error.reasonCode))
+    throw new Error(`refused with ${error.reasonCode}, which is no error: ${error.message}`);
   if (error.statementId !== '' && !STATEMENT_IDS.has(error.statementId))
     throw new Error(`there is no statement ${error.statementId}`);
 }
@@ -83,7 +87,8 @@ export function checkRoundTrip(packet: Packet, version: ProtocolVersion): void {
   const { packets, error, pendingBytes } = decode([bytes], version, bytes.length);
   if (error !== undefined || pendingBytes > 0 || packets.length !== 1)
     throw new Error(`what was accepted is refused when it is encoded again: ${String(error)}`);
-  if (!isDeepStrictEqual(packets[0], packet)) throw new Error('what was accepted means something else when it is encoded again');
+  if (!isDeepStrictEqual(packets[0], packet))
+    throw new Error('what was accepted means something else when it is encoded again');
   if (!encodePacket(packets[0] as Packet, version).equals(bytes)) throw new Error('one packet is encoded in two ways');
 }
 
@@ -142,7 +147,8 @@ function checkForwarding(
 ): void {
   const message = messageOf(frame, topicName, 0, 'publisher', version);
   const { topicAlias: _alias, messageExpiryInterval: expiry, ...forwarded } = packet.properties;
-  if (!isDeepStrictEqual(propertiesOf(message), forwarded)) throw new Error('the properties of a message are not those of its PUBLISH');
+  if (!isDeepStrictEqual(propertiesOf(message), forwarded))
+    throw new Error('the properties of a message are not those of its PUBLISH');
   const seconds = expiry ?? -1;
   const length = publishLength(message, version, packet.qos, 0, false, seconds, []);
   const out = Buffer.alloc(length);

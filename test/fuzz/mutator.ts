@@ -92,9 +92,20 @@ const PROPERTIES: readonly Buffer[] = [
 ].map((hex) => Buffer.from(hex, 'hex'));
 
 /** Remaining Lengths, right or wrong ones, as bytes. */
-const LENGTHS: readonly Buffer[] = ['00', '01', '02', '7f', '8001', 'ff7f', '808001', 'ffffff7f', '8000', '80808000', 'ffffffff', 'ffffffff01'].map(
-  (hex) => Buffer.from(hex, 'hex'),
-);
+const LENGTHS: readonly Buffer[] = [
+  '00',
+  '01',
+  '02',
+  '7f',
+  '8001',
+  'ff7f',
+  '808001',
+  'ffffff7f',
+  '8000',
+  '80808000',
+  'ffffffff',
+  'ffffffff01',
+].map((hex) => Buffer.from(hex, 'hex'));
 
 function one<T>(list: readonly T[], random: Random): T {
   return list[random.below(list.length)] as T;
@@ -212,5 +223,8 @@ export function mutated(packet: Buffer, other: Buffer, random: Random, version: 
 export function cutAtRandom(bytes: Buffer, pieces: number, random: Random): Buffer[] {
   const cuts = Array.from({ length: pieces - 1 }, () => random.below(bytes.length + 1));
   const borders = [0, ...cuts.toSorted((a, b) => a - b), bytes.length];
-  return borders.slice(1).map((end, index) => bytes.subarray(borders[index], end)).filter(({ length }) => length > 0);
+  return borders
+    .slice(1)
+    .map((end, index) => bytes.subarray(borders[index], end))
+    .filter(({ length }) => length > 0);
 }
