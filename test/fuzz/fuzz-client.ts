@@ -13,6 +13,9 @@ import type { FuzzTransport, FuzzWire } from './transports.ts';
 const IMPLEMENTATION_SPECIFIC_ERROR = 0x83;
 const UNSPECIFIED_ERROR = 0x80;
 
+/** CONNACK and DISCONNECT with a reason code and nothing else are shorter. */
+const ANSWER_BYTES = 8;
+
 /** Looks at everything a broker sends on one connection. */
 class Witness implements ClientSocketHandler {
   readonly closed: Promise<void>;
@@ -112,10 +115,14 @@ function leave(wire: FuzzWire, stream: FuzzStream, { end }: Prediction): boolean
 }
 
 /** What is wrong with how the broker ended a connection. */
-function faultOf({ connack, disconnect }: Witness, { end, version }: Prediction): string | undefined {
+function faultOf(
+  { connack, disconnect }: Witness,
+  { end, version, maximumPacketSize }: Prediction,
+): string | undefined {
   const code = disconnect ?? (version === 5 ? connack : undefined);
   if (code === IMPLEMENTATION_SPECIFIC_ERROR || disconnect === UNSPECIFIED_ERROR) return `it ended with ${code}`;
-  if (end !== 'refused' || version !== 5) return undefined;
+  // Who takes hardly any bytes cannot be told [MQTT-3.1.2-24].
+  if (end !== 'refused' || version !== 5 || maximumPacketSize < ANSWER_BYTES) return undefined;
   // All that is malformed is answered in 5.0: by CONNACK, or after one that accepted by DISCONNECT.
   if (connack === undefined) return 'CONNECT was refused without a CONNACK';
   if (connack === 0 && (disconnect ?? 0) < 0x80) return 'it ended without a reason code';
