@@ -44,7 +44,8 @@ async function main(): Promise<number> {
   }
   let exit = 0;
   // The bytes are those of all transports together.
-  for (const transport of transports) exit ||= await fuzzTransport(bytes / transports.length, seed, transport);
+  for (const transport of transports)
+    exit = Math.max(exit, await fuzzTransport(bytes / transports.length, seed, transport));
   return exit;
 }
 
