@@ -1,4 +1,5 @@
 import type { AuthenticateResult, Awaitable, ClientInfo, Hooks } from '../hooks/hooks.ts';
+import { hostOf } from '../lib/ip-address.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { ConnectPacket } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
@@ -19,6 +20,8 @@ export interface ChainOptions {
   readonly attempts: Attempts;
   /** Whether a client without user name, password and certificate is let in. */
   readonly letsInAnonymous: (client: ClientInfo) => boolean;
+  /** Whether user names may go into the log: where tokens come as user names they are secrets. */
+  readonly showsUserNames: boolean;
   /** The authenticate hook of an embedding program: asked last. */
   readonly hook: Hooks['authenticate'];
   readonly logger: Logger;
@@ -40,11 +43,17 @@ export class AuthenticatorChain {
   }
 
   /** As the hook of that name. */
-  authenticate(client: ClientInfo, connect: ConnectPacket): Awaitable<AuthenticateResult> {
+  authenticate(
+    client: ClientInfo,
+    connect: ConnectPacket,
+    isWanted: () => boolean = () => true,
+  ): Awaitable<AuthenticateResult> {
     const { letsInAnonymous, hook, attempts } = this.#options;
     const { username, password } = connect;
-    if (username === undefined && password === undefined && client.certificate === undefined) {
-      if (letsInAnonymous(client)) return hook === undefined ? { allow: true, username: '' } : hook(client, connect);
+    const brings = [username, password, client.certificate, client.pskIdentity];
+    if (brings.every((part) => part === undefined)) {
+      if (letsInAnonymous(client))
+        return hook === undefined ? { allow: true, username: '' } : hook(client, connect, isWanted);
       this.#log(client, 'it has no user name, password or certificate, and anonymous clients are not let in');
       return { allow: false, reasonCode: ReasonCode.notAuthorized, reasonString: 'anonymous clients are not let in' };
     }
@@ -54,7 +63,9 @@ export class AuthenticatorChain {
       this.#log(client, `its attempts have failed too often: none is looked at for another ${Math.ceil(waitMs)} ms`);
       return { allow: false, reasonCode: ReasonCode.connectionRateExceeded, reasonString: 'try again later' };
     }
-    return this.#ask({ client, username, password }, connect, address);
+    // Whoever fails often enough while this one waits for its turn holds it off as well.
+    const isLookedAt = (): boolean => isWanted() && attempts.waitMs(username ?? '', address) === 0;
+    return this.#ask({ client, username, password, isWanted: isLookedAt }, connect, address);
   }
 
   async #ask(credentials: Credentials, connect: ConnectPacket, address: string): Promise<AuthenticateResult> {
@@ -70,9 +81,13 @@ export class AuthenticatorChain {
         return { allow: true, ...proven };
       }
       reasons.push(`${authenticator.name}: ${verdict.reason}`);
+      if (verdict.kind === 'busy') {
+        this.#log(client, reasons.join('; '));
+        return { allow: false, reasonCode: ReasonCode.serverBusy, reasonString: 'try again later' };
+      }
       if (verdict.kind === 'refused') break;
       if (authenticator === this.#options.authenticators.at(-1) && hook !== undefined) {
-        const result = await hook(client, connect);
+        const result = await hook(client, connect, () => credentials.isWanted?.() !== false);
         if (result.allow) attempts.succeeded(username, address);
         else attempts.failed(username, address);
         return result;
@@ -94,12 +109,8 @@ export class AuthenticatorChain {
   }
 
   #log({ clientId, username, remoteAddress }: ClientInfo, reason: string): void {
-    this.#options.logger.warn('a client is not let in', { client: clientId, username, remote: remoteAddress, reason });
+    const { logger, showsUserNames } = this.#options;
+    const fields = { client: clientId, ...(showsUserNames && { username }), remote: remoteAddress, reason };
+    logger.warn('a client is not let in', fields);
   }
-}
-
-/** A remote address without its port. */
-function hostOf(remoteAddress: string): string {
-  const colon = remoteAddress.lastIndexOf(':');
-  return colon === -1 ? remoteAddress : remoteAddress.slice(0, colon);
 }

@@ -83,9 +83,17 @@ export interface ExposedListener {
 }
 
 /** Whether anything of a configuration says who clients are. */
-export function identifiesClients({ auth }: Config): boolean {
+export function identifiesClients({ auth, tls }: Config): boolean {
   const { passwordFile, jwt, certificateIdentity, webhook } = auth;
-  const files = [passwordFile, jwt.secretFile, jwt.publicKeyFile, jwt.keySetFile, jwt.keySetUrl, webhook.url];
+  const files = [
+    tls.pskFile,
+    passwordFile,
+    jwt.secretFile,
+    jwt.publicKeyFile,
+    jwt.keySetFile,
+    jwt.keySetUrl,
+    webhook.url,
+  ];
   return certificateIdentity !== 'none' || files.some((name) => name !== '');
 }
 

@@ -12,7 +12,7 @@ export function authenticate(handshake: Handshake): Awaitable<Refusal | undefine
   if (connection.authenticationMethod !== '') return authenticateLater(handshake, exchangeAuth(handshake));
   if (hooks.authenticate === undefined) return undefined;
   try {
-    const result = hooks.authenticate(handshake.client, packet);
+    const result = hooks.authenticate(handshake.client, packet, () => !connection.isOver);
     if (result instanceof Promise) return authenticateLater(handshake, takeLater(handshake, result));
     return takeResult(handshake, result);
   } catch (error) {

@@ -54,8 +54,16 @@ export function onConnect(connection: Connection, packet: ConnectPacket): Promis
   connection.state = 'handshaking';
   connection.version = packet.protocolVersion;
   const { clientId, username, protocolVersion } = packet;
-  const { remoteAddress, transport } = connection.stream;
-  const client = { clientId, username: username ?? '', protocolVersion, remoteAddress, transport };
+  const { remoteAddress, transport, certificate, pskIdentity } = connection.stream;
+  const client: ClientInfo = {
+    clientId,
+    username: username ?? '',
+    protocolVersion,
+    remoteAddress,
+    transport,
+    ...(certificate !== undefined && { certificate }),
+    ...(pskIdentity !== undefined && { pskIdentity }),
+  };
   const handshake: Handshake = {
     connection,
     packet,

@@ -40,6 +40,8 @@ export interface ClientInfo {
   readonly transport: string;
   /** Undefined for none, or none that was verified. */
   readonly certificate?: ClientCertificate;
+  /** Identity of the pre-shared key that it has; undefined for none. */
+  readonly pskIdentity?: string;
   /** Roles that whoever authenticated it says it has; the access rules may give it more. */
   readonly roles?: readonly string[];
   /** Claims of its token; undefined for no token. */
@@ -109,8 +111,8 @@ export interface AuthorizeRequest {
  * open. Once a client authenticates, its client id belongs to the user name that opened the session.
  */
 export interface Hooks {
-  /** Runs on each CONNECT without an Authentication Method. */
-  authenticate?(client: ClientInfo, connect: ConnectPacket): Awaitable<AuthenticateResult>;
+  /** Runs on each CONNECT without an Authentication Method. `isWanted`: whether the client still waits for the answer. */
+  authenticate?(client: ClientInfo, connect: ConnectPacket, isWanted: () => boolean): Awaitable<AuthenticateResult>;
   /** Starts an exchange for this Authentication Method; undefined refuses it with 0x8C. */
   startAuthExchange?(method: string, client: ClientInfo): AuthExchange | undefined;
   /** Runs on each PUBLISH, on each topic filter of a SUBSCRIBE, and on the will (at CONNECT and when it is published). */

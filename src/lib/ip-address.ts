@@ -100,3 +100,15 @@ function groupsOf(text: string): bigint[] {
     return [bits >> 16n, bits & 0xffffn];
   });
 }
+
+/** A remote address such as `127.0.0.1:51234` or `[::1]:51234` without its port and brackets. */
+export function hostOf(remoteAddress: string): string {
+  const colon = remoteAddress.lastIndexOf(':');
+  const host = colon === -1 ? remoteAddress : remoteAddress.slice(0, colon);
+  return host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host;
+}
+
+/** Whether an address is one of this machine alone. */
+export function isLoopbackAddress(address: string): boolean {
+  return address === '::1' || (isIPv4(address) && address.startsWith('127.'));
+}

@@ -59,7 +59,14 @@ class Trial {
       failed: (username, address) => this.told.push(`failed ${username} ${address}`),
       succeeded: (username, address) => this.told.push(`succeeded ${username} ${address}`),
     };
-    const defaults = { authenticators: [], attempts, letsInAnonymous: () => false, hook: undefined, logger };
+    const defaults: ChainOptions = {
+      authenticators: [],
+      attempts,
+      letsInAnonymous: () => false,
+      showsUserNames: true,
+      hook: undefined,
+      logger,
+    };
     return new AuthenticatorChain({ ...defaults, ...options });
   }
 }

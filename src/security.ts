@@ -1,0 +1,262 @@
+import { AccessControl } from './acl/access-control.ts';
+import type { Authenticator } from './auth/authenticator.ts';
+import { Backoff } from './auth/backoff.ts';
+import { AuthenticatorChain } from './auth/chain.ts';
+import type { Config } from './config.ts';
+import { identifiesClients } from './config/check.ts';
+import type { Access } from './connection/access.ts';
+import type { AuthExchange, ClientInfo, Hooks } from './hooks/hooks.ts';
+import type { Clock } from './lib/clock.ts';
+import { errorText } from './lib/error-text.ts';
+import { hostOf, isLoopbackAddress } from './lib/ip-address.ts';
+import type { Logger } from './lib/logger.ts';
+
+/** How often an unknown key makes the key set of a URL be asked for, at most, ms; and how long an answer may take. */
+const KEY_SET_COOLDOWN_MS = 30_000;
+const KEY_SET_TIMEOUT_MS = 5_000;
+/** Clients that wait for a turn with the webhook; failures in a row after which it is left alone, and for how long, ms. */
+const WEBHOOK_WAITING_MAX = 1_024;
+const WEBHOOK_FAILURES_MAX = 5;
+const WEBHOOK_PAUSE_MS = 10_000;
+
+/** What a broker is to do about who clients are and what they may do. */
+export interface Security {
+  readonly hooks: Hooks;
+  /** Undefined where everything is allowed. */
+  readonly access: Access | undefined;
+  /** Files that `reload` reads. */
+  readonly files: readonly string[];
+  /** Reads its files anew; what cannot be used stays as it was and is logged. @returns whether all could be. */
+  reload(): Promise<boolean>;
+  close(): void;
+}
+
+/** What it is made with. */
+export interface SecurityParts {
+  /** Of the embedding program: asked last. */
+  readonly hooks: Hooks;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Something that a configuration turns on. */
+interface Part {
+  readonly authenticator: Authenticator;
+  readonly files: readonly string[];
+}
+
+/**
+ * Reads what a configuration says about who clients are and what they may do.
+ * @throws Error, or RulesError, whose sentences name file and line.
+ */
+export async function openSecurity(config: Config, parts: SecurityParts): Promise<Security> {
+  const { clock, logger, hooks } = parts;
+  // Behind a balancer many clients share an address, unless it tells theirs.
+  const backoff = new Backoff(clock);
+  const opened: Part[] = [];
+  try {
+    for (const open of [openPsk, openCertificate, openJwt, openWebhook]) {
+      const part = await open(config, parts);
+      if (part !== undefined) opened.push(part);
+    }
+    const passwords = await openPasswords(config, parts, backoff);
+    if (passwords !== undefined) opened.push(passwords);
+    const control = openAccess(config);
+    const authenticators = opened.map(({ authenticator }) => authenticator);
+    if (authenticators.length > 0 && config.acl.file === '' && control !== undefined)
+      logger.warn('no access rules: clients may do only what their tokens say; set acl.file, or acl.default to allow');
+    return {
+      hooks: { ...hooks, ...hooksOf(config, parts, { authenticators, backoff, passwords }) },
+      access: control,
+      files: [...opened.flatMap(({ files }) => files), ...(config.acl.file === '' ? [] : [config.acl.file])],
+      reload: () => reloadAll(authenticators, control, logger),
+      close: () => {
+        for (const authenticator of authenticators) authenticator.close?.();
+      },
+    };
+  } catch (error) {
+    for (const { authenticator } of opened) authenticator.close?.();
+    throw error;
+  }
+}
+
+function hooksOf(
+  config: Config,
+  { hooks, logger }: SecurityParts,
+  {
+    authenticators,
+    backoff,
+    passwords,
+  }: { authenticators: readonly Authenticator[]; backoff: Backoff; passwords: Passwords | undefined },
+): Hooks {
+  const letsInAnonymous = anonymousRule(config);
+  if (authenticators.length === 0 && letsInAnonymous === undefined) return {};
+  const chain = new AuthenticatorChain({
+    authenticators,
+    attempts: backoff,
+    letsInAnonymous: letsInAnonymous ?? (() => true),
+    showsUserNames: config.auth.jwt.from === 'password',
+    hook: hooks.authenticate,
+    logger,
+  });
+  return {
+    authenticate: (...asked) => chain.authenticate(...asked),
+    ...(passwords !== undefined && {
+      startAuthExchange: (method: string, client: ClientInfo) =>
+        passwords.startExchange(method, client) ?? hooks.startAuthExchange?.(method, client),
+    }),
+  };
+}
+
+/** Where anonymous clients are let in; undefined where that needs no look at them, as nothing tells clients apart. */
+function anonymousRule(config: Config): ((client: ClientInfo) => boolean) | undefined {
+  const isHere = ({ transport, remoteAddress }: ClientInfo): boolean =>
+    transport === 'unix' || isLoopbackAddress(hostOf(remoteAddress));
+  switch (config.auth.allowAnonymous) {
+    case 'everywhere':
+      return () => true;
+    case 'nowhere':
+      return () => false;
+    case 'loopback':
+      return identifiesClients(config) ? isHere : undefined;
+    case 'auto':
+      return identifiesClients(config) ? () => false : undefined;
+  }
+}
+
+async function openPsk({ tls }: Config): Promise<Part | undefined> {
+  if (tls.pskFile === '') return undefined;
+  const { PskAuthenticator } = await import('./auth/psk-authenticator.ts');
+  return { authenticator: new PskAuthenticator(), files: [] };
+}
+
+async function openCertificate({ auth }: Config): Promise<Part | undefined> {
+  const { certificateIdentity } = auth;
+  if (certificateIdentity === 'none') return undefined;
+  const { CertificateAuthenticator } = await import('./auth/certificate-authenticator.ts');
+  const kinds = { 'common-name': 'commonName', dns: 'DNS', uri: 'URI', email: 'email' } as const;
+  return { authenticator: new CertificateAuthenticator(kinds[certificateIdentity]), files: [] };
+}
+
+async function openJwt({ auth }: Config, { clock, logger }: SecurityParts): Promise<Part | undefined> {
+  const { jwt } = auth;
+  const { secretFile, publicKeyFile, keySetFile, keySetUrl } = jwt;
+  const file = [secretFile, publicKeyFile, keySetFile].find((name) => name !== '') ?? '';
+  if (file === '' && keySetUrl === '') return undefined;
+  const [{ JwtAuthenticator }, { FileKeys }, { RemoteKeySet }] = await Promise.all([
+    import('./auth/jwt-authenticator.ts'),
+    import('./auth/token-keys.ts'),
+    import('./auth/key-set.ts'),
+  ]);
+  const kind = file === secretFile ? 'secret' : file === publicKeyFile ? 'public-key' : 'key-set';
+  const timing = { timeoutMs: KEY_SET_TIMEOUT_MS, cooldownMs: KEY_SET_COOLDOWN_MS, clock, logger };
+  const keys =
+    file === ''
+      ? await RemoteKeySet.open({ url: keySetUrl, algorithms: [], ...timing })
+      : await FileKeys.open(file, kind, []);
+  const authenticator = new JwtAuthenticator({
+    keys,
+    from: jwt.from,
+    issuers: listOf(jwt.issuer),
+    audiences: listOf(jwt.audience),
+    requireExpiry: jwt.requireExpiry,
+    leewaySeconds: jwt.leewaySeconds,
+    usernameClaim: jwt.usernameClaim,
+    clientIdClaim: jwt.clientIdClaim || undefined,
+    rolesClaim: jwt.rolesClaim || undefined,
+    aclClaim: jwt.aclClaim || undefined,
+    // Tokens live by the calendar, which a clock that counts from the start loses while the machine sleeps.
+    now: Date.now,
+  });
+  return { authenticator, files: listOf(file) };
+}
+
+async function openWebhook({ auth }: Config, { clock, logger }: SecurityParts): Promise<Part | undefined> {
+  const { url, timeoutMs, tokenFile, cacheSeconds, requestsMax } = auth.webhook;
+  if (url === '') return undefined;
+  const { WebhookAuthenticator } = await import('./auth/webhook-authenticator.ts');
+  const authenticator = await WebhookAuthenticator.open({
+    url,
+    timeoutMs,
+    tokenFile: tokenFile || undefined,
+    cacheMs: cacheSeconds * 1000,
+    requestsMax,
+    waitingMax: WEBHOOK_WAITING_MAX,
+    failuresMax: WEBHOOK_FAILURES_MAX,
+    pauseMs: WEBHOOK_PAUSE_MS,
+    clock,
+    logger,
+  });
+  return { authenticator, files: listOf(tokenFile) };
+}
+
+/** A password file, which also holds secrets for SCRAM. */
+interface Passwords extends Part {
+  startExchange(method: string, client: ClientInfo): AuthExchange | undefined;
+}
+
+async function openPasswords(
+  { auth }: Config,
+  { logger }: SecurityParts,
+  backoff: Backoff,
+): Promise<Passwords | undefined> {
+  const { passwordFile } = auth;
+  if (passwordFile === '') return undefined;
+  const [{ HashQueue }, { PasswordAuthenticator }, { PasswordFile }, { ScramAuthentication }] = await Promise.all([
+    import('./auth/hash-queue.ts'),
+    import('./auth/password-authenticator.ts'),
+    import('./auth/password-file.ts'),
+    import('./auth/scram.ts'),
+  ]);
+  const file = await PasswordFile.open(passwordFile);
+  const onRefused = ({ clientId, remoteAddress }: ClientInfo, username: string, reason: string): void =>
+    logger.warn('a client is not let in', {
+      client: clientId,
+      username,
+      remote: remoteAddress,
+      reason: `SCRAM: ${reason}`,
+    });
+  const scram = new ScramAuthentication({ file, backoff, onRefused });
+  return {
+    authenticator: new PasswordAuthenticator(file, new HashQueue()),
+    files: [passwordFile],
+    startExchange: (method, client) => scram.startExchange(method, client, hostOf(client.remoteAddress)),
+  };
+}
+
+function openAccess(config: Config): AccessControl | undefined {
+  const { file, explainToClients } = config.acl;
+  const isDenying = file !== '' || identifiesClients(config);
+  const otherwise = config.acl.default === 'auto' ? (isDenying ? 'deny' : 'allow') : config.acl.default;
+  if (file === '' && otherwise === 'allow') return undefined;
+  return new AccessControl({ file, otherwise, explainsToClients: explainToClients });
+}
+
+async function reloadAll(
+  authenticators: readonly Authenticator[],
+  control: AccessControl | undefined,
+  logger: Logger,
+): Promise<boolean> {
+  const reloads = [
+    ...authenticators.map(({ name, reload }, index) => ({ name, run: () => reload?.call(authenticators[index]) })),
+    { name: 'access rules', run: () => control?.reload() },
+  ];
+  let isWhole = true;
+  for (const { name, run } of reloads) {
+    try {
+      await run();
+    } catch (error) {
+      isWhole = false;
+      logger.error('what was to be read anew cannot be used, and stays as it was', {
+        what: name,
+        error: errorText(error),
+      });
+    }
+  }
+  return isWhole;
+}
+
+/** What is configured, as a list: an empty text is nothing. */
+function listOf(text: string): readonly string[] {
+  return text === '' ? [] : [text];
+}
