@@ -2,18 +2,21 @@ import { randomBytes } from 'node:crypto';
 import { captureRejectionSymbol, EventEmitter } from 'node:events';
 import { ClusterTopics } from './admin/cluster-topics.ts';
 import { type SysFigures, SysTopics } from './admin/sys-topics.ts';
+import { clientOf } from './auth/identity.ts';
 import type { Cluster } from './cluster/cluster.ts';
 import { NodeCluster } from './cluster/node-cluster.ts';
 import { SingleNode } from './cluster/single-node.ts';
 import { exposedListeners, exposureSentence } from './config/check.ts';
 import { type Config, ConfigError, connectionSettings, sessionSettings } from './config.ts';
+import type { Access } from './connection/access.ts';
 import { Connection } from './connection/connection.ts';
 import { ConnectionTable } from './connection/connection-table.ts';
 import type { ConnectionContext, EventSink } from './connection/context.ts';
 import { sayGoodbye } from './connection/drain.ts';
+import { reviewAll } from './connection/review-rights.ts';
 import { authorize } from './connection/rights.ts';
 import { type BrokerCounters, readCounters, sysFiguresOf } from './counters.ts';
-import type { BrokerEvents, ClientInfo, Hooks } from './hooks/hooks.ts';
+import type { BrokerEvents, Hooks } from './hooks/hooks.ts';
 import type { Clock, Timer } from './lib/clock.ts';
 import { DeadlineHeap } from './lib/deadline-heap.ts';
 import type { Failpoint } from './lib/failpoints.ts';
@@ -34,7 +37,7 @@ import { LOCAL_PREFIX, SessionRegistry } from './session/registry.ts';
 import { RetainedMessages } from './session/retained-messages.ts';
 import { replayRetained } from './session/retained-replay.ts';
 import type { Session } from './session/session.ts';
-import { Wills } from './session/wills.ts';
+import { type WillOwner, Wills } from './session/wills.ts';
 import { WritePath } from './session/write-path.ts';
 import { type AdoptedState, isShared } from './store/shared-store.ts';
 import type { Store, StoredState } from './store/store.ts';
@@ -48,6 +51,8 @@ const SWEEP_MS = 1000;
 /** What a broker is made of besides its configuration; all optional, tests bring their own. */
 export interface BrokerParts {
   hooks?: Hooks | undefined;
+  /** What clients may do; undefined for all that the hooks allow. Say `rightsChanged` when it says something else. */
+  access?: Access | undefined;
   logger?: Logger | undefined;
   clock?: Clock | undefined;
   store?: Store | undefined;
@@ -80,6 +85,7 @@ export class Broker implements EventSink {
   readonly #logger: Logger;
   readonly #store: Store;
   readonly #hooks: Hooks;
+  readonly #access: Access | undefined;
   readonly #tick: Tick;
   readonly #deadlines: DeadlineHeap;
   readonly #books: Books = new Books();
@@ -109,6 +115,7 @@ export class Broker implements EventSink {
     this.#clock = parts.clock ?? systemClock;
     this.#logger = parts.logger ?? SILENT;
     this.#hooks = parts.hooks ?? {};
+    this.#access = parts.access;
     this.#store = store;
     store.onBroken = (error) => this.#fail(error);
     this.#startedAt = this.#clock.now();
@@ -152,7 +159,7 @@ export class Broker implements EventSink {
     });
     this.#retained = new RetainedMessages(this.#session);
     this.#dispatcher = new Dispatcher(this.#session, this.#registry, this.#retained);
-    this.#wills = new Wills(this.#session, (...due) => this.#publishWill(...due));
+    this.#wills = new Wills(this.#session, (owner, will) => this.#publishWill(owner, will));
     this.#context = this.#connectionContext();
     this.#tick.traffic = this.#context.traffic;
     this.#sys = new SysTopics(
@@ -206,6 +213,7 @@ export class Broker implements EventSink {
       wills: this.#wills,
       connections: this.#connections,
       hooks: this.#hooks,
+      access: this.#access,
       events: this,
       logger: this.#logger,
       scheduler: this.#tick,
@@ -344,6 +352,15 @@ export class Broker implements EventSink {
     return connection !== undefined;
   }
 
+  /**
+   * To be called when what `access` says has changed: subscriptions that are not allowed any more end, and what waits or is
+   * in flight goes out as far as it may. Sessions without a connection are looked at when their client comes back.
+   * @returns when all clients that are connected have been looked at.
+   */
+  rightsChanged(): Promise<void> {
+    return reviewAll(this.#connections, this.#clock);
+  }
+
   /** All counters, as they are now. */
   counters(): BrokerCounters {
     return readCounters(this.#context);
@@ -435,14 +452,9 @@ export class Broker implements EventSink {
     if (this.hears('sessionEnded')) this.emit('sessionEnded', session.clientId, reason);
   }
 
-  #publishWill(clientId: string, will: Will, username: string): void {
-    const client: ClientInfo = {
-      clientId,
-      username,
-      protocolVersion: 5,
-      remoteAddress: '',
-      transport: '',
-    };
+  #publishWill(owner: WillOwner, will: Will): void {
+    const { clientId } = owner;
+    const client = clientOf(owner);
     const { topicName, qos, retain } = will;
     const verdict = authorize(this.#context, client, { action: 'will', topic: topicName, qos, retain });
     if (verdict instanceof Promise) {

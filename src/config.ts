@@ -19,8 +19,30 @@ export interface Config {
       readonly path: string;
       readonly origins: readonly string[];
     };
+    /** MQTT over TLS; needs `tls.certFiles`. */
+    readonly tls: { readonly host: string; readonly port: PortSetting };
+    /** Secure WebSocket; path and origins are those of `websocket`. */
+    readonly secureWebsocket: { readonly host: string; readonly port: PortSetting };
     /** An empty path is off. */
     readonly unix: { readonly path: string };
+    /** Addresses and networks of balancers that send the PROXY protocol in front of each connection; empty for none. */
+    readonly proxyProtocolFrom: readonly string[];
+  };
+  readonly tls: {
+    /** PEM files with a certificate and those between it and its authority; which one a client gets goes by the names in them. */
+    readonly certFiles: readonly string[];
+    /** PEM files with their keys, in the same order. */
+    readonly keyFiles: readonly string[];
+    /** PEM file with the authorities of client certificates; empty for none. */
+    readonly caFile: string;
+    /** PEM file with their revocation lists; empty for none. */
+    readonly crlFile: string;
+    readonly clientCertificates: 'none' | 'optional' | 'required';
+    readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
+    /** From accepting a connection to the end of its handshake, ms. */
+    readonly handshakeTimeoutMs: number;
+    /** File with pre-shared keys; empty for none. */
+    readonly pskFile: string;
   };
   readonly limits: Readonly<ConnectionSettings> & {
     readonly sessionExpiryIntervalMax: number;
@@ -75,8 +97,50 @@ export interface Config {
     readonly drainMs: number;
   };
   readonly auth: {
-    /** Where clients without a user name are let in: on loopback (127.0.0.1, ::1, localhost, Unix sockets), or on every listener. */
-    readonly allowAnonymous: 'loopback' | 'everywhere';
+    /**
+     * Where clients without user name, password and certificate are let in: from this machine (127.0.0.1, ::1, Unix sockets),
+     * from everywhere, or nowhere. `auto` is `loopback` while nothing says who clients are, and `nowhere` otherwise.
+     */
+    readonly allowAnonymous: 'auto' | 'nowhere' | 'loopback' | 'everywhere';
+    /** File with user names and hashes of passwords; empty for none. */
+    readonly passwordFile: string;
+    readonly jwt: {
+      /** One of these four, or none. */
+      readonly secretFile: string;
+      readonly publicKeyFile: string;
+      readonly keySetFile: string;
+      readonly keySetUrl: string;
+      /** Empty for any. */
+      readonly issuer: string;
+      readonly audience: string;
+      readonly from: 'password' | 'username';
+      readonly usernameClaim: string;
+      /** Claim that must be the client id; empty for none. */
+      readonly clientIdClaim: string;
+      readonly rolesClaim: string;
+      readonly aclClaim: string;
+      /** Whether a token without an end is refused. */
+      readonly requireExpiry: boolean;
+      readonly leewaySeconds: number;
+    };
+    /** What of a client certificate is the user name. */
+    readonly certificateIdentity: 'none' | 'common-name' | 'dns' | 'uri' | 'email';
+    readonly webhook: {
+      /** Empty for none. */
+      readonly url: string;
+      readonly timeoutMs: number;
+      readonly tokenFile: string;
+      readonly cacheSeconds: number;
+      readonly requestsMax: number;
+    };
+  };
+  readonly acl: {
+    /** Access rules: YAML where its name ends in .yaml, .yml or .json, else the format of Mosquitto's acl_file; empty for none. */
+    readonly file: string;
+    /** What holds where no rule matches; `auto` is `deny` once there are rules or anything says who clients are. */
+    readonly default: 'auto' | 'deny' | 'allow';
+    /** Whether MQTT 5.0 clients are told which rule refuses them. */
+    readonly explainToClients: boolean;
   };
   readonly log: { readonly level: LogLevel; readonly format: 'auto' | 'json' | 'pretty' };
   readonly admin: {

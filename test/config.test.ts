@@ -24,7 +24,10 @@ test('without anything set it listens on loopback, keeps state durably in ./data
   expect(config.listeners).toEqual({
     tcp: { host: '127.0.0.1', port: 1883 },
     websocket: { host: '127.0.0.1', port: 8083, path: '/mqtt', origins: [] },
+    tls: { host: '127.0.0.1', port: 'off' },
+    secureWebsocket: { host: '127.0.0.1', port: 'off' },
     unix: { path: '' },
+    proxyProtocolFrom: [],
   });
   expect(config.store).toEqual({
     type: 'embedded',
@@ -33,7 +36,7 @@ test('without anything set it listens on loopback, keeps state durably in ./data
     minFreeBytes: 67_108_864,
     holdMs: 4,
   });
-  expect(config.auth).toEqual({ allowAnonymous: 'loopback' });
+  expect(config.auth.allowAnonymous).toBe('auto');
   expect(config.session).toEqual({
     queueMessagesMax: 100_000,
     queueBytesMax: 268_435_456,
@@ -118,6 +121,37 @@ test('an embedder may listen anywhere, and can ask which listeners are exposed t
   expect(hosts({ listeners: { tcp: { host: '::' }, websocket: { host: '10.0.0.1' } } })).toHaveLength(2);
   expect(hosts({ listeners: { tcp: { host: '::', port: 'off' } } })).toEqual([]);
   expect(hosts({ listeners: { tcp: { host: '::' } }, auth: { allowAnonymous: 'everywhere' } })).toEqual([]);
+});
+
+test('a listener that others can reach is no fault where something says who clients are', () => {
+  const exposed = (partial: DeepPartial<Config>): number => exposedListeners(createConfig(partial)).length;
+  const open = { tcp: { host: '0.0.0.0' }, websocket: { port: 'off' } } as const;
+  expect(exposed({ listeners: open })).toBe(1);
+  expect(exposed({ listeners: open, auth: { passwordFile: 'users' } })).toBe(0);
+  expect(exposed({ listeners: open, auth: { jwt: { keySetUrl: 'https://id.example/keys' } } })).toBe(0);
+  expect(exposed({ listeners: open, auth: { webhook: { url: 'https://id.example/mqtt' } } })).toBe(0);
+  expect(exposed({ listeners: open, auth: { allowAnonymous: 'nowhere' } })).toBe(0);
+  const secure = { tls: { host: '0.0.0.0', port: 8883 } } as const;
+  const tls = { certFiles: ['a'], keyFiles: ['b'], caFile: 'c' } as const;
+  expect(exposed({ listeners: secure, tls })).toBe(1);
+  expect(exposed({ listeners: secure, tls: { ...tls, clientCertificates: 'optional' } })).toBe(1);
+  expect(exposed({ listeners: secure, tls: { ...tls, clientCertificates: 'required' } })).toBe(0);
+});
+
+test.each([
+  [{ tls: { certFiles: ['a'] } }, 'tls.keyFiles has 0 files and tls.certFiles 1'],
+  [{ listeners: { tls: { port: 8883 } } }, 'listeners.tls.port is set, but tls.certFiles is not'],
+  [{ listeners: { secureWebsocket: { port: 0 } } }, 'listeners.secureWebsocket.port is set, but tls.certFiles is not'],
+  [{ tls: { clientCertificates: 'required' } }, 'tls.caFile does not say who issues them'],
+  [{ auth: { certificateIdentity: 'dns' } }, 'auth.certificateIdentity needs clients to show certificates'],
+  [{ auth: { jwt: { secretFile: 'a', keySetFile: 'b' } } }, 'auth.jwt.secretFile and auth.jwt.keySetFile are set'],
+  [{ auth: { jwt: { keySetUrl: 'http://id.example/keys' } } }, 'auth.jwt.keySetUrl must be an https URL'],
+  [{ auth: { webhook: { url: 'https://user:secret@id.example/' } } }, 'auth.webhook.url must be an https URL'],
+  [{ listeners: { proxyProtocolFrom: ['10.0.0.0/33'] } }, 'listeners.proxyProtocolFrom must be a list of addresses'],
+] as [DeepPartial<Config>, string][])('what would leave a gap is refused: %j', (partial, sentence) => {
+  const problems = problemsOf(partial).join('\n');
+  expect(problems).toContain(sentence);
+  expect(problems).not.toContain('user:secret');
 });
 
 test('settings of connections and sessions are those of the configuration, none left out', () => {

@@ -22,7 +22,7 @@ const TREES: ReadonlyMap<string, ReadonlyMap<string, readonly string[]>> = new M
       ['admin', ['lib', 'protocol']],
       ['session', ['lib', 'protocol', 'router', 'store']],
       ['cluster', ['lib', 'protocol', 'router', 'session', 'store']],
-      ['connection', ['lib', 'protocol', 'transport', 'hooks', 'session', 'store']],
+      ['connection', ['lib', 'protocol', 'transport', 'hooks', 'auth', 'limits', 'session', 'store']],
       ['config', ['lib', 'connection', 'session', 'store', '']],
       ['cli', ['lib', 'protocol', 'config', 'store', 'hooks', 'auth', 'acl', 'limits', '']],
     ]),

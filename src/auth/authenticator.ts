@@ -8,6 +8,11 @@ export interface Credentials {
   readonly username: string | undefined;
   /** Password of CONNECT; undefined for none. Secret: it never goes into a log or a reason. */
   readonly password: Uint8Array | undefined;
+  /**
+   * Asked before costly work that had to wait begins: false once nobody waits for the verdict, as the connection has
+   * gone or its user is held off meanwhile. Without it somebody always does. It must not throw.
+   */
+  readonly isWanted?: () => boolean;
 }
 
 /** What an authenticator says of a client. Reasons are for the log of the broker, not for the client. */
@@ -27,6 +32,8 @@ export type Verdict =
     }
   /** It is known here, and not let in: nobody else is asked. */
   | { readonly kind: 'refused'; readonly reason: string }
+  /** Not looked at, as there is too much to do: refused with 0x89, nobody else is asked, and no failed login is counted. */
+  | { readonly kind: 'busy'; readonly reason: string }
   /** Not known here: the next one is asked. */
   | { readonly kind: 'unknown'; readonly reason: string };
 

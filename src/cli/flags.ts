@@ -24,17 +24,27 @@ export interface GivenFlag {
 }
 
 /**
- * Reads a command line of flags only. The word after a flag that takes a value is its value, whatever it begins with, as
+ * Reads a command line of flags. The word after a flag that takes a value is its value, whatever it begins with, as
  * mosquitto's clients have it; `--flag=value` is understood as well.
+ * @param words Takes the words that belong to no flag; without it there may be none.
  * @throws UsageError on an unknown flag, a missing value, or a word that belongs to no flag.
  */
-export function parseFlags(command: string, flags: readonly Flag[], args: readonly string[]): GivenFlag[] {
+export function parseFlags(
+  command: string,
+  flags: readonly Flag[],
+  args: readonly string[],
+  words?: string[],
+): GivenFlag[] {
   const byName = new Map<string, Flag>(flags.flatMap((flag) => flag.names.map((name) => [name, flag])));
   const given: GivenFlag[] = [];
   let index = 0;
   while (index < args.length) {
     const word = args[index]!;
     index += 1;
+    if (words !== undefined && !word.startsWith('-')) {
+      words.push(word);
+      continue;
+    }
     const equals = word.startsWith('--') ? word.indexOf('=') : -1;
     const typed = equals < 0 ? word : word.slice(0, equals);
     const flag = byName.get(typed);

@@ -12,6 +12,7 @@ Commands:
   start      Runs the broker: MQTT on 127.0.0.1:1883, WebSocket on 127.0.0.1:8083/mqtt, data in ./data.
   check      Checks a configuration and prints all of it, with where each value came from.
   import     Takes over what another broker kept: sessions, queues, wills and retained messages of Aedes.
+  user       Keeps the password file: adds, changes, removes and lists users.
   pub        Publishes messages; takes the flags of mosquitto_pub.
   sub        Subscribes and prints what comes in; takes the flags of mosquitto_sub.
   sim        Simulates device fleets on any broker and checks what it delivered.
@@ -47,6 +48,8 @@ async function dispatch(command: string | undefined, args: readonly string[]): P
       return (await import('./check.ts')).check(args);
     case 'import':
       return (await import('./import.ts')).importFrom(args);
+    case 'user':
+      return (await import('./user.ts')).user(args);
     case 'pub':
       return (await import('./pub.ts')).pub(args);
     case 'sub':
@@ -64,14 +67,27 @@ async function dispatch(command: string | undefined, args: readonly string[]): P
       process.stdout.write(help);
       return ExitCode.ok;
     case undefined:
-      throw new UsageError('A command is missing: start, check, import, pub, sub, sim or bench; see trellis --help.');
+      throw new UsageError(
+        'A command is missing: start, check, import, user, pub, sub, sim or bench; see trellis --help.',
+      );
     default:
       throw unknownCommand(command);
   }
 }
 
 function unknownCommand(command: string): UsageError {
-  const near = nearest(command, ['start', 'check', 'import', 'pub', 'sub', 'sim', 'bench', '--help', '--version']);
+  const near = nearest(command, [
+    'start',
+    'check',
+    'import',
+    'user',
+    'pub',
+    'sub',
+    'sim',
+    'bench',
+    '--help',
+    '--version',
+  ]);
   const shown = JSON.stringify(command).slice(1, -1);
   return new UsageError(
     near === undefined

@@ -25,6 +25,7 @@ export function checkTogether(values: ReadonlyMap<string, unknown>): JointProble
       text: `store.durability cannot be ${durability} while store.type is redis, where an acknowledgement always means that Redis has applied it: leave store.durability out.`,
     });
   }
+  problems.push(...checkSecurity(values));
   const url = values.get('redis.url');
   const passwordFile = values.get('redis.passwordFile') ?? '';
   if (typeof url === 'string' && passwordFile !== '' && parseRedisUrl(url).password !== '') {
@@ -36,27 +37,86 @@ export function checkTogether(values: ReadonlyMap<string, unknown>): JointProble
   return problems;
 }
 
+/** Ways to say where the keys of tokens are, of which there can be one. */
+const KEY_SOURCES = ['secretFile', 'publicKeyFile', 'keySetFile', 'keySetUrl'] as const;
+
+function checkSecurity(values: ReadonlyMap<string, unknown>): JointProblem[] {
+  const problems: JointProblem[] = [];
+  const textOf = (key: OptionKey): string => String(values.get(key) ?? '');
+  const countOf = (key: OptionKey): number => ((values.get(key) ?? []) as readonly string[]).length;
+  const [certs, keys] = [countOf('tls.certFiles'), countOf('tls.keyFiles')];
+  if (certs !== keys) {
+    const text = `tls.keyFiles has ${keys} files and tls.certFiles ${certs}: each certificate needs its key, in the same order.`;
+    problems.push({ key: 'tls.keyFiles', text });
+  }
+  for (const key of ['listeners.tls.port', 'listeners.secureWebsocket.port'] as const) {
+    const isOn = (values.get(key) ?? 'off') !== 'off';
+    const needsCertificate = key !== 'listeners.tls.port' || textOf('tls.pskFile') === '';
+    if (isOn && certs === 0 && needsCertificate)
+      problems.push({
+        key,
+        text: `${key} is set, but tls.certFiles is not: trellis cert makes a certificate to try it out.`,
+      });
+  }
+  const verifies = (values.get('tls.clientCertificates') ?? 'none') !== 'none';
+  if (verifies && textOf('tls.caFile') === '') {
+    const text = 'tls.clientCertificates asks for certificates, but tls.caFile does not say who issues them.';
+    problems.push({ key: 'tls.clientCertificates', text });
+  }
+  if (!verifies && (values.get('auth.certificateIdentity') ?? 'none') !== 'none') {
+    const text =
+      'auth.certificateIdentity needs clients to show certificates: set tls.clientCertificates to optional or required.';
+    problems.push({ key: 'auth.certificateIdentity', text });
+  }
+  const sources = KEY_SOURCES.map((name) => `auth.jwt.${name}` as const).filter((key) => textOf(key) !== '');
+  if (sources.length > 1) {
+    const text = `${sources.join(' and ')} are set: keep one, so that it is clear who may sign tokens.`;
+    problems.push({ key: sources[1] as OptionKey, text });
+  }
+  return problems;
+}
+
 /** A listener that others than this machine can reach. */
 export interface ExposedListener {
   readonly key: OptionKey;
   readonly host: string;
 }
 
-/** The listeners beyond loopback of a configuration that lets anonymous clients in on loopback only: with no other way to tell clients apart, each is a reason not to start. */
+/** Whether anything of a configuration says who clients are. */
+export function identifiesClients({ auth }: Config): boolean {
+  const { passwordFile, jwt, certificateIdentity, webhook } = auth;
+  const files = [passwordFile, jwt.secretFile, jwt.publicKeyFile, jwt.keySetFile, jwt.keySetUrl, webhook.url];
+  return certificateIdentity !== 'none' || files.some((name) => name !== '');
+}
+
+/**
+ * The listeners beyond loopback of a configuration that lets anonymous clients in on loopback only: with no other way to tell
+ * clients apart, each is a reason not to start.
+ */
 export function exposedListeners(config: Config): ExposedListener[] {
-  const { tcp, websocket } = config.listeners;
-  const exposed: ExposedListener[] = [];
-  if (config.auth.allowAnonymous !== 'loopback') return exposed;
-  if (tcp.port !== 'off' && !isLoopback(tcp.host)) exposed.push({ key: 'listeners.tcp.host', host: tcp.host });
-  if (websocket.port !== 'off' && !isLoopback(websocket.host)) {
-    exposed.push({ key: 'listeners.websocket.host', host: websocket.host });
-  }
-  return exposed;
+  const { allowAnonymous } = config.auth;
+  if (identifiesClients(config) || allowAnonymous === 'everywhere' || allowAnonymous === 'nowhere') return [];
+  const { tcp, websocket, tls, secureWebsocket } = config.listeners;
+  // Who has to show a certificate is known, and so is who has to know a key.
+  const isVerified = config.tls.clientCertificates === 'required';
+  const open: readonly (readonly [OptionKey, { readonly host: string; readonly port: number | 'off' }])[] = [
+    ['listeners.tcp.host', tcp],
+    ['listeners.websocket.host', websocket],
+    ...(isVerified
+      ? []
+      : ([
+          ['listeners.tls.host', tls],
+          ['listeners.secureWebsocket.host', secureWebsocket],
+        ] as const)),
+  ];
+  return open
+    .filter(([, { host, port }]) => port !== 'off' && !isLoopback(host))
+    .map(([key, { host }]) => ({ key, host }));
 }
 
 /** Why a configuration with exposed listeners is refused, and what to set. */
 export function exposureSentence(exposed: ExposedListener): string {
-  return `${exposed.key} is ${exposed.host}, where others can reach it, but clients without a user name are let in on loopback only: set auth.allowAnonymous to everywhere if anybody may connect, or listen on 127.0.0.1.`;
+  return `${exposed.key} is ${exposed.host}, where others can reach it, but clients without a user name are let in on loopback only: set auth.passwordFile (trellis user makes one) or another way to know clients, set auth.allowAnonymous to everywhere if anybody may connect, or listen on 127.0.0.1.`;
 }
 
 function isLoopback(host: string): boolean {

@@ -19,7 +19,16 @@ export type OptionKey = KeysOf<Config, ''>;
 type Unit = 'bytes' | 'ms' | 's' | 'messages' | 'levels' | 'none';
 
 /** What a text has to be, beyond its length. */
-export type TextRule = 'host' | 'path' | 'file' | 'origin' | 'utf8' | 'redis-url' | 'key-prefix';
+export type TextRule =
+  | 'host'
+  | 'path'
+  | 'file'
+  | 'origin'
+  | 'utf8'
+  | 'redis-url'
+  | 'key-prefix'
+  | 'https-url'
+  | 'network';
 
 /** What values an option takes. */
 type OptionType =
@@ -54,6 +63,14 @@ function choice(...values: string[]): OptionType {
   return { kind: 'choice', values };
 }
 
+function text(min: number, max: number): OptionType {
+  return { kind: 'text', rule: 'utf8', min, max };
+}
+
+function file(min: 0 | 1): OptionType {
+  return { kind: 'text', rule: 'file', min, max: 4_096 };
+}
+
 function option<T>(type: OptionType, value: T, description: string): Option<T> {
   return { type, default: value, description };
 }
@@ -74,10 +91,60 @@ export const options: { readonly [Key in OptionKey]: Option<ValueAt<Config, Key>
     [],
     'Origins of the web pages that may connect, such as https://dash.example; * lets any. Empty: pages of the same origin, and clients that are no browser.',
   ),
+  'listeners.tls.host': option(host, '127.0.0.1', 'Address to accept MQTT over TLS on; needs tls.certFiles.'),
+  'listeners.tls.port': option(
+    port,
+    'off',
+    'Port for MQTT over TLS, usually 8883; 0 takes any free one, off takes none.',
+  ),
+  'listeners.secureWebsocket.host': option(
+    host,
+    '127.0.0.1',
+    'Address to accept MQTT over secure WebSocket on, with path and origins of listeners.websocket; needs tls.certFiles.',
+  ),
+  'listeners.secureWebsocket.port': option(
+    port,
+    'off',
+    'Port for MQTT over secure WebSocket, usually 8084; 0 takes any free one, off takes none.',
+  ),
   'listeners.unix.path': option(
     { kind: 'text', rule: 'file', min: 0, max: 107 },
     '',
     'Path of a Unix socket to accept MQTT on; empty for none.',
+  ),
+  'listeners.proxyProtocolFrom': option(
+    { kind: 'list', rule: 'network' },
+    [],
+    'Addresses and networks (10.0.0.0/8) of balancers that begin each connection with the PROXY protocol, version 1 or 2; those must send it, all others must not.',
+  ),
+
+  'tls.certFiles': option(
+    { kind: 'list', rule: 'file' },
+    [],
+    'PEM files, each with a certificate and those between it and its authority; a client gets the one for the name it asks for, or the first.',
+  ),
+  'tls.keyFiles': option(
+    { kind: 'list', rule: 'file' },
+    [],
+    'PEM files with the keys of tls.certFiles, in the same order; nobody but their owner may read them.',
+  ),
+  'tls.caFile': option(file(0), '', 'PEM file with the authorities that issue client certificates; empty for none.'),
+  'tls.crlFile': option(file(0), '', 'PEM file with the revocation lists of those authorities; empty for none.'),
+  'tls.clientCertificates': option(
+    choice('none', 'optional', 'required'),
+    'none',
+    'Whether clients show a certificate; one that does not verify is refused in any case.',
+  ),
+  'tls.minVersion': option(choice('TLSv1.2', 'TLSv1.3'), 'TLSv1.2', 'Lowest version of TLS.'),
+  'tls.handshakeTimeoutMs': option(
+    integer(100, 600_000, 'ms'),
+    10_000,
+    'Time from accepting a connection to the end of its TLS handshake.',
+  ),
+  'tls.pskFile': option(
+    file(0),
+    '',
+    'File with pre-shared keys, a line identity:hexadecimal-key each, for clients without certificates; empty for none.',
   ),
 
   'limits.receiveMaximum': option(
@@ -292,9 +359,81 @@ export const options: { readonly [Key in OptionKey]: Option<ValueAt<Config, Key>
   ),
 
   'auth.allowAnonymous': option(
-    choice('loopback', 'everywhere'),
-    'loopback',
-    'Where clients without a user name are let in: on listeners of this machine alone, or everywhere.',
+    choice('auto', 'nowhere', 'loopback', 'everywhere'),
+    'auto',
+    'Where clients without user name, password and certificate are let in: from this machine alone (loopback), everywhere or nowhere. auto is loopback while nothing says who clients are, and nowhere otherwise.',
+  ),
+  'auth.passwordFile': option(
+    file(0),
+    '',
+    'File with user names and hashes of passwords, made by trellis user or mosquitto_passwd; empty for none.',
+  ),
+  'auth.jwt.secretFile': option(
+    file(0),
+    '',
+    'File with the secret that tokens are signed with (HS256, HS384, HS512); empty for none.',
+  ),
+  'auth.jwt.publicKeyFile': option(
+    file(0),
+    '',
+    'PEM file with the public key of who signs tokens (RS, PS, ES or EdDSA); empty for none.',
+  ),
+  'auth.jwt.keySetFile': option(file(0), '', 'JSON Web Key Set of who signs tokens, as a file; empty for none.'),
+  'auth.jwt.keySetUrl': option(
+    { kind: 'text', rule: 'https-url', min: 0, max: 2_048 },
+    '',
+    'JSON Web Key Set of who signs tokens, as an https URL (http on this machine); empty for none.',
+  ),
+  'auth.jwt.issuer': option(text(0, 2_048), '', 'What tokens must have as iss; empty for anything.'),
+  'auth.jwt.audience': option(text(0, 2_048), '', 'What tokens must have as aud; empty for anything.'),
+  'auth.jwt.from': option(choice('password', 'username'), 'password', 'Where in CONNECT the token is.'),
+  'auth.jwt.usernameClaim': option(text(1, 256), 'sub', 'Claim that is the user name.'),
+  'auth.jwt.clientIdClaim': option(text(0, 256), '', 'Claim that must be the client id; empty for none.'),
+  'auth.jwt.rolesClaim': option(text(0, 256), 'roles', 'Claim with roles of the access rules; empty for none.'),
+  'auth.jwt.aclClaim': option(
+    text(0, 256),
+    'acl',
+    'Claim with topic filters that the client may publish to and subscribe to ({pub: [], sub: [], all: []}); empty for none.',
+  ),
+  'auth.jwt.requireExpiry': option(boolean, true, 'Whether a token without exp, which holds for ever, is refused.'),
+  'auth.jwt.leewaySeconds': option(
+    integer(0, 300, 's'),
+    30,
+    'How far the clocks of token issuer and broker may be apart.',
+  ),
+  'auth.certificateIdentity': option(
+    choice('none', 'common-name', 'dns', 'uri', 'email'),
+    'none',
+    'What of a client certificate is the user name: the common name, or the first alternative name of a kind.',
+  ),
+  'auth.webhook.url': option(
+    { kind: 'text', rule: 'https-url', min: 0, max: 2_048 },
+    '',
+    'URL that is asked who a client is, https (http on this machine); empty for none.',
+  ),
+  'auth.webhook.timeoutMs': option(integer(100, 60_000, 'ms'), 3_000, 'How long its answer may take.'),
+  'auth.webhook.tokenFile': option(file(0), '', 'File with a bearer token that is sent along; empty for none.'),
+  'auth.webhook.cacheSeconds': option(
+    integer(0, 86_400, 's'),
+    30,
+    'How long an answer holds for the same credentials.',
+  ),
+  'auth.webhook.requestsMax': option(integer(1, 1_000), 16, 'Requests under way at once.'),
+
+  'acl.file': option(
+    file(0),
+    '',
+    "File with access rules, YAML where its name ends in .yaml, .yml or .json, else in the format of Mosquitto's acl_file; empty for none. See docs/security.md.",
+  ),
+  'acl.default': option(
+    choice('auto', 'deny', 'allow'),
+    'auto',
+    'What holds where no rule matches; auto is deny once there are rules or anything says who clients are, and allow before.',
+  ),
+  'acl.explainToClients': option(
+    boolean,
+    false,
+    'Whether MQTT 5.0 clients are told which rule refuses them; the log always has it.',
   ),
 
   'log.level': option(choice('error', 'warn', 'info', 'debug'), 'info', 'How much is logged.'),

@@ -63,6 +63,10 @@ function rulePattern(rule: TextRule): Schema {
       return { pattern: '^rediss?(\\+(sentinel|cluster))?://' };
     case 'key-prefix':
       return { pattern: '^[\\w.-]+$' };
+    case 'https-url':
+      return { pattern: '^(https?://.+)?$' };
+    case 'network':
+      return { pattern: '^[0-9a-fA-F.:]+(/\\d{1,3})?$' };
     case 'file':
     case 'utf8':
       return {};

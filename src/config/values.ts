@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { isRedisUrl, maskRedisUrl, parseRedisUrl, RedisAddressError } from '../store/redis/redis-address.ts';
 import type { Option, TextRule } from './options.ts';
 
@@ -86,11 +87,30 @@ function isText(text: string, rule: TextRule, min: number, max: number): boolean
       return text === '*' || (URL.canParse(text) && new URL(text).origin === text);
     case 'key-prefix':
       return /^[\w.-]+$/.test(text);
+    case 'https-url':
+      return text === '' || isSecureUrl(text);
+    case 'network':
+      return isNetwork(text);
     case 'file':
     case 'utf8':
     case 'redis-url':
       return true;
   }
+}
+
+/** An https URL; http only to this machine, where nobody else listens on the way. */
+function isSecureUrl(text: string): boolean {
+  const url = URL.parse(text);
+  if (url === null || url.username !== '' || url.password !== '') return false;
+  const isHere = ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname);
+  return url.protocol === 'https:' || (url.protocol === 'http:' && isHere);
+}
+
+function isNetwork(text: string): boolean {
+  const [address = '', bits, ...rest] = text.split('/');
+  const family = isIP(address);
+  if (family === 0 || rest.length > 0) return false;
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
 }
 
 function checkRedisUrl(url: string, expected: string): CheckedValue {
@@ -120,7 +140,18 @@ function expectation(option: Option): string {
     case 'text':
       return textExpectation(type.rule, type.min, type.max);
     case 'list':
+      return listExpectation(type.rule);
+  }
+}
+
+function listExpectation(rule: TextRule): string {
+  switch (rule) {
+    case 'origin':
       return 'a list of origins such as https://dash.example (no path, no / at the end), or *';
+    case 'network':
+      return 'a list of addresses and networks such as 10.0.0.0/8';
+    default:
+      return 'a list of file names';
   }
 }
 
@@ -136,6 +167,10 @@ function textExpectation(rule: TextRule, min: number, max: number): string {
       return `a file name of ${min > 0 ? 'one' : 'zero'} to ${thousands(max)} bytes`;
     case 'redis-url':
       return 'the URL of a Redis such as redis://127.0.0.1:6379';
+    case 'https-url':
+      return 'an https URL without user and password (http for localhost), or nothing';
+    case 'network':
+      return 'an address or a network such as 10.0.0.0/8';
     case 'key-prefix':
       return `one to ${max} letters, digits, underscores, hyphens and dots`;
     case 'utf8':
@@ -148,7 +183,7 @@ function describe(value: unknown): string {
   if (value === null || value === undefined) return 'nothing';
   if (typeof value === 'string') {
     // Wherever it was written: what stands before an @ may be a password.
-    const shown = isRedisUrl(value) ? maskRedisUrl(value) : value;
+    const shown = isRedisUrl(value) ? maskRedisUrl(value) : value.replace(/\/\/[^/@]*@/, '//***@');
     return JSON.stringify(shown.length <= 60 ? shown : `${shown.slice(0, 60)}…`);
   }
   if (Array.isArray(value)) {

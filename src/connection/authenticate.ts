@@ -1,6 +1,7 @@
-import type { AuthenticateResult, AuthExchange, Awaitable, Refusal } from '../hooks/hooks.ts';
+import type { AuthenticateResult, AuthExchange, Awaitable, Entitlement, Refusal } from '../hooks/hooks.ts';
 import type { AuthPacket, ConnectPacket } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
+import { entitled, limitTime } from './entitlement.ts';
 import type { Handshake } from './handshake.ts';
 import { sendAuth } from './on-auth.ts';
 
@@ -43,9 +44,14 @@ async function takeLater(handshake: Handshake, result: Promise<AuthenticateResul
 
 function takeResult(handshake: Handshake, result: AuthenticateResult): Refusal | undefined {
   if (!result.allow) return result;
-  if (result.username !== undefined) handshake.client = { ...handshake.client, username: result.username };
+  takeProven(handshake, result.username, result);
   handshake.userProperties = result.userProperties ?? [];
   return undefined;
+}
+
+function takeProven(handshake: Handshake, username: string | undefined, proven: Entitlement): void {
+  handshake.client = entitled(handshake.client, username, proven);
+  limitTime(handshake.connection, proven.expiresAt);
 }
 
 /** Enhanced authentication, section 4.12: AUTH to and fro until the exchange says how it ended. */
@@ -70,7 +76,7 @@ async function runExchange(handshake: Handshake, exchange: AuthExchange): Promis
     if (step.kind === 'refuse') return step;
     if (step.kind === 'success') {
       handshake.authenticationData = step.data;
-      if (step.username !== undefined) handshake.client = { ...handshake.client, username: step.username };
+      takeProven(handshake, step.username, step);
       return undefined;
     }
     sendAuth(connection, step); // [MQTT-4.12.0-2]

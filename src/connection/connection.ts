@@ -86,6 +86,8 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
   connectExpiryInterval = 0;
   authenticationMethod = '';
   reAuthentication: ReAuthentication | undefined = undefined;
+  /** Ends it when its credentials expire; undefined for never. */
+  expiry: Deadline | undefined = undefined;
   waitingFor = 0;
   at = 0;
   index = -1;
@@ -110,7 +112,8 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
     this.frame = context.frame;
     this.framer = new Framer(settings.connectBytesMax);
     this.outbox = new Outbox(stream, this, context.scheduler);
-    this.asksHooks = context.hooks.authorize !== undefined || context.hooks.onPublish !== undefined;
+    const { hooks, access } = context;
+    this.asksHooks = access !== undefined || hooks.authorize !== undefined || hooks.onPublish !== undefined;
     this.address = addressOf(stream.remoteAddress);
     this.#lastReceived = clock.now();
     context.connections.add(this);
@@ -472,6 +475,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
     if (!wasConnected) context.connections.settled(this);
     this.state = 'closing';
     settleClaim(this);
+    if (this.expiry !== undefined) context.deadlines.cancel(this.expiry);
     this.#chunks = undefined;
     context.connections.countEnd(why);
     if (session !== undefined && client !== undefined) {

@@ -10,6 +10,7 @@ import type { SessionRegistry } from '../session/registry.ts';
 import type { RetainedMessages } from '../session/retained-messages.ts';
 import type { Wills } from '../session/wills.ts';
 import type { WritePath } from '../session/write-path.ts';
+import type { Access } from './access.ts';
 import type { ConnectionTable } from './connection-table.ts';
 import type { OutboxScheduler } from './outbox.ts';
 import type { ConnectionSettings } from './settings.ts';
@@ -48,6 +49,8 @@ export interface ConnectionContext {
   readonly wills: Wills;
   readonly connections: ConnectionTable;
   readonly hooks: Hooks;
+  /** The access rules; undefined where there are none and everything is allowed. */
+  readonly access: Access | undefined;
   readonly events: EventSink;
   readonly logger: Logger;
   readonly scheduler: OutboxScheduler;

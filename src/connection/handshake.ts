@@ -1,3 +1,4 @@
+import { identityOf } from '../auth/identity.ts';
 import type { Awaitable, ClientInfo, Refusal } from '../hooks/hooks.ts';
 import { logsInfo } from '../lib/logger.ts';
 import { encodePacket } from '../protocol/codec.ts';
@@ -10,6 +11,7 @@ import { authenticate } from './authenticate.ts';
 import { claimClientId, settleClaim } from './claim.ts';
 import type { Connection } from './connection.ts';
 import { OutgoingAliases } from './outgoing-aliases.ts';
+import { reviewRights } from './review-rights.ts';
 import { authorize } from './rights.ts';
 
 /** What the steps find out on the way from CONNECT to CONNACK. */
@@ -222,7 +224,9 @@ function openSession(handshake: Handshake): Awaitable<Refusal | undefined> {
   settleClaim(connection);
   handshake.sessionPresent = sessionPresent;
   connections.own(clientId, connection);
-  context.wills.arm(clientId, packet.will, username);
+  const identity = packet.will === undefined ? undefined : identityOf(client);
+  context.wills.arm({ clientId, username, ...(identity !== undefined && { identity }) }, packet.will);
+  if (sessionPresent) reviewRights(connection);
   let ticket = writePath.added === before ? 0 : writePath.ticket;
   // What the client repeats must find what came of the first time.
   if (ticket === 0 && sessionPresent && session.durable) ticket = writePath.barrier;

@@ -3,6 +3,8 @@ import { ProtocolError } from '../protocol/errors.ts';
 import { type AuthPacket, PacketType, type Properties } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import type { Connection } from './connection.ts';
+import { entitled, limitTime } from './entitlement.ts';
+import { reviewRights } from './review-rights.ts';
 
 /** A re-authentication on its way, section 4.12.1; the connection goes on working meanwhile. */
 export interface ReAuthentication {
@@ -43,8 +45,22 @@ function answer(connection: Connection, step: AuthStep): void {
     connection.close(step.reasonCode, step.reasonString ?? 're-authentication failed', step.serverReference);
     return;
   }
-  if (step.kind === 'success') connection.reAuthentication = undefined;
+  if (step.kind === 'success' && !takeProven(connection, step)) return;
   sendAuth(connection, step);
+}
+
+/** Takes over the rights of a re-authentication. @returns whether it is who it was: another one needs a connection of its own. */
+function takeProven(connection: Connection, step: Extract<AuthStep, { kind: 'success' }>): boolean {
+  const client = connection.client as ClientInfo;
+  connection.reAuthentication = undefined;
+  if (step.username !== undefined && step.username !== client.username) {
+    connection.close(ReasonCode.notAuthorized, 're-authentication as another user');
+    return false;
+  }
+  connection.client = entitled(client, step.username, step);
+  limitTime(connection, step.expiresAt);
+  reviewRights(connection);
+  return true;
 }
 
 /** Sends AUTH with the Authentication Method of CONNECT [MQTT-4.12.0-5]. */

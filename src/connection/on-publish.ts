@@ -275,7 +275,7 @@ function deny(connection: Connection, message: Message, packetId: number, refusa
   const fields = {
     client: client?.clientId,
     topic: message.topicName,
-    reason: refusal.reasonString ?? 'not authorized',
+    reason: refusal.explanation ?? refusal.reasonString ?? 'not authorized',
   };
   context.logger.warn('publish refused', fields);
   // A hook may name a code these packets do not have [MQTT-3.4.2-1], [MQTT-3.5.2-1].

@@ -138,13 +138,13 @@ function unavailableFor(
 /** Logs a refusal. @returns it in words, for SUBACK. */
 function explain(connection: Connection, request: SubscriptionRequest, refusal: Refusal): string {
   const { client, context } = connection;
-  const { reasonCode, reasonString = 'not authorized' } = refusal;
+  const { reasonCode, reasonString = 'not authorized', explanation = reasonString } = refusal;
   const { topicFilter } = request;
   context.logger.warn('subscription refused', {
     client: client?.clientId,
     filter: topicFilter,
     reasonCode,
-    reason: reasonString,
+    reason: explanation,
   });
   return `${topicFilter}: ${reasonString}`;
 }

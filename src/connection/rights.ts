@@ -1,10 +1,13 @@
 import type { AuthorizeRequest, Awaitable, ClientInfo, Hooks, Refusal } from '../hooks/hooks.ts';
 import type { Logger } from '../lib/logger.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
+import type { Access } from './access.ts';
 
 /** Where rights are asked. */
 export interface RightsContext {
   readonly hooks: Hooks;
+  /** The access rules; undefined for none. */
+  readonly access: Access | undefined;
   readonly logger: Logger;
 }
 
@@ -14,13 +17,15 @@ const HOOK_FAILED: Refusal = {
   reasonString: 'the authorize hook failed',
 };
 
-/** Asks the authorize hook; a hook that fails refuses. @returns undefined when it is allowed. */
+/** Asks the access rules, then the authorize hook; a hook that fails refuses. @returns undefined when it is allowed. */
 export function authorize(
   context: RightsContext,
   client: ClientInfo,
   request: AuthorizeRequest,
 ): Awaitable<Refusal | undefined> {
-  const { hooks } = context;
+  const { hooks, access } = context;
+  const refusal = access?.refusalOf(client, request);
+  if (refusal !== undefined) return refusal;
   if (hooks.authorize === undefined) return undefined;
   try {
     const verdict = hooks.authorize(client, request);

@@ -60,20 +60,32 @@ export interface HookMessage {
 /** A refusal with an MQTT 5.0 reason code (0x80 or above; 3.x gets the nearest it has) and a reason for people. */
 export interface Refusal {
   reasonCode: number;
+  /** For the client, and for the log. */
   reasonString?: string;
+  /** For the log alone, in place of `reasonString`. */
+  explanation?: string;
   /** With reason 0x9C or 0x9D: where to go. */
   serverReference?: string;
 }
 
+/** What comes with a proven identity. */
+export interface Entitlement {
+  readonly roles?: readonly string[];
+  readonly claims?: Readonly<Record<string, unknown>>;
+  readonly grants?: readonly Grant[];
+  /** When the connection has to end, ms since the epoch: an MQTT 5.0 client is told 0xA0 then. Left out for never. */
+  readonly expiresAt?: number;
+}
+
 /** What authenticate says: let in (perhaps under another user name), or refuse. */
 export type AuthenticateResult =
-  | { allow: true; username?: string; userProperties?: UserProperty[] }
+  | ({ allow: true; username?: string; userProperties?: UserProperty[] } & Entitlement)
   | ({ allow: false } & Refusal);
 
 /** What an enhanced authentication step says, section 4.12. */
 export type AuthStep =
   | { kind: 'continue'; data?: Uint8Array; reasonString?: string }
-  | { kind: 'success'; data?: Uint8Array; username?: string }
+  | ({ kind: 'success'; data?: Uint8Array; username?: string } & Entitlement)
   | ({ kind: 'refuse' } & Refusal);
 
 /** One enhanced authentication exchange, from CONNECT or a re-authentication to its end. */

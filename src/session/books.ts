@@ -6,6 +6,7 @@
  * - `offline`: QoS 0 for a session without a connection (queueQos0 is off), or for a group without a connected member
  * - `packet-too-large`: above the client's Maximum Packet Size [MQTT-3.1.2-25]
  * - `session-ended`: still queued when its session or group ended
+ * - `not-authorized`: queued or in flight, and its client may not have it any more, by the access rules
  * - `store-full`: the store had no room; the publisher was told, or got no acknowledgement, or had published with QoS 0
  */
 const DROP_REASONS = [
@@ -14,6 +15,7 @@ const DROP_REASONS = [
   'offline',
   'packet-too-large',
   'session-ended',
+  'not-authorized',
   'store-full',
 ] as const;
 
@@ -52,6 +54,7 @@ export class Books {
     offline: 0,
     'packet-too-large': 0,
     'session-ended': 0,
+    'not-authorized': 0,
     'store-full': 0,
   };
   /** Called for each drop when someone watches; costs nothing otherwise. */

@@ -61,6 +61,17 @@ export class InFlight {
     return entries.sort((a, b) => age(a) - age(b));
   }
 
+  /** Those that a shared subscription sent, in the order they were sent first, without what was given up. */
+  ofShare(shareKey: string): QueueEntry[] {
+    return this.list().filter((entry) => entry.shareKey === shareKey && entry.place !== 'gone');
+  }
+
+  /** Shared subscriptions that sent QoS 1 messages which are in flight. */
+  shareKeys(): Set<string> {
+    const shared = this.list().filter(({ shareKey, qos }) => shareKey !== '' && qos === 1);
+    return new Set(shared.map(({ shareKey }) => shareKey));
+  }
+
   #put(entry: QueueEntry): void {
     const { packetId } = entry;
     while (this.#places[packetId & (this.#places.length - 1)] !== undefined) this.#grow();

@@ -46,6 +46,8 @@ export class QueueEntry implements QueueRecord {
    * flight with QoS 1: if the broker ends before that has acknowledged it, another member gets it.
    */
   lentBy: MessageQueue | undefined = undefined;
+  /** Whether it was in flight with QoS 2 when its client lost the right to it: only the exchange is brought to its end. */
+  withheld = false;
   /** Whether the PUBLISH went out before, on whatever connection: then DUP is set. */
   sentBefore = false;
 

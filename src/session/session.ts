@@ -9,6 +9,7 @@ import { MessageQueue, type QueueOwner } from './message-queue.ts';
 import { QueueEntry } from './queue-entry.ts';
 import type { RetainedReplay } from './retained-replay.ts';
 import type { ShareGroup } from './share-group.ts';
+import { Unflushed } from './unflushed.ts';
 import type { FlushWaiter } from './write-path.ts';
 
 /** Session Expiry Interval that means never, section 3.1.2.11.2. */
@@ -45,6 +46,8 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   replays: RetainedReplay[] | undefined = undefined;
   /** The connection, once CONNACK is on its way. */
   link: Link | undefined = undefined;
+  /** Whether its client may have a message that was queued or in flight, by topic name; undefined for all of them. */
+  mayReceive: ((topicName: string) => boolean) | undefined = undefined;
   /** Whether the in-flight entries of a restored session are still to be read from the store. */
   unread = false;
   ended = false;
@@ -60,8 +63,8 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   /** In flight from before this connection and not sent again yet, in order. */
   #resend: readonly QueueEntry[] = NO_ENTRIES;
   #resendAt = 0;
-  /** To be sent once their ticket is durable, in order. */
-  #unflushed: QueueEntry[] | undefined = undefined;
+  /** Made with the first message that has to wait for its batch. */
+  #unflushed: Unflushed | undefined = undefined;
   #pumping = false;
   waitingFor = 0;
   /** Called when the session expires; set by the registry. */
@@ -224,7 +227,7 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   }
 
   #sendOnceFlushed(entry: QueueEntry): void {
-    this.#unflushed ??= [];
+    this.#unflushed ??= new Unflushed();
     this.#unflushed.push(entry);
     this.#context.writePath.wait(this);
   }
@@ -291,14 +294,17 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
       if (entry.ticket <= this.#context.writePath.flushed) this.#write(entry);
       return 'done';
     }
-    entry.state = 'released';
-    if (this.durable) {
-      this.#context.writePath.changeEntry(entry);
-      this.#sendOnceFlushed(entry);
-    } else {
-      this.#write(entry);
-    }
+    this.#release(entry);
+    if (!this.durable) this.#write(entry);
     return 'done';
+  }
+
+  /** PUBREL is due, of a stored entry once that is durable. */
+  #release(entry: QueueEntry): void {
+    entry.state = 'released';
+    if (!this.durable) return;
+    this.#context.writePath.changeEntry(entry);
+    this.#sendOnceFlushed(entry);
   }
 
   /** PUBCOMP: a QoS 2 message is delivered. */
@@ -312,33 +318,27 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
 
   #finish(entry: QueueEntry): void {
     this.#settle(entry);
-    if (entry.place !== 'gone') this.#context.books.delivered += 1;
+    if (entry.withheld) this.#bookDenied(entry);
+    else if (entry.place !== 'gone') this.#context.books.delivered += 1;
     this.pump();
   }
 
   onFlushed(flushed: number): void {
-    const waiting = this.#unflushed ?? NO_ENTRIES;
-    let sent = 0;
-    for (; sent < waiting.length; sent++) {
-      const entry = waiting[sent] as QueueEntry;
-      if (entry.ticket > flushed) break;
+    for (const entry of this.#unflushed?.take(flushed) ?? NO_ENTRIES) {
       // It may be gone (too large, session ended) or belong to a later connection's resend.
       if (this.#inFlight?.get(entry.packetId) === entry && entry.sentOn === this.#serial) this.#write(entry);
     }
-    this.#keepUnflushed(waiting.slice(sent));
+    this.#waitForFlush();
     this.pump();
   }
 
   onStoreFull(failed: number, retriedAs: number): void {
-    const waiting = this.#unflushed;
-    if (waiting === undefined) return;
-    for (const entry of waiting) if (entry.ticket === failed) entry.ticket = retriedAs;
-    this.#keepUnflushed(waiting.filter((entry) => this.#inFlight?.get(entry.packetId) === entry));
+    this.#unflushed?.retry(failed, retriedAs, (entry) => this.#inFlight?.get(entry.packetId) === entry);
+    this.#waitForFlush();
   }
 
-  #keepUnflushed(entries: QueueEntry[]): void {
-    this.#unflushed = entries.length === 0 ? undefined : entries;
-    if (entries.length > 0) this.#context.writePath.wait(this);
+  #waitForFlush(): void {
+    if (this.#unflushed?.isEmpty === false) this.#context.writePath.wait(this);
   }
 
   /** Gives up an entry the store had no room for. */
@@ -382,11 +382,29 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
       const entry = resend[this.#resendAt] as QueueEntry;
       this.#resendAt += 1;
       if (this.#inFlight?.get(entry.packetId) !== entry) continue;
+      if (this.#isDenied(entry)) {
+        if (entry.qos !== 2) {
+          this.#settle(entry);
+          this.#bookDenied(entry);
+          continue;
+        }
+        // The client may have it already, and keeps its packet id: the exchange goes on with PUBREL.
+        entry.withheld = true;
+        this.#release(entry);
+      }
       this.#count(entry);
       if (entry.ticket > this.#context.writePath.flushed && entry.qos === 2 && this.durable) continue; // onFlushed sends it
       this.#write(entry);
     }
     if (this.#resendAt === resend.length) this.#setResend(NO_ENTRIES);
+  }
+
+  #isDenied({ message, state }: QueueEntry): boolean {
+    return this.mayReceive !== undefined && state !== 'released' && !this.mayReceive(message.topicName);
+  }
+
+  #bookDenied({ message }: QueueEntry): void {
+    this.#context.books.drop(this.clientId, message.topicName, 'not-authorized');
   }
 
   #setResend(entries: readonly QueueEntry[]): void {
@@ -395,12 +413,16 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   }
 
   #pumpQueue(): void {
-    if (this.#waiting() === 0) return;
     const link = this.link as Link;
     const now = this.#context.clock.now();
     while (this.#hasQuota(link)) {
       const entry = this.queue.shift(now);
       if (entry === undefined) return;
+      if (this.#isDenied(entry)) {
+        this.queue.remove(entry);
+        this.#bookDenied(entry);
+        continue;
+      }
       if (entry.qos === 0) {
         if (this.#writeQos0(entry.message, entry.retain, entry.subscriptionIdentifiers))
           this.#context.books.delivered += 1;
@@ -459,10 +481,7 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
 
   /** Groups that sent QoS 1 messages here which are not acknowledged. */
   groupsInFlight(): Set<string> {
-    const shareKeys = new Set<string>();
-    if (this.#inFlight === undefined) return shareKeys;
-    for (const { shareKey, qos } of this.#inFlight.list()) if (shareKey !== '' && qos === 1) shareKeys.add(shareKey);
-    return shareKeys;
+    return this.#inFlight?.shareKeys() ?? new Set();
   }
 
   /**
@@ -471,20 +490,15 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
    * @returns the entries, in order, no longer counted here.
    */
   reclaim(shareKey: string): QueueEntry[] {
-    const reclaimed: QueueEntry[] = [];
-    if (this.#inFlight === undefined) return reclaimed;
-    for (const entry of this.#inFlight.list()) {
-      if (entry.shareKey === shareKey && entry.qos === 1 && entry.place !== 'gone') reclaimed.push(entry);
-    }
+    const reclaimed = this.#inFlight?.ofShare(shareKey).filter(({ qos }) => qos === 1) ?? [];
     for (const entry of reclaimed) this.#settle(entry);
     return reclaimed;
   }
 
   /** Makes what a group lent its own: the group may end before it is acknowledged. */
   adopt(shareKey: string): void {
-    if (this.#inFlight === undefined) return;
-    for (const entry of this.#inFlight.list()) {
-      if (entry.shareKey !== shareKey || entry.lentBy === undefined || entry.place === 'gone') continue;
+    for (const entry of this.#inFlight?.ofShare(shareKey) ?? NO_ENTRIES) {
+      if (entry.lentBy === undefined) continue;
       entry.lentBy.remove(entry);
       entry.lentBy = undefined;
       this.queue.admit(entry);
@@ -493,8 +507,7 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
 
   /** Gives messages in flight bytes of their own, so that none keeps a read chunk alive for long. */
   detachMessages(): void {
-    if (this.#inFlight === undefined) return;
-    for (const entry of this.#inFlight.list()) entry.message.detach();
+    for (const entry of this.#inFlight?.list() ?? NO_ENTRIES) entry.message.detach();
   }
 
   onQueueReady(): void {

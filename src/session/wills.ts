@@ -4,24 +4,25 @@ import type { WillRecord } from '../store/store.ts';
 import type { SessionContext } from './context.ts';
 import type { Session } from './session.ts';
 
-/** Publishes a will that is due, with the rights of the user who left it, and tells `Wills.forget` in the same turn. */
-export type PublishWill = (clientId: string, will: Will, username: string) => void;
+/** Whose a will is. */
+export type WillOwner = Pick<WillRecord, 'clientId' | 'username' | 'identity'>;
+
+/** Publishes a will that is due, with the rights of who left it, and tells `Wills.forget` in the same turn. */
+export type PublishWill = (owner: WillOwner, will: Will) => void;
 
 /** After how long a will that found no room is tried again, ms. */
 const RETRY_MS = 2000;
 
 class PendingWill implements Deadline {
-  readonly clientId: string;
+  readonly owner: WillOwner;
   readonly will: Will;
-  readonly username: string;
   readonly #onDue: (pending: PendingWill) => void;
   at = 0;
   index = -1;
 
-  constructor(clientId: string, will: Will, username: string, onDue: (pending: PendingWill) => void) {
-    this.clientId = clientId;
+  constructor(owner: WillOwner, will: Will, onDue: (pending: PendingWill) => void) {
+    this.owner = owner;
     this.will = will;
-    this.username = username;
     this.#onDue = onDue;
   }
 
@@ -59,11 +60,11 @@ export class Wills {
   }
 
   /** Stores the will of a new connection [MQTT-3.1.2-7]. @returns whether the store has something to flush. */
-  arm(clientId: string, will: Will | undefined, username: string): boolean {
-    if (will === undefined) return this.forget(clientId);
-    this.#add(clientId, will, username);
+  arm(owner: WillOwner, will: Will | undefined): boolean {
+    if (will === undefined) return this.forget(owner.clientId);
+    this.#add(owner, will);
     const publishAt = Number.POSITIVE_INFINITY;
-    this.#context.writePath.add({ kind: 'will-put', record: { clientId, username, will, publishAt } });
+    this.#context.writePath.add({ kind: 'will-put', record: { ...owner, will, publishAt } });
     return true;
   }
 
@@ -93,19 +94,19 @@ export class Wills {
     if (pending === undefined) return;
     const delay = pending.will.properties.willDelayInterval ?? 0;
     if (delay === 0 || session === undefined) {
-      this.#publish(clientId, pending.will, pending.username);
+      this.#publish(pending.owner, pending.will);
       return;
     }
     const publishAt = this.#context.clock.now() + delay * 1000;
     this.#context.deadlines.schedule(pending, publishAt);
-    const { username, will } = pending;
-    this.#context.writePath.add({ kind: 'will-put', record: { clientId, username, will, publishAt } });
+    const { owner, will } = pending;
+    this.#context.writePath.add({ kind: 'will-put', record: { ...owner, will, publishAt } });
   }
 
   /** The session ended: a will still pending is due now [MQTT-3.1.3-9]. */
   sessionEnded(clientId: string): void {
     const pending = this.#wills.get(clientId);
-    if (pending !== undefined && pending.index !== -1) this.#publish(clientId, pending.will, pending.username);
+    if (pending !== undefined && pending.index !== -1) this.#publish(pending.owner, pending.will);
   }
 
   /** Forgets the will of a client id that another node has now; in the store it stays. */
@@ -123,8 +124,9 @@ export class Wills {
 
   /** Takes over the wills of another node, after its sessions: those of connections open then were cut with it. */
   adopt(records: readonly WillRecord[], sessionOf: (clientId: string) => Session | undefined): void {
-    for (const { clientId, username, will, publishAt } of records) {
-      const pending = this.#add(clientId, will, username);
+    for (const { will, publishAt, ...owner } of records) {
+      const { clientId } = owner;
+      const pending = this.#add(owner, will);
       // [MQTT-3.1.3-9] it is due when its session has ended meanwhile
       if (publishAt === Number.POSITIVE_INFINITY || sessionOf(clientId) === undefined)
         this.connectionLost(clientId, sessionOf(clientId));
@@ -132,13 +134,11 @@ export class Wills {
     }
   }
 
-  #add(clientId: string, will: Will, username: string): PendingWill {
-    const old = this.#wills.get(clientId);
+  #add(owner: WillOwner, will: Will): PendingWill {
+    const old = this.#wills.get(owner.clientId);
     if (old !== undefined) this.#context.deadlines.cancel(old);
-    const pending = new PendingWill(clientId, will, username, (due) =>
-      this.#publish(due.clientId, due.will, due.username),
-    );
-    this.#wills.set(clientId, pending);
+    const pending = new PendingWill(owner, will, (due) => this.#publish(due.owner, due.will));
+    this.#wills.set(owner.clientId, pending);
     return pending;
   }
 }

@@ -35,9 +35,7 @@ export function copyWillRecord(record: WillRecord): WillRecord {
   const will = record.will;
   const payload = Uint8Array.prototype.slice.call(will.payload);
   return {
-    clientId: record.clientId,
-    username: record.username,
-    publishAt: record.publishAt,
+    ...record,
     will: { ...will, payload, properties: copyProperties(will.properties) },
   };
 }

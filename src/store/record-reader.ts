@@ -1,6 +1,6 @@
 import { Message } from '../protocol/message.ts';
 import type { Properties, Qos } from '../protocol/packets.ts';
-import { EntryFlag, MessageFlag, SubscriptionFlag } from './record-writer.ts';
+import { EntryFlag, MessageFlag, SubscriptionFlag, WillFlag } from './record-writer.ts';
 import type { GroupRecord, QueueRecord, QueueState, SessionRecord, SubscriptionRecord, WillRecord } from './store.ts';
 import { LOCAL_TIMES, type TimeOffset } from './time-offset.ts';
 
@@ -127,9 +127,11 @@ export class RecordReader {
     const topicName = this.#string();
     const flags = this.#u8();
     const properties = propertiesFromJson(this.#string());
-    const qos = toQos(flags & MessageFlag.qosMask);
-    const retain = (flags & MessageFlag.retain) !== 0;
-    return { clientId, username, publishAt, will: { topicName, payload: this.#rest(), qos, retain, properties } };
+    const identity = (flags & WillFlag.identity) === 0 ? {} : { identity: this.#string() };
+    const qos = toQos(flags & WillFlag.qosMask);
+    const retain = (flags & WillFlag.retain) !== 0;
+    const will = { topicName, payload: this.#rest(), qos, retain, properties };
+    return { clientId, username, ...identity, publishAt, will };
   }
 
   /** A string that is the whole value. */

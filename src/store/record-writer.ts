@@ -18,6 +18,9 @@ export const EntryFlag = {
 /** Bits of the first byte of a stored message. */
 export const MessageFlag = { qosMask: 0x03, retain: 0x04, expires: 0x08 } as const;
 
+/** Bits of the options byte of a stored will. */
+export const WillFlag = { qosMask: 0x03, retain: 0x04, identity: 0x08 } as const;
+
 /** Bits of the options byte of a stored subscription. */
 export const SubscriptionFlag = {
   qosMask: 0x03,
@@ -151,8 +154,10 @@ export class RecordWriter {
     this.string(record.username);
     this.#time(record.publishAt);
     this.string(will.topicName);
-    this.u8(will.qos | (will.retain ? MessageFlag.retain : 0));
+    const { identity } = record;
+    this.u8(will.qos | (will.retain ? WillFlag.retain : 0) | (identity === undefined ? 0 : WillFlag.identity));
     this.string(propertiesToJson(will.properties));
+    if (identity !== undefined) this.string(identity);
     this.raw(will.payload, 0, will.payload.length);
   }
 

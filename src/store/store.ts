@@ -40,6 +40,8 @@ export interface WillRecord {
   clientId: string;
   /** User name of the identity that left it; empty for anonymous. */
   username: string;
+  /** What else was proven of it, as src/auth/identity.ts writes it; left out for nothing. */
+  identity?: string;
   will: Will;
   /** When to publish it, ms since the epoch. */
   publishAt: number;

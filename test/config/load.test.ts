@@ -28,7 +28,8 @@ function problemsOf(text: string | Buffer | undefined, sources: ConfigSources = 
   return [];
 }
 
-const sectionList = 'the sections are listeners, limits, session, retained, store, redis, cluster, auth, log, admin.';
+const sectionList =
+  'the sections are listeners, tls, limits, session, retained, store, redis, cluster, auth, acl, log, admin.';
 
 test.each<[string, string, string[]]>([
   [
@@ -125,7 +126,7 @@ test.each<[string, string, string[]]>([
   [
     'a boolean for anonymous clients',
     'auth:\n  allowAnonymous: true\n',
-    ['broker.yaml:2: auth.allowAnonymous must be loopback or everywhere, not true.'],
+    ['broker.yaml:2: auth.allowAnonymous must be auto, nowhere, loopback or everywhere, not true.'],
   ],
   [
     'an empty host',
@@ -221,7 +222,7 @@ test.each<[string, string, string[]]>([
     'an address others can reach',
     'listeners:\n  tcp:\n    host: 0.0.0.0\n',
     [
-      'broker.yaml:3: listeners.tcp.host is 0.0.0.0, where others can reach it, but clients without a user name are let in on loopback only: set auth.allowAnonymous to everywhere if anybody may connect, or listen on 127.0.0.1.',
+      'broker.yaml:3: listeners.tcp.host is 0.0.0.0, where others can reach it, but clients without a user name are let in on loopback only: set auth.passwordFile (trellis user makes one) or another way to know clients, set auth.allowAnonymous to everywhere if anybody may connect, or listen on 127.0.0.1.',
     ],
   ],
 ])('%s is refused with its place', (_, text, problems) => {

@@ -17,7 +17,7 @@ async function ask(hook: Hooks['authorize']): Promise<{ reasonCode: number | und
     debug() {},
   } as const;
   const hooks: Hooks = hook === undefined ? {} : { authorize: hook };
-  const refusal = await authorize({ hooks, logger }, CLIENT, REQUEST);
+  const refusal = await authorize({ hooks, access: undefined, logger }, CLIENT, REQUEST);
   return { reasonCode: refusal?.reasonCode, errors };
 }
 

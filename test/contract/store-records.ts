@@ -10,6 +10,7 @@ export const LONG_NAME: string = 'x'.repeat(65_535);
 export const fullWill: WillRecord = {
   clientId: 'w',
   username: 'ü',
+  identity: '{"roles":["sensor"]}',
   publishAt: 1_893_456_000_000,
   will: {
     topicName: 'will/ü',

@@ -311,7 +311,7 @@ describe('a refusal of authenticate', () => {
       await client.expectConnack(code);
       await client.expectClose();
     }
-    await scene.expectEnded({ refused: 6 });
+    await scene.expectEnded({ refused: 5, banned: 1 });
   });
 
   test('points an established client to another server when it re-authenticates', async ({ start }) => {

@@ -19,7 +19,7 @@ class Trial {
   constructor(bench: SessionBench, published: string[] = []) {
     this.bench = bench;
     this.published = published;
-    this.wills = new Wills(bench.context, (clientId, will, username) => {
+    this.wills = new Wills(bench.context, ({ clientId, username }, will) => {
       this.published.push(`${clientId}/${username}: ${Buffer.from(will.payload).toString()}`);
       this.wills.forget(clientId);
     });
@@ -52,7 +52,7 @@ class Trial {
 describe('wills', () => {
   test('are published at once when the connection is lost, and are gone then', async () => {
     const trial = await Trial.start();
-    trial.wills.arm('c', willOf('last'), 'user');
+    trial.wills.arm({ clientId: 'c', username: 'user' }, willOf('last'));
     await trial.bench.clock.settle();
     expect(trial.stored).toBe(1);
     trial.lose(trial.bench.open('c', DURABLE));
@@ -63,13 +63,13 @@ describe('wills', () => {
 
   test('are dropped by a clean end, and replaced by the next connection', async () => {
     const trial = await Trial.start();
-    trial.wills.arm('c', willOf('first'), '');
-    trial.wills.arm('c', willOf('second'), '');
+    trial.wills.arm({ clientId: 'c', username: '' }, willOf('first'));
+    trial.wills.arm({ clientId: 'c', username: '' }, willOf('second'));
     expect(trial.wills.forget('c')).toBe(true);
     expect(trial.wills.forget('c')).toBe(false);
     trial.wills.connectionLost('c', undefined);
-    trial.wills.arm('c', willOf('third'), '');
-    expect(trial.wills.arm('c', undefined, '')).toBe(true);
+    trial.wills.arm({ clientId: 'c', username: '' }, willOf('third'));
+    expect(trial.wills.arm({ clientId: 'c', username: '' }, undefined)).toBe(true);
     await trial.bench.clock.settle();
     expect({ published: trial.published, stored: trial.stored }).toEqual({ published: [], stored: 0 });
   });
@@ -77,8 +77,8 @@ describe('wills', () => {
   test('wait for their delay, unless the session does not outlive its connection', async () => {
     const trial = await Trial.start();
     const [stays, ends] = [trial.bench.open('stays', DURABLE), trial.bench.open('ends', 0)];
-    trial.wills.arm('stays', willOf('late', 10), '');
-    trial.wills.arm('ends', willOf('now', 10), '');
+    trial.wills.arm({ clientId: 'stays', username: '' }, willOf('late', 10));
+    trial.wills.arm({ clientId: 'ends', username: '' }, willOf('now', 10));
     trial.lose(stays);
     trial.lose(ends);
     expect(trial.published).toEqual(['ends/: now']);
@@ -91,7 +91,7 @@ describe('wills', () => {
   test('are due when their session ends before the delay is over', async () => {
     const trial = await Trial.start();
     const session = trial.bench.open('c', DURABLE);
-    trial.wills.arm('c', willOf('early', 10), '');
+    trial.wills.arm({ clientId: 'c', username: '' }, willOf('early', 10));
     // An armed will is its connection's, whatever becomes of another session.
     trial.wills.sessionEnded('c');
     expect(trial.published).toEqual([]);
@@ -104,10 +104,10 @@ describe('wills', () => {
 
   test('are cancelled when the session is resumed in time', async () => {
     const trial = await Trial.start();
-    trial.wills.arm('c', willOf('never', 10), '');
+    trial.wills.arm({ clientId: 'c', username: '' }, willOf('never', 10));
     trial.lose(trial.bench.open('c', DURABLE));
     await trial.bench.clock.pass(9000);
-    trial.wills.arm('c', willOf('armed'), '');
+    trial.wills.arm({ clientId: 'c', username: '' }, willOf('armed'));
     await trial.bench.clock.pass(9000);
     expect(trial.published).toEqual([]);
     expect(trial.stored).toBe(1);
@@ -116,7 +116,7 @@ describe('wills', () => {
   test('of connections that a crash cut are published once after it, with the rights of who left them', async () => {
     const trial = await Trial.start();
     trial.bench.open('c', DURABLE);
-    trial.wills.arm('c', willOf('crash'), 'user');
+    trial.wills.arm({ clientId: 'c', username: 'user' }, willOf('crash'));
     const second = await trial.restarted();
     expect(trial.published).toEqual(['c/user: crash']);
     await second.restarted();
@@ -131,7 +131,7 @@ describe('wills', () => {
     ] as const) {
       const trial = await Trial.start();
       const session = trial.bench.open('c', expiry);
-      trial.wills.arm('c', willOf('late', 10), '');
+      trial.wills.arm({ clientId: 'c', username: '' }, willOf('late', 10));
       trial.lose(session);
       const later = await trial.restarted(downMs);
       await later.bench.clock.pass(1);
@@ -144,12 +144,12 @@ describe('wills', () => {
   test('are tried again where there was no room', async () => {
     const bench = await new SessionBench().start();
     let tries = 0;
-    const wills: Wills = new Wills(bench.context, (clientId) => {
+    const wills: Wills = new Wills(bench.context, ({ clientId }) => {
       tries += 1;
       if (tries < 3) wills.postpone(clientId);
       else wills.forget(clientId);
     });
-    wills.arm('c', willOf('patient'), '');
+    wills.arm({ clientId: 'c', username: '' }, willOf('patient'));
     wills.connectionLost('c', undefined);
     await bench.clock.pass(60_000);
     expect(tries).toBe(3);
@@ -177,7 +177,7 @@ describe('wills', () => {
           if (action === 'arm' || action === 'arm late') {
             armed += 1;
             const delaySeconds = action === 'arm' ? 0 : 10;
-            trial.wills.arm('c', willOf(`${armed}`, delaySeconds), '');
+            trial.wills.arm({ clientId: 'c', username: '' }, willOf(`${armed}`, delaySeconds));
             current = { name: `${armed}`, delayMs: delaySeconds * 1000, dueAt: Number.POSITIVE_INFINITY };
           } else if (action === 'clean end' && isOpen()) {
             trial.wills.forget('c');
@@ -187,7 +187,7 @@ describe('wills', () => {
             if (current.delayMs === 0) publish();
             else current.dueAt = now + current.delayMs;
           } else if (action === 'resume' && !isOpen()) {
-            trial.wills.arm('c', undefined, '');
+            trial.wills.arm({ clientId: 'c', username: '' }, undefined);
             current = undefined;
           } else if (action === 'session ends' && !isOpen()) {
             trial.wills.sessionEnded('c');
@@ -213,7 +213,7 @@ describe('wills', () => {
 
   test('of a client id that another node has now are forgotten, and stay in the store', async () => {
     const trial = await Trial.start();
-    trial.wills.arm('c', willOf('pending', 10), '');
+    trial.wills.arm({ clientId: 'c', username: '' }, willOf('pending', 10));
     trial.lose(trial.bench.open('c', DURABLE));
     await trial.bench.clock.settle();
     trial.wills.release('c');

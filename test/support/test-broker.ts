@@ -1,6 +1,7 @@
 import { expect } from 'vitest';
 import { type Broker, startBroker } from '../../src/broker.ts';
 import { type Config, createConfig, type DeepPartial } from '../../src/config.ts';
+import type { Access } from '../../src/connection/access.ts';
 import type { BrokerCounters } from '../../src/counters.ts';
 import type { BrokerEvents, Hooks } from '../../src/hooks/hooks.ts';
 import { createLogger } from '../../src/lib/logger.ts';
@@ -23,6 +24,8 @@ export interface TestBrokerOptions {
   /** Laid over the defaults; listeners stay on free ports of loopback and the store in memory unless said otherwise. */
   config?: DeepPartial<Config>;
   hooks?: Hooks;
+  /** The access rules; none by default. */
+  access?: Access;
   /** Makes time stand still but for `TestBroker.advance`. */
   clock?: MovableClock;
   /**
@@ -117,6 +120,11 @@ export class TestBroker {
     for (const { broker } of this.#nodes) broker.on(name, listener);
   }
 
+  /** Has all nodes look anew at what clients may do. */
+  async rightsChanged(): Promise<void> {
+    await Promise.all(this.#nodes.map(({ broker }) => broker.rightsChanged()));
+  }
+
   /** A counter, over all nodes. */
   total(read: (counters: BrokerCounters) => number): number {
     return this.#nodes.reduce((sum, { broker }) => sum + read(broker.counters()), 0);
@@ -175,7 +183,8 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
         logger,
         clock: clock === undefined ? systemClock : new SocketClock(clock),
         store,
-        ...(options.hooks === undefined ? {} : { hooks: options.hooks }),
+        hooks: options.hooks,
+        access: options.access,
       });
       nodes.push({ broker, store });
     }

@@ -1,0 +1,75 @@
+import type { AuthorizeRequest, ClientInfo, Refusal } from '../hooks/hooks.ts';
+import { ReasonCode } from '../protocol/reason-codes.ts';
+import { AccessRules } from './access-rules.ts';
+import type { AccessRequest } from './active-rules.ts';
+import { readRules } from './read-rules.ts';
+import type { RuleSet } from './rule-set.ts';
+
+/** How access is controlled. */
+export interface AccessControlOptions {
+  /** File of the rules, see `readRules`; empty for none. */
+  readonly file: string;
+  /** What holds where no rule matches. */
+  readonly otherwise: 'allow' | 'deny';
+  /** Whether clients are told which rule refuses them; the log always is. */
+  readonly explainsToClients: boolean;
+}
+
+const NO_RULES: RuleSet = {
+  file: 'no file of access rules',
+  roles: new Map(),
+  users: new Map(),
+  clients: new Map(),
+  anonymous: [],
+  everyone: [],
+};
+
+/** The access rules in force, which may be read anew while clients are connected. */
+export class AccessControl {
+  readonly #options: AccessControlOptions;
+  #rules: AccessRules;
+
+  /** Reads the file. @throws RulesError with every problem found, each with file and line. */
+  constructor(options: AccessControlOptions) {
+    this.#options = options;
+    this.#rules = this.#read();
+  }
+
+  /** Why a client may not do something; undefined where it may. */
+  refusalOf(client: ClientInfo, request: AuthorizeRequest): Refusal | undefined {
+    if (this.#allows(client, request)) return undefined;
+    const explanation = this.#rules.reason(client, requestOf(request));
+    const { explainsToClients } = this.#options;
+    return {
+      reasonCode: ReasonCode.notAuthorized,
+      explanation,
+      ...(explainsToClients && { reasonString: explanation }),
+    };
+  }
+
+  /** Whether a message to this topic name may go to a client that has a subscription for it. */
+  mayReceive(client: ClientInfo, topicName: string): boolean {
+    return this.#rules.mayReceive(client, topicName);
+  }
+
+  /** Reads the file anew; where that cannot be used the rules stay as they are. @throws RulesError as the constructor. */
+  reload(): void {
+    this.#rules = this.#read();
+  }
+
+  #allows(client: ClientInfo, { action, topic, retain, qos }: AuthorizeRequest): boolean {
+    if (action === 'subscribe') return this.#rules.maySubscribe(client, topic);
+    return this.#rules.mayPublish(client, topic, { retain, qos });
+  }
+
+  #read(): AccessRules {
+    const { file, otherwise } = this.#options;
+    return new AccessRules(file === '' ? NO_RULES : readRules(file), otherwise);
+  }
+}
+
+/** A will is a publish that comes later. */
+function requestOf({ action, topic, retain, qos }: AuthorizeRequest): AccessRequest {
+  if (action === 'subscribe') return { action, topicFilter: topic };
+  return { action: 'publish', topicName: topic, retain, qos };
+}

@@ -1,0 +1,105 @@
+import type { AuthenticateResult, Awaitable, ClientInfo, Hooks } from '../hooks/hooks.ts';
+import type { Logger } from '../lib/logger.ts';
+import type { ConnectPacket } from '../protocol/packets.ts';
+import { ReasonCode } from '../protocol/reason-codes.ts';
+import type { Authenticator, Credentials, Verdict } from './authenticator.ts';
+
+/** What holds back who tries too often. */
+export interface Attempts {
+  /** How long the next attempt from there is not looked at, ms; 0 for not at all. */
+  waitMs(username: string, address: string): number;
+  failed(username: string, address: string): void;
+  succeeded(username: string, address: string): void;
+}
+
+/** What a chain is made with. */
+export interface ChainOptions {
+  /** Asked in this order until one knows the client. */
+  readonly authenticators: readonly Authenticator[];
+  readonly attempts: Attempts;
+  /** Whether a client without user name, password and certificate is let in. */
+  readonly letsInAnonymous: (client: ClientInfo) => boolean;
+  /** The authenticate hook of an embedding program: asked last. */
+  readonly hook: Hooks['authenticate'];
+  readonly logger: Logger;
+}
+
+/** What every client is told that is not let in, whoever said so and why: nobody learns which user names there are. */
+const NO: AuthenticateResult = {
+  allow: false,
+  reasonCode: ReasonCode.badUserNameOrPassword,
+  reasonString: 'not let in: see the log of the broker for the reason',
+};
+
+/** Finds out who clients are: the first authenticator that knows one decides. */
+export class AuthenticatorChain {
+  readonly #options: ChainOptions;
+
+  constructor(options: ChainOptions) {
+    this.#options = options;
+  }
+
+  /** As the hook of that name. */
+  authenticate(client: ClientInfo, connect: ConnectPacket): Awaitable<AuthenticateResult> {
+    const { letsInAnonymous, hook, attempts } = this.#options;
+    const { username, password } = connect;
+    if (username === undefined && password === undefined && client.certificate === undefined) {
+      if (letsInAnonymous(client)) return hook === undefined ? { allow: true, username: '' } : hook(client, connect);
+      this.#log(client, 'it has no user name, password or certificate, and anonymous clients are not let in');
+      return { allow: false, reasonCode: ReasonCode.notAuthorized, reasonString: 'anonymous clients are not let in' };
+    }
+    const address = hostOf(client.remoteAddress);
+    const waitMs = attempts.waitMs(username ?? '', address);
+    if (waitMs > 0) {
+      this.#log(client, `its attempts have failed too often: none is looked at for another ${Math.ceil(waitMs)} ms`);
+      return { allow: false, reasonCode: ReasonCode.connectionRateExceeded, reasonString: 'try again later' };
+    }
+    return this.#ask({ client, username, password }, connect, address);
+  }
+
+  async #ask(credentials: Credentials, connect: ConnectPacket, address: string): Promise<AuthenticateResult> {
+    const { attempts, hook } = this.#options;
+    const { client } = credentials;
+    const username = credentials.username ?? '';
+    const reasons: string[] = [];
+    for (const authenticator of this.#options.authenticators) {
+      const verdict = await this.#verdictOf(authenticator, credentials);
+      if (verdict.kind === 'accepted') {
+        attempts.succeeded(username, address);
+        const { kind: _, ...proven } = verdict;
+        return { allow: true, ...proven };
+      }
+      reasons.push(`${authenticator.name}: ${verdict.reason}`);
+      if (verdict.kind === 'refused') break;
+      if (authenticator === this.#options.authenticators.at(-1) && hook !== undefined) {
+        const result = await hook(client, connect);
+        if (result.allow) attempts.succeeded(username, address);
+        else attempts.failed(username, address);
+        return result;
+      }
+    }
+    attempts.failed(username, address);
+    this.#log(client, reasons.join('; '));
+    return NO;
+  }
+
+  async #verdictOf(authenticator: Authenticator, credentials: Credentials): Promise<Verdict> {
+    try {
+      return await authenticator.authenticate(credentials);
+    } catch (error) {
+      const { name } = authenticator;
+      this.#options.logger.error('an authenticator failed: refused', { authenticator: name, error: String(error) });
+      return { kind: 'refused', reason: 'it failed' };
+    }
+  }
+
+  #log({ clientId, username, remoteAddress }: ClientInfo, reason: string): void {
+    this.#options.logger.warn('a client is not let in', { client: clientId, username, remote: remoteAddress, reason });
+  }
+}
+
+/** A remote address without its port. */
+function hostOf(remoteAddress: string): string {
+  const colon = remoteAddress.lastIndexOf(':');
+  return colon === -1 ? remoteAddress : remoteAddress.slice(0, colon);
+}

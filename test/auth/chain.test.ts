@@ -1,0 +1,140 @@
+import { describe, expect, test } from 'vitest';
+import type { Authenticator, Credentials, Verdict } from '../../src/auth/authenticator.ts';
+import { AuthenticatorChain, type Attempts, type ChainOptions } from '../../src/auth/chain.ts';
+import type { ClientInfo } from '../../src/hooks/hooks.ts';
+import type { Logger } from '../../src/lib/logger.ts';
+import { type ConnectPacket, PacketType } from '../../src/protocol/packets.ts';
+import { ReasonCode } from '../../src/protocol/reason-codes.ts';
+
+const CLIENT: ClientInfo = {
+  clientId: 'c',
+  username: 'alice',
+  protocolVersion: 5,
+  remoteAddress: '10.0.0.7:51234',
+  transport: 'tcp',
+};
+
+function connectOf(username?: string, password?: string): ConnectPacket {
+  return {
+    type: PacketType.connect,
+    protocolVersion: 5,
+    clientId: 'c',
+    cleanStart: true,
+    keepAlive: 0,
+    properties: {},
+    ...(username !== undefined && { username }),
+    ...(password !== undefined && { password: Buffer.from(password) }),
+  } as ConnectPacket;
+}
+
+/** A chain, and what became of what it was asked. */
+class Trial {
+  readonly asked: string[] = [];
+  readonly logged: string[] = [];
+  readonly told: string[] = [];
+  waitMs = 0;
+
+  /** An authenticator that says this, or fails. */
+  saying(name: string, verdict: Verdict | Error): Authenticator {
+    return {
+      name,
+      authenticate: ({ username }: Credentials) => {
+        this.asked.push(`${name} ${username ?? '-'}`);
+        if (verdict instanceof Error) throw verdict;
+        return verdict;
+      },
+    };
+  }
+
+  chain(options: Partial<ChainOptions>): AuthenticatorChain {
+    const logger: Logger = {
+      level: 'warn',
+      error: (text, fields) => this.logged.push(`${text} ${JSON.stringify(fields)}`),
+      warn: (text, fields) => this.logged.push(`${text} ${JSON.stringify(fields)}`),
+      info: () => {},
+      debug: () => {},
+    };
+    const attempts: Attempts = {
+      waitMs: () => this.waitMs,
+      failed: (username, address) => this.told.push(`failed ${username} ${address}`),
+      succeeded: (username, address) => this.told.push(`succeeded ${username} ${address}`),
+    };
+    const defaults = { authenticators: [], attempts, letsInAnonymous: () => false, hook: undefined, logger };
+    return new AuthenticatorChain({ ...defaults, ...options });
+  }
+}
+
+const UNKNOWN: Verdict = { kind: 'unknown', reason: 'no such user' };
+const REFUSED: Verdict = { kind: 'refused', reason: 'wrong password' };
+const ACCEPTED: Verdict = { kind: 'accepted', username: 'Alice', roles: ['sensor'], expiresAt: 7 };
+
+describe('a chain of authenticators', () => {
+  test('asks one after the other until one knows the client', async () => {
+    const trial = new Trial();
+    const authenticators = [trial.saying('a', UNKNOWN), trial.saying('b', ACCEPTED), trial.saying('c', REFUSED)];
+    const result = await trial.chain({ authenticators }).authenticate(CLIENT, connectOf('alice', 'x'));
+    expect(result).toEqual({ allow: true, username: 'Alice', roles: ['sensor'], expiresAt: 7 });
+    expect(trial.asked).toEqual(['a alice', 'b alice']);
+    expect(trial.told).toEqual(['succeeded alice 10.0.0.7']);
+  });
+
+  test('answers alike whether nobody knows the client, or one refuses it, or one fails; the log knows', async () => {
+    const answers = new Set<string>();
+    for (const verdict of [UNKNOWN, REFUSED, new Error('cannot reach it')]) {
+      const trial = new Trial();
+      const chain = trial.chain({ authenticators: [trial.saying('a', verdict)] });
+      answers.add(JSON.stringify(await chain.authenticate(CLIENT, connectOf('alice', 'secret'))));
+      expect(trial.told).toEqual(['failed alice 10.0.0.7']);
+      expect(trial.logged.join('\n')).toContain('not let in');
+      expect(trial.logged.join('\n')).not.toContain('secret');
+    }
+    expect(answers.size).toBe(1);
+    expect(JSON.parse([...answers][0] as string)).toMatchObject({ reasonCode: ReasonCode.badUserNameOrPassword });
+  });
+
+  test('asks nobody else where one refuses or fails', async () => {
+    for (const verdict of [REFUSED, new Error('broken')]) {
+      const trial = new Trial();
+      const authenticators = [trial.saying('a', verdict), trial.saying('b', ACCEPTED)];
+      const hook = (): never => {
+        throw new Error('asked');
+      };
+      const result = await trial.chain({ authenticators, hook }).authenticate(CLIENT, connectOf('alice', 'x'));
+      expect(result.allow).toBe(false);
+      expect(trial.asked).toEqual(['a alice']);
+    }
+  });
+
+  test('asks the hook of an embedding program last, where nobody knows the client', async () => {
+    const trial = new Trial();
+    const hook = () => ({ allow: true, username: 'by hook' }) as const;
+    const known = trial.chain({ authenticators: [trial.saying('a', ACCEPTED)], hook });
+    expect(await known.authenticate(CLIENT, connectOf('alice', 'x'))).toMatchObject({ username: 'Alice' });
+    const unknown = trial.chain({ authenticators: [trial.saying('a', UNKNOWN)], hook });
+    expect(await unknown.authenticate(CLIENT, connectOf('alice', 'x'))).toMatchObject({ username: 'by hook' });
+  });
+
+  test('looks at nothing while attempts of that user from there are held back', async () => {
+    const trial = new Trial();
+    trial.waitMs = 5000;
+    const chain = trial.chain({ authenticators: [trial.saying('a', ACCEPTED)] });
+    const result = await chain.authenticate(CLIENT, connectOf('alice', 'x'));
+    expect(result).toMatchObject({ allow: false, reasonCode: ReasonCode.connectionRateExceeded });
+    expect([trial.asked, trial.told]).toEqual([[], []]);
+  });
+
+  test('lets clients that bring nothing in where that is wanted, under no name', async () => {
+    const trial = new Trial();
+    const authenticators = [trial.saying('a', ACCEPTED)];
+    const open = trial.chain({ authenticators, letsInAnonymous: () => true });
+    expect(await open.authenticate(CLIENT, connectOf())).toEqual({ allow: true, username: '' });
+    const closed = trial.chain({ authenticators });
+    expect(await closed.authenticate(CLIENT, connectOf())).toMatchObject({ reasonCode: ReasonCode.notAuthorized });
+    expect(trial.asked).toEqual([]);
+    // Half of something is not nothing.
+    await closed.authenticate(CLIENT, connectOf(undefined, 'x'));
+    const certificate = { commonName: 'c', alternativeNames: [], fingerprint: 'AA' };
+    await closed.authenticate({ ...CLIENT, certificate }, connectOf());
+    expect(trial.asked).toEqual(['a -', 'a -']);
+  });
+});

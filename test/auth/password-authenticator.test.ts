@@ -1,0 +1,129 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Credentials } from '../../src/auth/authenticator.ts';
+import { HashQueue } from '../../src/auth/hash-queue.ts';
+import { PasswordAuthenticator } from '../../src/auth/password-authenticator.ts';
+import { PasswordFile } from '../../src/auth/password-file.ts';
+import { hashPassword } from '../../src/auth/password-hash.ts';
+import { hashForScram } from '../../src/auth/scram-secret.ts';
+
+let directory: string;
+let path: string;
+let text: string;
+
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'trellis-password-'));
+  path = join(directory, 'users');
+  const [alice, proto] = await Promise.all([
+    hashPassword(Buffer.from('wonderland')),
+    hashPassword(Buffer.from('of objects')),
+  ]);
+  const scram = await hashForScram('SCRAM-SHA-256', 'scrambled');
+  text = `alice:${alice}\n__proto__:${proto}\nsam:${scram}\n`;
+  writeFileSync(path, text, { mode: 0o600 });
+});
+
+afterAll(() => rmSync(directory, { recursive: true }));
+
+async function authenticator(queue = new HashQueue()): Promise<PasswordAuthenticator> {
+  writeFileSync(path, text);
+  return new PasswordAuthenticator(await PasswordFile.open(path), queue);
+}
+
+function credentials(username?: string, password?: string, isWanted?: () => boolean): Credentials {
+  return {
+    client: {
+      clientId: 'c',
+      username: username ?? '',
+      protocolVersion: 5,
+      remoteAddress: '127.0.0.1:1',
+      transport: 'tcp',
+    },
+    username,
+    password: password === undefined ? undefined : Buffer.from(password),
+    ...(isWanted === undefined ? {} : { isWanted }),
+  };
+}
+
+test.each<[string | undefined, string | undefined, object]>([
+  ['alice', 'wonderland', { kind: 'accepted', username: 'alice' }],
+  ['__proto__', 'of objects', { kind: 'accepted', username: '__proto__' }],
+  ['alice', 'Wonderland', { kind: 'refused', reason: 'wrong password' }],
+  ['alice', '', { kind: 'refused', reason: 'wrong password' }],
+  ['alice', undefined, { kind: 'refused', reason: 'no password' }],
+  ['Alice', 'wonderland', { kind: 'unknown', reason: 'unknown user' }],
+  ['constructor', 'x', { kind: 'unknown', reason: 'unknown user' }],
+  ['alice:', 'wonderland', { kind: 'unknown', reason: 'unknown user' }],
+  ['', 'wonderland', { kind: 'unknown', reason: 'unknown user' }],
+  ['nobody', undefined, { kind: 'unknown', reason: 'unknown user' }],
+  [undefined, 'wonderland', { kind: 'unknown', reason: 'no user name' }],
+  [undefined, undefined, { kind: 'unknown', reason: 'no user name' }],
+  ['sam', 'scrambled', { kind: 'refused', reason: 'the user has no password, only SCRAM' }],
+])('user %j with password %j', async (username, password, verdict) => {
+  const password$ = await authenticator();
+  await expect(password$.authenticate(credentials(username, password))).resolves.toEqual(verdict);
+});
+
+test('an unknown user costs the hash that a wrong password costs', async () => {
+  const queue = new HashQueue();
+  const passwords = await authenticator(queue);
+  for (const [index, name] of ['alice', 'nobody', 'sam'].entries()) {
+    await passwords.authenticate(credentials(name, 'wrong'));
+    expect(queue.counters.done).toBe(index + 1);
+  }
+});
+
+test('unknown users and wrong passwords take the same time', async () => {
+  const passwords = await authenticator();
+  const times = new Map<string, number[]>([
+    ['alice', []],
+    ['nobody', []],
+  ]);
+  for (let round = 0; round < 15; round++) {
+    for (const [name, taken] of times) {
+      const start = performance.now();
+      await passwords.authenticate(credentials(name, 'wrong'));
+      taken.push(performance.now() - start);
+    }
+  }
+  // The quickest of many is the one that nothing else on this machine slowed down.
+  const [known, unknown] = [...times.values()].map((taken) => Math.min(...taken));
+  expect(unknown! / known!).toBeGreaterThan(0.5);
+  expect(unknown! / known!).toBeLessThan(2);
+});
+
+test('with too many logins at once the others are turned away, and those whose client has gone are dropped', async () => {
+  const passwords = await authenticator(new HashQueue({ concurrency: 1, waitingMax: 1 }));
+  let isWanted = true;
+  const first = passwords.authenticate(credentials('alice', 'wonderland'));
+  const second = passwords.authenticate(credentials('alice', 'wonderland', () => isWanted));
+  const third = passwords.authenticate(credentials('alice', 'wonderland'));
+  await expect(third).resolves.toEqual({ kind: 'busy', reason: 'too many logins at once' });
+  isWanted = false;
+  await expect(first).resolves.toMatchObject({ kind: 'accepted' });
+  await expect(second).resolves.toEqual({ kind: 'busy', reason: 'nobody waits for the verdict any more' });
+});
+
+test('a user who was removed while the login waited is not let in', async () => {
+  const passwords = await authenticator(new HashQueue({ concurrency: 1, waitingMax: 1 }));
+  const first = passwords.authenticate(credentials('alice', 'wonderland'));
+  const second = passwords.authenticate(credentials('alice', 'wonderland'));
+  writeFileSync(path, '# nobody\n');
+  await passwords.reload();
+  await first;
+  await expect(second).resolves.toEqual({ kind: 'unknown', reason: 'unknown user' });
+});
+
+test('a reload takes over the file, and a broken one leaves the users as they were', async () => {
+  const passwords = await authenticator();
+  writeFileSync(path, text.replace('alice:', 'alicia:'));
+  await passwords.reload();
+  await expect(passwords.authenticate(credentials('alice', 'wonderland'))).resolves.toMatchObject({ kind: 'unknown' });
+  writeFileSync(path, `${text}nonsense\n`);
+  await expect(passwords.reload()).rejects.toThrow(`${path}:4: `);
+  await expect(passwords.authenticate(credentials('alicia', 'wonderland'))).resolves.toMatchObject({
+    kind: 'accepted',
+  });
+});

@@ -1,0 +1,161 @@
+import { describe, expect, test } from 'vitest';
+import type { Access } from '../../src/connection/access.ts';
+import type { AuthorizeRequest, ClientInfo, Hooks, Refusal } from '../../src/hooks/hooks.ts';
+import { PacketType, type ProtocolVersion } from '../../src/protocol/packets.ts';
+import { ReasonCode } from '../../src/protocol/reason-codes.ts';
+import { FakeClock } from '../fakes/fake-clock.ts';
+import { startTestBroker, type TestBroker } from '../support/test-broker.ts';
+
+/** Rules that forbid topics by how they begin; `denied` changes as a test goes on. */
+class Prefixes implements Access {
+  denied = '-';
+  readonly asked: AuthorizeRequest[] = [];
+
+  refusalOf({ username }: ClientInfo, request: AuthorizeRequest): Refusal | undefined {
+    this.asked.push(request);
+    if (username === 'admin' || !request.topic.startsWith(this.denied)) return undefined;
+    return { reasonCode: ReasonCode.notAuthorized, explanation: 'rule 7 says no' };
+  }
+
+  mayReceive({ username }: ClientInfo, topicName: string): boolean {
+    return username === 'admin' || !topicName.startsWith(this.denied);
+  }
+}
+
+async function withPrefixes(): Promise<{ broker: TestBroker; access: Prefixes }> {
+  const access = new Prefixes();
+  return { broker: await startTestBroker({ access }), access };
+}
+
+function denied(broker: TestBroker): number {
+  return broker.total(({ messages }) => messages.dropped['not-authorized']);
+}
+
+const VERSIONS: readonly ProtocolVersion[] = [3, 4, 5];
+const FOREVER = { cleanStart: false, properties: { sessionExpiryInterval: 1000 } };
+
+describe('access rules that change', () => {
+  test.each(VERSIONS)(
+    'end subscriptions that they do not allow any more, and no others, version %s',
+    async (version) => {
+      const { broker, access } = await withPrefixes();
+      await using _ = broker;
+      const client = await broker.connect({ version });
+      await client.subscribe(['a/#', 'b/#', '$share/g/a/x'], 1);
+      const publisher = await broker.connect({ username: 'admin' });
+      const ended: string[] = [];
+      broker.on('unsubscribed', (_client, topicFilter) => ended.push(topicFilter));
+      access.denied = 'a';
+      await broker.rightsChanged();
+      await publisher.publish('a/x', 'secret', { qos: 1 });
+      await publisher.publish('b/x', 'open', { qos: 1 });
+      await client.expectMessage({ topicName: 'b/x' });
+      await client.expectNothing();
+      expect(ended).toEqual(['a/#', '$share/g/a/x']);
+      client.sendSubscribe('a/#');
+      await client.expect(PacketType.suback, { reasonCodes: [version === 5 ? ReasonCode.notAuthorized : 0x80] });
+    },
+  );
+
+  test('hold for what waits for a session, and for its subscriptions, when it comes back', async () => {
+    const { broker, access } = await withPrefixes();
+    await using _ = broker;
+    const first = await broker.connect({ clientId: 'c', ...FOREVER });
+    await first.subscribe(['a/#', 'b/#'], 2);
+    await first.disconnect();
+    const publisher = await broker.connect({ username: 'admin' });
+    for (const topicName of ['a/1', 'b/1', 'a/2', 'b/2']) await publisher.publish(topicName, topicName, { qos: 1 });
+    access.denied = 'a';
+    const again = await broker.connect({ clientId: 'c', ...FOREVER });
+    expect(again.connack.sessionPresent).toBe(true);
+    await again.expectMessage({ topicName: 'b/1' });
+    await again.expectMessage({ topicName: 'b/2' });
+    await publisher.publish('a/3', 'a/3', { qos: 1 });
+    await again.expectNothing();
+    expect(denied(broker)).toBe(2);
+    expect(broker.total(({ subscriptions }) => subscriptions)).toBe(1);
+  });
+
+  test.each([4, 5] as const)(
+    'hold for what was in flight: QoS 2 is brought to its end without it, version %s',
+    async (version) => {
+      const { broker, access } = await withPrefixes();
+      await using _ = broker;
+      const first = await broker.connect({
+        version,
+        clientId: 'c',
+        ...(version === 5 ? FOREVER : { cleanStart: false }),
+      });
+      await first.subscribe('#', 2);
+      const publisher = await broker.connect({ username: 'admin' });
+      await publisher.publish('a/1', 'a/1', { qos: 1 });
+      await publisher.publish('a/2', 'a/2', { qos: 2 });
+      await publisher.publish('a/3', 'a/3', { qos: 2 });
+      await first.expectPublish({ topicName: 'a/1' });
+      const { packetId } = await first.expectPublish({ topicName: 'a/2' });
+      const released = await first.expectPublish({ topicName: 'a/3' });
+      first.sendAck(PacketType.pubrec, released.packetId);
+      await first.expect(PacketType.pubrel, { packetId: released.packetId });
+      first.destroy();
+      access.denied = 'a';
+      const again = await broker.connect({
+        version,
+        clientId: 'c',
+        ...(version === 5 ? FOREVER : { cleanStart: false }),
+      });
+      // What it had acknowledged with PUBREC is its own; of the other it may have the packet id.
+      const pubrels = [await again.expect(PacketType.pubrel), await again.expect(PacketType.pubrel)];
+      expect(new Set(pubrels.map((pubrel) => pubrel.packetId))).toEqual(new Set([packetId, released.packetId]));
+      again.sendAck(PacketType.pubcomp, packetId);
+      again.sendAck(PacketType.pubcomp, released.packetId);
+      await publisher.publish('b', 'b', { qos: 2 });
+      await again.expectMessage({ topicName: 'b' });
+      await again.expectNothing();
+      expect(denied(broker)).toBe(2);
+    },
+  );
+
+  test('hold for wills when they are due, with the identity of who left them', async () => {
+    const { broker, access } = await withPrefixes();
+    await using _ = broker;
+    const watcher = await broker.connect({ username: 'admin' });
+    await watcher.subscribe('#', 1);
+    const own = await broker.connect({ will: { topicName: 'a/will' } });
+    const admins = await broker.connect({ username: 'admin', will: { topicName: 'a/admin' } });
+    access.denied = 'a';
+    own.destroy();
+    admins.destroy();
+    await watcher.expectMessage({ topicName: 'a/admin' });
+    await watcher.expectNothing();
+    expect(access.asked.filter(({ action }) => action === 'will')).toHaveLength(4);
+  });
+
+  test('refuse a publish with the reason in the log and without it for the client', async () => {
+    const { broker, access } = await withPrefixes();
+    await using _ = broker;
+    access.denied = 'a';
+    const client = await broker.connect();
+    const packetId = client.sendPublish('a', 'x', { qos: 1 });
+    const puback = await client.expect(PacketType.puback, { packetId, reasonCode: ReasonCode.notAuthorized });
+    expect(puback.properties.reasonString).toBeUndefined();
+  });
+});
+
+describe('credentials that expire', () => {
+  test('end the connection with 0xA0, and a session may go on with new ones', async () => {
+    const clock = new FakeClock();
+    const hooks: Hooks = {
+      authenticate: ({ username }) => ({ allow: true, username, expiresAt: clock.now() + 5000 }),
+    };
+    await using broker = await startTestBroker({ hooks, clock });
+    const client = await broker.connect({ username: 'u', ...FOREVER });
+    broker.advance(4999);
+    await client.ping();
+    broker.advance(1);
+    await client.expectDisconnect(ReasonCode.maximumConnectTime);
+    const again = await broker.connect({ username: 'u', clientId: 'client-1', ...FOREVER });
+    expect(again.connack.sessionPresent).toBe(true);
+    broker.advance(4999);
+    await again.ping();
+  });
+});
