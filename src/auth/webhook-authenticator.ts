@@ -25,7 +25,7 @@ export interface WebhookOptions {
   readonly failuresMax: number;
   /** For how long, before one request is tried again, ms; 100 to 600,000. */
   readonly pauseMs: number;
-  /** How long answers are remembered, ms; 0 (not at all) to 3,600,000. A right that is taken away lives on for so long. */
+  /** How long answers are remembered, ms; 0 (not at all) to 86,400,000. A right that is taken away lives on for so long. */
   readonly cacheMs: number;
   readonly clock: Clock;
   readonly logger: Logger;
