@@ -1,6 +1,7 @@
 import type { Awaitable } from '../hooks/hooks.ts';
 import { readBoundedFile, readBoundedText } from '../lib/bounded-file.ts';
 import { errorText } from '../lib/error-text.ts';
+import { decodeBase64 } from './base64.ts';
 import {
   parseKeySet,
   publicAlgorithms,
@@ -144,7 +145,7 @@ function keysIn(contents: Buffer | string, kind: KeyFileKind): readonly Verifica
     return kind === 'key-set' ? parseKeySet(contents).keys : [publicKeyOfPem(contents)];
   }
   const line = withoutLineEnd(contents);
-  return [secretKey(kind === 'secret-base64' ? decodeBase64(line) : line)];
+  return [secretKey(kind === 'secret-base64' ? secretIn(line) : line)];
 }
 
 function withoutLineEnd(bytes: Buffer): Buffer {
@@ -152,9 +153,10 @@ function withoutLineEnd(bytes: Buffer): Buffer {
   return bytes.subarray(0, bytes.at(-2) === 0x0d ? -2 : -1);
 }
 
-/** Node skips what is not base64; a secret that is cut short by that must not go unnoticed. */
-function decodeBase64(bytes: Buffer): Buffer {
-  const text = bytes.toString('latin1');
-  if (!/^(?:[A-Za-z0-9+/]+|[A-Za-z0-9_-]+)={0,2}$/.test(text)) throw new Error('holds no base64');
-  return Buffer.from(text, 'base64');
+/** @throws Error, a clause. */
+function secretIn(bytes: Buffer): Buffer {
+  const text = bytes.toString('latin1').replace(/={1,2}$/, '');
+  const secret = decodeBase64(text.replaceAll('-', '+').replaceAll('_', '/'), 'unpadded');
+  if (secret === undefined) throw new Error('holds no base64');
+  return secret;
 }

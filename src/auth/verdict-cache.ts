@@ -1,5 +1,6 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import type { Clock } from '../lib/clock.ts';
+import { RecentMap } from '../lib/recent-map.ts';
 import type { Verdict } from './authenticator.ts';
 
 /** How much is remembered, and for how long. */
@@ -24,11 +25,11 @@ interface Entry {
 export class VerdictCache {
   readonly #options: VerdictCacheOptions;
   readonly #key = randomBytes(32);
-  /** The oldest first. */
-  readonly #entries = new Map<string, Entry>();
+  #entries: RecentMap<string, Entry>;
 
   constructor(options: VerdictCacheOptions) {
     this.#options = options;
+    this.#entries = new RecentMap(options.entriesMax);
   }
 
   /** What a question is remembered by. */
@@ -46,17 +47,14 @@ export class VerdictCache {
 
   /** Remembers a verdict, at most as long as the right to be connected lasts. */
   set(key: string, verdict: Verdict): void {
-    const { entriesMax, forMs, clock } = this.#options;
+    const { forMs, clock } = this.#options;
     const expiresAt = (verdict.kind === 'accepted' ? verdict.expiresAt : undefined) ?? Infinity;
     const until = Math.min(clock.now() + forMs, expiresAt);
-    if (until <= clock.now()) return;
-    this.#entries.delete(key);
-    this.#entries.set(key, { verdict, until });
-    if (this.#entries.size > entriesMax) this.#entries.delete(this.#entries.keys().next().value!);
+    if (until > clock.now()) this.#entries.set(key, { verdict, until });
   }
 
   /** Forgets everything. */
   clear(): void {
-    this.#entries.clear();
+    this.#entries = new RecentMap(this.#options.entriesMax);
   }
 }

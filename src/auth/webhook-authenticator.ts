@@ -5,8 +5,8 @@ import type { Logger } from '../lib/logger.ts';
 import type { Authenticator, Credentials, Verdict } from './authenticator.ts';
 import { CircuitBreaker } from './circuit-breaker.ts';
 import { isFitName, isModest, isObject, readGrants, readRoles } from './claims.ts';
+import { HashQueue } from './hash-queue.ts';
 import { backendUrl, exchange, HttpProblem, urlForLog } from './http-exchange.ts';
-import { RequestGate } from './request-gate.ts';
 import { VerdictCache } from './verdict-cache.ts';
 
 /** Which server is asked, and how patiently. */
@@ -15,7 +15,7 @@ export interface WebhookOptions {
   readonly url: string;
   /** File with a token that is sent as `Authorization: Bearer`; undefined for none. Nobody else may read it. */
   readonly tokenFile: string | undefined;
-  /** For one request, ms; 100 to 60,000. A client waits for its turn at most twice as long before it. */
+  /** For one request, ms; 100 to 60,000. A client waits for its turn at most twice as long before that. */
   readonly timeoutMs: number;
   /** Requests at once; 1 to 1,000. */
   readonly requestsMax: number;
@@ -25,7 +25,7 @@ export interface WebhookOptions {
   readonly failuresMax: number;
   /** For how long, before one request is tried again, ms; 100 to 600,000. */
   readonly pauseMs: number;
-  /** How long answers are remembered, ms; 0 (not at all) to 3,600,000. A right that is taken away lives on for so long. */
+  /** How long answers are remembered, ms; 0 (not at all) to 86,400,000. A right that is taken away lives on for so long. */
   readonly cacheMs: number;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -64,7 +64,7 @@ export class WebhookAuthenticator implements Authenticator {
   readonly #url: URL;
   readonly #closing = new AbortController();
   readonly #breaker: CircuitBreaker;
-  readonly #gate: RequestGate;
+  readonly #queue: HashQueue;
   readonly #cache: VerdictCache;
   /** Empty for none. */
   #token: string;
@@ -75,12 +75,7 @@ export class WebhookAuthenticator implements Authenticator {
     this.#url = url;
     this.#token = token;
     this.#cache = new VerdictCache({ entriesMax: cachedMax, forMs: options.cacheMs, clock });
-    this.#gate = new RequestGate({
-      insideMax: options.requestsMax,
-      waitingMax: options.waitingMax,
-      waitMsMax: options.timeoutMs,
-      clock,
-    });
+    this.#queue = new HashQueue({ concurrency: options.requestsMax, waitingMax: options.waitingMax });
     this.#breaker = new CircuitBreaker({
       failuresMax: options.failuresMax,
       pauseMs: options.pauseMs,
@@ -108,14 +103,15 @@ export class WebhookAuthenticator implements Authenticator {
     const known = this.#cache.get(key);
     if (known !== undefined) return known;
     if (this.#breaker.refuses) return resting;
-    const entry = await this.#gate.enter();
-    if (entry === 'full') return refused('too many clients wait for the webhook');
-    if (entry === 'late') return refused('the webhook is too slow for so many clients');
-    try {
-      return this.#breaker.tryEnter() ? await this.#ask(question, key, credentials.username) : resting;
-    } finally {
-      this.#gate.leave();
-    }
+    const { clock, timeoutMs } = this.#options;
+    const since = clock.now();
+    const result = await this.#queue.run(
+      // Those before it may have found out that the webhook fails.
+      async () => (this.#breaker.tryEnter() ? this.#ask(question, key, credentials.username) : resting),
+      () => clock.now() - since <= timeoutMs,
+    );
+    if (result.kind === 'done') return result.value;
+    return refused(result.kind === 'busy' ? busy : late);
   }
 
   /** Reads the token anew and forgets all answers. */
@@ -156,6 +152,8 @@ export class WebhookAuthenticator implements Authenticator {
   }
 }
 
+const busy = 'too many clients wait for the webhook';
+const late = 'the webhook is too slow for so many clients';
 const resting: Verdict = refused('the webhook failed too often and is not asked for a while');
 
 function refused(reason: string): Verdict {

@@ -248,6 +248,19 @@ test('reloading asks at once, and says what is wrong', async () => {
   expect((await find(keySet, 'b')).kind).toBe('found');
 });
 
+test('a token with an unknown key waits for a request that is under way', async () => {
+  const keySet = await open();
+  const responses: ServerResponse[] = [];
+  backend.answer = (response) => void responses.push(response);
+  const reloading = keySet.reload();
+  const finding = find(keySet, 'b');
+  await until('the request', () => responses[0]);
+  responses[0]?.end(JSON.stringify({ keys: [{ ...jwk, kid: 'b' }] }));
+  await reloading;
+  expect((await finding).kind).toBe('found');
+  expect(backend.seen).toHaveLength(2);
+});
+
 test('closing ends the timer and the request under way', async () => {
   const keySet = await open();
   backend.answer = silent;

@@ -266,7 +266,7 @@ test('after failures in a row clients are refused at once, until one request aft
 
 test('while one request is tried after the pause, the others are refused at once', async () => {
   backend.answer = wrongAnswers.get('status 500')!.answer;
-  const webhook = await open({ failuresMax: 1 });
+  const webhook = await open({ failuresMax: 1, requestsMax: 1 });
   await ask(webhook);
   const { answer, release, count } = held();
   backend.answer = answer;
