@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { captureRejectionSymbol, EventEmitter } from 'node:events';
 import { ClusterTopics } from './admin/cluster-topics.ts';
 import { type SysFigures, SysTopics } from './admin/sys-topics.ts';
-import { clientOf } from './auth/identity.ts';
 import type { Cluster } from './cluster/cluster.ts';
 import { NodeCluster } from './cluster/node-cluster.ts';
 import { SingleNode } from './cluster/single-node.ts';
@@ -13,8 +12,8 @@ import { Connection } from './connection/connection.ts';
 import { ConnectionTable } from './connection/connection-table.ts';
 import type { ConnectionContext, EventSink } from './connection/context.ts';
 import { sayGoodbye } from './connection/drain.ts';
+import { publishWill } from './connection/publish-will.ts';
 import { reviewAll } from './connection/review-rights.ts';
-import { authorize } from './connection/rights.ts';
 import { type BrokerCounters, readCounters, sysFiguresOf } from './counters.ts';
 import type { BrokerEvents, Hooks } from './hooks/hooks.ts';
 import type { Clock, Timer } from './lib/clock.ts';
@@ -22,11 +21,11 @@ import { DeadlineHeap } from './lib/deadline-heap.ts';
 import type { Failpoint } from './lib/failpoints.ts';
 import type { Logger } from './lib/logger.ts';
 import { systemClock } from './lib/system-clock.ts';
-import { openListeners } from './listeners.ts';
+import { openListeners, tlsFiles } from './listeners.ts';
 import { BrokerNode } from './node-broker.ts';
 import { LocalSubscription, type MessageListener } from './local-subscription.ts';
 import { Message } from './protocol/message.ts';
-import type { Properties, Qos, Will } from './protocol/packets.ts';
+import type { Properties, Qos } from './protocol/packets.ts';
 import { encodeForwardedProperties, PublishFrame } from './protocol/publish.ts';
 import { ReasonCode } from './protocol/reason-codes.ts';
 import { isValidTopicName, parseTopicFilter } from './protocol/topic.ts';
@@ -37,10 +36,12 @@ import { LOCAL_PREFIX, SessionRegistry } from './session/registry.ts';
 import { RetainedMessages } from './session/retained-messages.ts';
 import { replayRetained } from './session/retained-replay.ts';
 import type { Session } from './session/session.ts';
-import { type WillOwner, Wills } from './session/wills.ts';
+import { Wills } from './session/wills.ts';
 import { WritePath } from './session/write-path.ts';
 import { type AdoptedState, isShared } from './store/shared-store.ts';
 import type { Store, StoredState } from './store/store.ts';
+import { Reloader } from './reloader.ts';
+import { openSecurity, type Security } from './security.ts';
 import { makeStore } from './stores.ts';
 import { Tick } from './tick.ts';
 import type { ByteStream, Listener } from './transport/byte-stream.ts';
@@ -53,6 +54,8 @@ export interface BrokerParts {
   hooks?: Hooks | undefined;
   /** What clients may do; undefined for all that the hooks allow. Say `rightsChanged` when it says something else. */
   access?: Access | undefined;
+  /** What `openSecurity` made of the configuration; its hooks and rules take the place of those above. Closed with the broker. */
+  security?: Security | undefined;
   logger?: Logger | undefined;
   clock?: Clock | undefined;
   store?: Store | undefined;
@@ -86,6 +89,8 @@ export class Broker implements EventSink {
   readonly #store: Store;
   readonly #hooks: Hooks;
   readonly #access: Access | undefined;
+  readonly #security: Security | undefined;
+  #reloader: Reloader | undefined = undefined;
   readonly #tick: Tick;
   readonly #deadlines: DeadlineHeap;
   readonly #books: Books = new Books();
@@ -114,8 +119,9 @@ export class Broker implements EventSink {
     this.config = config;
     this.#clock = parts.clock ?? systemClock;
     this.#logger = parts.logger ?? SILENT;
-    this.#hooks = parts.hooks ?? {};
-    this.#access = parts.access;
+    this.#security = parts.security;
+    this.#hooks = parts.security?.hooks ?? parts.hooks ?? {};
+    this.#access = parts.access ?? parts.security?.access;
     this.#store = store;
     store.onBroken = (error) => this.#fail(error);
     this.#startedAt = this.#clock.now();
@@ -159,7 +165,11 @@ export class Broker implements EventSink {
     });
     this.#retained = new RetainedMessages(this.#session);
     this.#dispatcher = new Dispatcher(this.#session, this.#registry, this.#retained);
-    this.#wills = new Wills(this.#session, (owner, will) => this.#publishWill(owner, will));
+    const onDone = (clientId: string): void => this.#cluster.willDone(clientId);
+    const onFatal = (error: unknown): void => this.#fail(error);
+    this.#wills = new Wills(this.#session, (owner, will) =>
+      publishWill({ context: this.#context, onDone, onFatal }, owner, will),
+    );
     this.#context = this.#connectionContext();
     this.#tick.traffic = this.#context.traffic;
     this.#sys = new SysTopics(
@@ -243,8 +253,11 @@ export class Broker implements EventSink {
         this.config,
         (stream) => this.accept(stream),
         (error) => this.#logger.error('a listener has trouble', { error: error.message }),
+        (sentence) => this.#logger.warn(sentence),
       );
+      await this.#watchFiles();
     } catch (error) {
+      for (const listener of this.listeners) await listener.close();
       this.#stopTimers();
       await this.#store.close();
       throw error;
@@ -254,6 +267,27 @@ export class Broker implements EventSink {
       'listening',
       this.listeners.map(({ url }) => url),
     );
+  }
+
+  async #watchFiles(): Promise<void> {
+    if (this.#security === undefined) return;
+    this.#reloader = new Reloader({
+      security: this.#security,
+      listeners: this.listeners,
+      listenerFiles: tlsFiles(this.config),
+      clock: this.#clock,
+      logger: this.#logger,
+      onRights: () => this.rightsChanged(),
+    });
+    await this.#reloader.ready();
+  }
+
+  /**
+   * Reads the files of users, access rules, certificates and keys anew, as happens by itself when they change.
+   * @returns whether all could be used; what could not stays as it was, and the log says why.
+   */
+  reload(): Promise<boolean> {
+    return this.#reloader?.reload() ?? Promise.resolve(true);
   }
 
   #checkExposure(): void {
@@ -403,6 +437,7 @@ export class Broker implements EventSink {
   async #close(): Promise<void> {
     const failed = this.#state === 'failed';
     this.#state = 'closing';
+    this.#reloader?.close();
     for (const listener of this.listeners) await listener.close();
     this.#sys.close();
     if (!failed) await this.#withinDrainTime(this.#writePath.drained());
@@ -452,38 +487,6 @@ export class Broker implements EventSink {
     if (this.hears('sessionEnded')) this.emit('sessionEnded', session.clientId, reason);
   }
 
-  #publishWill(owner: WillOwner, will: Will): void {
-    const { clientId } = owner;
-    const client = clientOf(owner);
-    const { topicName, qos, retain } = will;
-    const verdict = authorize(this.#context, client, { action: 'will', topic: topicName, qos, retain });
-    if (verdict instanceof Promise) {
-      verdict.then(
-        (refusal) => this.#finishWill(clientId, will, refusal === undefined),
-        (error: unknown) => this.#fail(error),
-      );
-    } else this.#finishWill(clientId, will, verdict === undefined);
-  }
-
-  #finishWill(clientId: string, will: Will, allowed: boolean): void {
-    // A later connection of the client may have dropped or replaced it meanwhile.
-    if (!this.#wills.isCurrent(clientId, will)) return;
-    if (allowed) {
-      const { topicName, payload, qos, retain, properties } = will;
-      const fields = { topicName, payload, qos, retain, properties: encodeForwardedProperties(properties) };
-      const message = new Message({ ...fields, expiresAt: this.#expiryOf(properties), publisherId: clientId });
-      if (this.#dispatcher.publish(message) === ReasonCode.quotaExceeded) {
-        this.#wills.postpone(clientId);
-        return;
-      }
-      this.emit('willPublished', clientId, will);
-    } else this.#logger.warn('will refused', { client: clientId, topic: will.topicName });
-    // In the same batch as what it was routed to: published once, also across a crash.
-    this.#wills.forget(clientId);
-    this.#cluster.willDone(clientId);
-    this.#writePath.failpoint?.reach('will-published');
-  }
-
   #publishSys(topicName: string, payload: string): void {
     this.#dispatcher.publish(new Message({ topicName, payload: Buffer.from(payload), qos: 0, retain: true }));
   }
@@ -506,10 +509,20 @@ export class Broker implements EventSink {
   }
 }
 
-/** Starts a broker: opens the store, takes over what is in it, and listens. @throws StoreError, ConfigError, errors of the listeners. */
+/**
+ * Starts a broker: reads who clients are and what they may do, opens the store, takes over what is in it, and listens.
+ * @throws Error of files that cannot be used, StoreError, ConfigError, errors of the listeners.
+ */
 export async function startBroker(config: Config, parts: BrokerParts = {}): Promise<Broker> {
-  const store = parts.store ?? (await makeStore(config, parts.logger ?? SILENT));
-  const broker = new Broker(config, store, parts);
-  await broker.start();
-  return broker;
+  const { clock = systemClock, logger = SILENT, hooks = {} } = parts;
+  const security = parts.security ?? (await openSecurity(config, { clock, logger, hooks }));
+  try {
+    const store = parts.store ?? (await makeStore(config, logger));
+    const broker = new Broker(config, store, { ...parts, security });
+    await broker.start();
+    return broker;
+  } catch (error) {
+    security.close();
+    throw error;
+  }
 }

@@ -1,27 +1,45 @@
 import type { Config } from './config.ts';
 import type { Listener, OnStream } from './transport/byte-stream.ts';
 import { listenTcp } from './transport/tcp.ts';
+import type { TlsOptions } from './transport/tls-credentials.ts';
 import { listenUnix, removeStaleSocket } from './transport/unix.ts';
 
 /**
  * Opens every listener that the configuration turns on; when one fails those already open are closed again.
+ * @param onWarning told of certificates that work and may not for long.
  * @throws the error of the one that failed.
  */
 export async function openListeners(
   config: Config,
   onStream: OnStream,
   onError: (error: Error) => void,
+  onWarning: (sentence: string) => void,
 ): Promise<Listener[]> {
-  const { tcp, websocket, unix } = config.listeners;
+  const { tcp, websocket, tls, secureWebsocket, unix, proxyProtocolFrom: balancers } = config.listeners;
+  const { path, origins } = websocket;
+  const web = { path, origins, maxFrameBytes: config.limits.maximumPacketSize, balancers };
+  const handshake = { deadlineMs: config.tls.handshakeTimeoutMs };
   const listeners: Listener[] = [];
   try {
-    if (tcp.port !== 'off') listeners.push(await listenTcp({ host: tcp.host, port: tcp.port }, onStream, onError));
+    if (tcp.port !== 'off')
+      listeners.push(await listenTcp({ host: tcp.host, port: tcp.port, balancers, handshake }, onStream, onError));
+    // The others are loaded when they are asked for, and while TCP accepts already.
     if (websocket.port !== 'off') {
-      const { host, port, path, origins } = websocket;
-      const maxFrameBytes = config.limits.maximumPacketSize;
-      // Loaded when it is asked for, and while TCP accepts already.
+      const { host, port } = websocket;
       const { listenWebSocket } = await import('./transport/websocket.ts');
-      listeners.push(await listenWebSocket({ host, port, path, origins, maxFrameBytes }, onStream, onError));
+      listeners.push(await listenWebSocket({ host, port, ...web }, onStream, onError));
+    }
+    if (tls.port !== 'off') {
+      const { host, port } = tls;
+      const { listenTls } = await import('./transport/tls.ts');
+      const options = { host, port, balancers, handshake, tls: tlsOptions(config, onWarning) };
+      listeners.push(await listenTls(options, onStream, onError));
+    }
+    if (secureWebsocket.port !== 'off') {
+      const { host, port } = secureWebsocket;
+      const { listenSecureWebSocket } = await import('./transport/websocket.ts');
+      const options = { host, port, ...web, handshake, tls: tlsOptions(config, onWarning) };
+      listeners.push(await listenSecureWebSocket(options, onStream, onError));
     }
     if (unix.path !== '') listeners.push(await listenUnix({ path: unix.path }, onStream, onError));
     return listeners;
@@ -35,4 +53,24 @@ export async function openListeners(
 export async function clearListeners(config: Config): Promise<void> {
   const { path } = config.listeners.unix;
   if (path !== '') await removeStaleSocket(path);
+}
+
+/** Files of TLS that are read anew when they change. */
+export function tlsFiles({ listeners, tls }: Config): readonly string[] {
+  if (listeners.tls.port === 'off' && listeners.secureWebsocket.port === 'off') return [];
+  const files = [...tls.certFiles, ...tls.keyFiles, tls.caFile, tls.crlFile, tls.pskFile];
+  return files.filter((file) => file !== '');
+}
+
+function tlsOptions({ tls }: Config, onWarning: (sentence: string) => void): TlsOptions {
+  const { certFiles, keyFiles, caFile, crlFile, clientCertificates, minVersion, pskFile } = tls;
+  return {
+    certificates: certFiles.map((file, index) => ({ certificate: { file }, key: { file: keyFiles[index] as string } })),
+    clientCertificates,
+    minVersion,
+    ...(caFile !== '' && { authorities: [{ file: caFile }] }),
+    ...(crlFile !== '' && { revocationLists: [{ file: crlFile }] }),
+    ...(pskFile !== '' && { pskFile }),
+    onWarning,
+  };
 }
