@@ -25,7 +25,7 @@ export function userNameProblem(name: string): string | undefined {
   if (name.startsWith('#')) return 'must not begin with #, which begins a comment';
   if (name.includes(':')) return 'must not hold a colon, which ends it';
   if (control.test(name)) return 'must not hold control characters';
-  return name.length > LINE_CHARACTERS_MAX / 2 ? 'is too long' : undefined;
+  return name.length > LINE_CHARACTERS_MAX / 2 ? 'is longer than 4,096 characters' : undefined;
 }
 
 /** A line that belongs to a user. */

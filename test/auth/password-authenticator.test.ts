@@ -62,8 +62,8 @@ test.each<[string | undefined, string | undefined, object]>([
   [undefined, undefined, { kind: 'unknown', reason: 'no user name' }],
   ['sam', 'scrambled', { kind: 'refused', reason: 'the user has no password, only SCRAM' }],
 ])('user %j with password %j', async (username, password, verdict) => {
-  const password$ = await authenticator();
-  await expect(password$.authenticate(credentials(username, password))).resolves.toEqual(verdict);
+  const passwords = await authenticator();
+  await expect(passwords.authenticate(credentials(username, password))).resolves.toEqual(verdict);
 });
 
 test('an unknown user costs the hash that a wrong password costs', async () => {
