@@ -15,7 +15,7 @@ export const PASSWORD_FILE_BYTES_MAX: number = 64 * 1024 * 1024;
 const LINE_CHARACTERS_MAX = 8_192;
 const USERS_MAX = 1_000_000;
 /** Other work gets its turn after so many lines, some milliseconds. */
-const LINES_PER_TURN = 1_000;
+const LINES_PER_TURN = 200;
 
 const control = /\p{Cc}/u;
 
