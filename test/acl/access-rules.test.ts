@@ -70,6 +70,7 @@ function questionsOf(names: readonly string[], filters: readonly string[]): Naiv
     ...names.flatMap((topic): NaiveQuestion[] => [
       { way: 'publish', topic, qos: 0, retain: false },
       { way: 'publish', topic, qos: 1, retain: true },
+      { way: 'publish', topic, qos: 1, retain: false },
       { way: 'publish', topic, qos: 2, retain: false },
       { way: 'receive', topic },
       { way: 'subscribe', topic },

@@ -16,7 +16,7 @@ function bitsOf(filter: string): bigint {
   return BigInt(`0b${topics.map((topic) => (pattern.test(topic) ? '1' : '0')).join('')}`);
 }
 
-test('covers and overlaps agree with topics written out, for every pair of filters of up to three levels', () => {
+test('covers and overlaps agree with topics written out, also where levels are left out, for every pair of filters of up to three levels', () => {
   const all = filters.map((filter) => ({ filter, levels: levelsOf(filter), bits: bitsOf(filter) }));
   const wrong: string[] = [];
   for (const one of all) {
@@ -25,6 +25,9 @@ test('covers and overlaps agree with topics written out, for every pair of filte
       const hasCommon = (one.bits & other.bits) !== 0n;
       if (covers(one.levels, other.levels) !== isCovered) wrong.push(`${one.filter} covers ${other.filter}`);
       if (overlaps(one.levels, other.levels) !== hasCommon) wrong.push(`${one.filter} overlaps ${other.filter}`);
+      const cut = levelsOf(other.filter, one.levels.length + 1);
+      if (covers(one.levels, cut) !== isCovered) wrong.push(`${one.filter} covers ${other.filter}, cut`);
+      if (overlaps(one.levels, cut) !== hasCommon) wrong.push(`${one.filter} overlaps ${other.filter}, cut`);
     }
   }
   expect(all.length ** 2).toBeGreaterThan(25_000);

@@ -59,6 +59,13 @@ test('a value with $ is put in where it does not begin the filter', () => {
   expect([found, problem]).toEqual([['a', '$SYS', 'x-$SYS'], undefined]);
 });
 
+test('what an object inherits is no claim', () => {
+  const parsed = parseTemplate('${claim.tenant}');
+  if ('problem' in parsed) throw new Error(parsed.problem);
+  const claims = Object.create({ tenant: 'acme' }) as Record<string, unknown>;
+  expect(substitute(parsed.template, { clientId: 'c', username: '', claims }).levels).toEqual([ANY_LEVEL]);
+});
+
 test('two halves of a character that come from two values do not become one', () => {
   const parsed = parseTemplate('${clientId}${username}');
   if ('problem' in parsed) throw new Error(parsed.problem);
