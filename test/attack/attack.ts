@@ -32,7 +32,7 @@ export function scaled(small: number, full: number): number {
 }
 
 /** How the broker under attack is started. */
-export interface AttackOptions {
+interface AttackOptions {
   config?: DeepPartial<Config>;
   /** With a slow check of passwords, which only the canary's passes. */
   authentication?: 'scrypt';
