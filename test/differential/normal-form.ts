@@ -2,7 +2,7 @@ import { type Packet, PacketType, type Properties, type PublishPacket } from '..
 
 /** What a client saw in one step, without what servers may choose. */
 export interface Seen {
-  /** CONNACK, SUBACK, UNSUBACK and the acknowledgements of its own publishes, those of one kind in order. */
+  /** CONNACK, SUBACK, UNSUBACK and the acknowledgements of its own publishes, in order where there has to be one. */
   answers: string[];
   /** Messages, in an order that does not depend on what servers may choose. */
   messages: string[];
@@ -35,8 +35,8 @@ export function normalForm(packets: readonly Packet[], closed: boolean): Seen {
   }
   // Array.prototype.sort is stable: messages of the same kind keep their order.
   messages.sort((one, other) => compare(one.order, other.order));
-  // Acknowledgements of one kind keep their order; nothing is promised of one kind and another.
-  answers.sort((one, other) => compare(kindOf(one), kindOf(other)));
+  // The standard has an order for PUBACK among themselves, PUBREC and PUBCOMP, and no other, section 4.6.
+  answers.sort((one, other) => compare(orderOf(one), orderOf(other)));
   return { answers, messages: ordered(messages), end };
 }
 
@@ -45,8 +45,8 @@ function compare(one: string, other: string): number {
   return one < other ? -1 : 1;
 }
 
-function kindOf(answer: string): string {
-  return answer.slice(0, answer.indexOf(' '));
+function orderOf(answer: string): string {
+  return /^(SUB|UNSUB)ACK/.test(answer) ? answer : answer.slice(0, answer.indexOf(' '));
 }
 
 function answerOf(packet: Packet): string {

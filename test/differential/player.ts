@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import { decodePacket, encodePacket } from '../../src/protocol/codec.ts';
+import { ProtocolError } from '../../src/protocol/errors.ts';
 import { Framer } from '../../src/protocol/framer.ts';
 import { type Packet, PacketType, type ProtocolVersion } from '../../src/protocol/packets.ts';
 import { connectPacket } from '../support/connect-packet.ts';
@@ -76,8 +77,16 @@ class Wire {
   }
 
   #onBytes(chunk: Buffer): void {
-    this.#framer.push(chunk);
-    while (this.#framer.next()) this.#onPacket(decodePacket(this.#framer, this.#version));
+    if (this.closed) return;
+    try {
+      this.#framer.push(chunk);
+      while (this.#framer.next()) this.#onPacket(decodePacket(this.#framer, this.#version));
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      // A client ends the connection for what a server must not send, section 4.13.1.
+      this.#socket.destroy();
+      this.closed = true;
+    }
     this.#wake();
   }
 
