@@ -97,7 +97,11 @@ async function openWebSocket(url: URL, handler: ClientSocketHandler, random: Ran
       if (random.chance(CONTROL_RATE)) send(random.chance(0.5) ? 0x9 : 0xa, random.bytes(random.below(10)), true);
       if (cut < bytes.length) send(0x0, bytes.subarray(cut), true);
     },
-    end: (): void => send(0x8, Buffer.of(0x03, 0xe8), true),
+    end: (): void => {
+      send(0x8, Buffer.of(0x03, 0xe8), true);
+      // The close frame may have become the contents of a frame whose length is wrong.
+      if (wire.tampered) socket.end();
+    },
     reset: (): void => void socket.resetAndDestroy(),
   };
   const send = (opcode: number, payload: Buffer, isLast: boolean): void => {
