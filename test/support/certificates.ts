@@ -43,7 +43,11 @@ export class TestAuthority {
   }
 
   /** A certificate of a server, in files. */
-  server(name: string, hosts: readonly string[] = ['localhost', '127.0.0.1'], range: Validity = valid): CertificateOptions {
+  server(
+    name: string,
+    hosts: readonly string[] = ['localhost', '127.0.0.1'],
+    range: Validity = valid,
+  ): CertificateOptions {
     return this.#files(name, this.authority.issue({ ...range, commonName: hosts[0]!, use: 'server', hosts }));
   }
 
@@ -63,7 +67,10 @@ export class TestAuthority {
     );
   }
 
-  #files(name: string, { certificate, key }: KeyedCertificate): { certificate: { file: string }; key: { file: string } } {
+  #files(
+    name: string,
+    { certificate, key }: KeyedCertificate,
+  ): { certificate: { file: string }; key: { file: string } } {
     return {
       certificate: { file: this.write(`${name}.crt`, certificate) },
       key: { file: this.write(`${name}.key`, key) },
