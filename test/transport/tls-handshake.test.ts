@@ -130,6 +130,19 @@ describe.skipIf(missing)(`openssl s_client ${missing}`, () => {
   });
 });
 
+test.skipIf(missing)('who offers an identity and goes on with certificates has not proven it', async () => {
+  const pskFile = authority.write('psk', `sensor-1:${'0f'.repeat(32)}\n`);
+  await withListener('tls', { pskFile }, async ({ listener, streams }) => {
+    // A session with another hash than that of pre-shared keys, so that OpenSSL asks for the key and then leaves it aside.
+    const suite = ['-tls1_3', '-ciphersuites', 'TLS_AES_256_GCM_SHA384', ...trusted];
+    const session = authority.file('session');
+    expect(await sClient('tls', listener.port, [...suite, '-sess_out', session])).toContain(WELCOME);
+    const offered = [...suite, '-psk_session', session, '-psk_identity', 'sensor-1'];
+    expect(await sClient('tls', listener.port, offered)).toContain(WELCOME);
+    expect(streams.map(({ pskIdentity }) => pskIdentity)).toEqual([undefined, undefined]);
+  });
+});
+
 const revoked = authority.client('revoked');
 const crlFile = authority.write('ca.crl', authority.list([revoked]));
 authority.client('good', valid, ['good.example', '192.0.2.1']);
