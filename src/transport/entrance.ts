@@ -22,6 +22,8 @@ export interface EntranceOptions {
 
 /** Who takes what was accepted. */
 export interface EntranceHandler {
+  /** Whether one direction goes on after the other has ended; if not, a peer that ends in its handshake is gone at once. */
+  readonly allowHalfOpen: boolean;
   /** The header of a balancer has been read, or none was due; whoever takes it goes on with the handshake. */
   readonly onHandshake: (handshake: Handshake) => void;
   /** Takes sockets that no balancer sent, where nothing else is to come before the bytes of the client. */
@@ -38,7 +40,7 @@ export interface Entrance {
 }
 
 /**
- * Accepts TCP connections, with TCP_NODELAY and both directions closed apart from each other.
+ * Accepts TCP connections, with TCP_NODELAY.
  * @param onError told when accepting fails; accepting goes on. (Without a free file descriptor Node accepts new connections
  *   on a spare one only to close them, and mostly tells nobody.)
  * @throws when the address cannot be listened on (EADDRINUSE, EACCES, EADDRNOTAVAIL, ENOTFOUND in `code`), or when an entry
@@ -52,8 +54,8 @@ export async function openEntrance(
   const { host, backlog = 1024 } = options;
   const balancers = options.balancers?.length ? new Balancers(options.balancers) : undefined;
   const handshakes = new Handshakes(options.handshake ?? {}, onError);
-  const server = createServer({ allowHalfOpen: true, noDelay: true });
-  const { onHandshake, onSocket } = handler;
+  const { allowHalfOpen, onHandshake, onSocket } = handler;
+  const server = createServer({ allowHalfOpen, noDelay: true });
   server.on('connection', (socket) => {
     // Asking where a socket comes from costs a call of the system.
     const isProxied = balancers?.has(socket.remoteAddress) === true;

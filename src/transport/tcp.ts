@@ -3,7 +3,7 @@ import { type EntranceOptions, openEntrance } from './entrance.ts';
 import { NodeStream } from './node-stream.ts';
 
 /**
- * Accepts MQTT over TCP.
+ * Accepts MQTT over TCP, both directions closed apart from each other.
  * @param onError told when accepting fails; accepting goes on.
  * @throws as `openEntrance`.
  */
@@ -15,6 +15,7 @@ export async function listenTcp(
   const entrance = await openEntrance(
     options,
     {
+      allowHalfOpen: true,
       onSocket: (socket) => onStream(new NodeStream(socket, 'tcp', '')),
       onHandshake: (handshake) => onStream(new NodeStream(handshake.socket, 'tcp', handshake.finish().address)),
     },

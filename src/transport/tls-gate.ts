@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, type X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createServer, type SecureContext, type Server, type TLSSocket } from 'node:tls';
 import type { PeerIdentity } from './byte-stream.ts';
@@ -17,14 +17,13 @@ const VERIFY_FAULTS: ReadonlyMap<string, string> = new Map([
   ['CERT_HAS_EXPIRED', 'its certificate has expired'],
   ['CERT_NOT_YET_VALID', 'its certificate is not valid yet'],
   ['CERT_REVOKED', 'its certificate is revoked'],
-  ['DEPTH_ZERO_SELF_SIGNED_CERT', 'it signed its certificate itself'],
   ['SELF_SIGNED_CERT_IN_CHAIN', 'its certificate is of an authority that is not trusted here'],
   ['UNABLE_TO_GET_ISSUER_CERT', 'its certificate is of an authority that is not trusted here'],
   ['UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'its certificate is of an authority that is not trusted here'],
   ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'its certificate is of an authority that is not trusted here'],
   ['CERT_SIGNATURE_FAILURE', 'its certificate is of an authority that is not trusted here'],
   ['INVALID_PURPOSE', 'its certificate is not one for clients'],
-  ['UNABLE_TO_GET_CRL', 'the authority of its certificate has no list of revoked certificates here'],
+  ['UNABLE_TO_GET_CRL', 'its certificate is of an authority that is not trusted, or has no list of revoked ones, here'],
   ['CRL_HAS_EXPIRED', 'the list of revoked certificates is out of date'],
   ['CRL_NOT_YET_VALID', 'the list of revoked certificates is not valid yet'],
 ]);
@@ -157,7 +156,7 @@ export class TlsGate {
     if (clientCertificates === 'none') return NO_IDENTITY;
     const certificate = socket.getPeerX509Certificate();
     if (certificate === undefined) return clientCertificates === 'optional' ? NO_IDENTITY : 'it has no certificate';
-    if (!socket.authorized) return verifyFault(socket);
+    if (!socket.authorized) return verifyFault(socket, certificate);
     // In a resumed session OpenSSL does not look at the time again.
     if (Date.parse(certificate.validTo) <= Date.now()) return 'its certificate has expired';
     return { certificate: describeCertificate(certificate) };
@@ -180,8 +179,10 @@ function isByPsk(socket: TLSSocket): boolean {
   return socket.getProtocol() === 'TLSv1.3' ? socket.isSessionReused() : socket.getCipher().name.includes('PSK');
 }
 
-/** Node has it as a text where the types say Error. */
-function verifyFault(socket: TLSSocket): string {
+/** OpenSSL tells the last fault of several, so the plainest is looked for first. */
+function verifyFault(socket: TLSSocket, certificate: X509Certificate): string {
+  if (certificate.checkIssued(certificate)) return 'it signed its certificate itself';
+  // Node has a text where the types say Error.
   const code = String(socket.authorizationError);
   return VERIFY_FAULTS.get(code) ?? `its certificate does not verify (${code})`;
 }

@@ -22,7 +22,11 @@ export async function listenTls(
     const { address, ...identity } = handshake.finish();
     onStream(new NodeStream(socket, 'tls', address, identity));
   });
-  const entrance = await openEntrance(options, { onHandshake: (handshake) => gate.take(handshake) }, onError);
+  const entrance = await openEntrance(
+    options,
+    { allowHalfOpen: false, onHandshake: (handshake) => gate.take(handshake) },
+    onError,
+  );
   return {
     url: `mqtts://${entrance.authority}`,
     port: entrance.port,

@@ -149,7 +149,7 @@ export async function listenWebSocket(
 ): Promise<Listener> {
   const upgrader = createUpgrader(options, onStream);
   const onHandshake = (handshake: Handshake): void => upgrader.take(handshake.socket, handshake);
-  const entrance = await openEntrance(options, { onHandshake }, onError);
+  const entrance = await openEntrance(options, { allowHalfOpen: true, onHandshake }, onError);
   return {
     url: `ws://${entrance.authority}${options.path}`,
     port: entrance.port,
@@ -171,7 +171,11 @@ export async function listenSecureWebSocket(
   const { createTlsGate } = await import('./tls-gate.ts');
   const upgrader = createUpgrader(options, onStream);
   const gate = await createTlsGate(options.tls, 'http/1.1', (socket, handshake) => upgrader.take(socket, handshake));
-  const entrance = await openEntrance(options, { onHandshake: (handshake) => gate.take(handshake) }, onError);
+  const entrance = await openEntrance(
+    options,
+    { allowHalfOpen: false, onHandshake: (handshake) => gate.take(handshake) },
+    onError,
+  );
   return {
     url: `wss://${entrance.authority}${options.path}`,
     port: entrance.port,

@@ -19,7 +19,7 @@ afterAll(() => {
 describeByteStream(
   'a TLS connection',
   () => tlsPair((onStream) => listenTls(options, onStream, unexpected), authority.certificate),
-  { halfOpen: true },
+  { halfOpen: false },
 );
 
 const webSocket = { ...options, path: '/mqtt', origins: [], maxFrameBytes: 1_000_000 };
