@@ -23,7 +23,7 @@ import type { Logger } from './lib/logger.ts';
 import { systemClock } from './lib/system-clock.ts';
 import { openListeners, tlsFiles } from './listeners.ts';
 import { BrokerNode } from './node-broker.ts';
-import { LocalSubscription, type MessageListener } from './local-subscription.ts';
+import { LocalSubscription, type MessageListener, subscribeLocally } from './local-subscription.ts';
 import { Message } from './protocol/message.ts';
 import type { Properties, Qos } from './protocol/packets.ts';
 import { encodeForwardedProperties, PublishFrame } from './protocol/publish.ts';
@@ -34,7 +34,6 @@ import type { SessionContext } from './session/context.ts';
 import { Dispatcher } from './session/dispatcher.ts';
 import { LOCAL_PREFIX, SessionRegistry } from './session/registry.ts';
 import { RetainedMessages } from './session/retained-messages.ts';
-import { replayRetained } from './session/retained-replay.ts';
 import type { Session } from './session/session.ts';
 import { Wills } from './session/wills.ts';
 import { WritePath } from './session/write-path.ts';
@@ -351,28 +350,11 @@ export class Broker implements EventSink {
     if (parseTopicFilter(topicFilter) === undefined)
       throw new RangeError(`invalid topic filter ${JSON.stringify(topicFilter)}`);
     if (this.#state !== 'running') throw new Error('the broker is not running');
-    const clientId = `${LOCAL_PREFIX}${this.#nextLocal++}`;
-    const request = { clientId, epoch: 0, cleanStart: true, sessionExpiryInterval: 0, username: '' };
-    const { session } = this.#registry.open(request);
-    const link = new LocalSubscription(this.#clock, listener, (error) => {
+    const onError = (error: unknown): void =>
       this.#logger.error('a listener of the embedding program failed', { error: String(error) });
-    });
-    link.session = session;
-    const record = {
-      topicFilter,
-      qos: options.qos ?? 0,
-      noLocal: false,
-      retainAsPublished: false,
-      retainHandling: 0,
-      subscriptionIdentifier: 0,
-    } as const;
-    this.#registry.subscribe(session, record);
-    const source = { retained: this.#retained.trie, subscriptions: this.#registry.subscriptions };
-    session.attach(link);
-    if (!topicFilter.startsWith('$share/')) replayRetained(this.#session, source, session, [record]);
-    return () => {
-      if (!session.ended) this.#registry.disconnect(session);
-    };
+    const link = new LocalSubscription(this.#clock, listener, onError);
+    const clientId = `${LOCAL_PREFIX}${this.#nextLocal++}`;
+    return subscribeLocally(this.#context, link, { clientId, topicFilter, qos: options.qos ?? 0 });
   }
 
   /** Ends the connection of a client, telling an MQTT 5.0 one the reason. @returns whether there was one. */

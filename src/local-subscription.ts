@@ -1,9 +1,11 @@
+import type { ConnectionContext } from './connection/context.ts';
 import { hookMessageOf } from './connection/on-publish.ts';
 import type { HookMessage } from './hooks/hooks.ts';
 import type { Clock } from './lib/clock.ts';
 import type { Message } from './protocol/message.ts';
 import type { Qos } from './protocol/packets.ts';
 import type { Link } from './session/link.ts';
+import { replayRetained } from './session/retained-replay.ts';
 import type { Session } from './session/session.ts';
 
 /** Gets the messages of a subscription from inside; with QoS 1 a promise it returns holds the acknowledgement back. */
@@ -69,4 +71,24 @@ export class LocalSubscription implements Link {
     }
     if (packetId !== 0) this.session?.onPuback(packetId);
   }
+}
+
+/** Gives a link from inside a session with one subscription; its retained messages come first. @returns what ends it. */
+export function subscribeLocally(
+  { registry, retained, session: context }: Pick<ConnectionContext, 'registry' | 'retained' | 'session'>,
+  link: LocalSubscription,
+  { clientId, topicFilter, qos }: { clientId: string; topicFilter: string; qos: 0 | 1 },
+): () => void {
+  const request = { clientId, epoch: 0, cleanStart: true, sessionExpiryInterval: 0, username: '' };
+  const { session } = registry.open(request);
+  link.session = session;
+  const options = { noLocal: false, retainAsPublished: false, retainHandling: 0, subscriptionIdentifier: 0 } as const;
+  const record = { topicFilter, qos, ...options };
+  registry.subscribe(session, record);
+  session.attach(link);
+  const source = { retained: retained.trie, subscriptions: registry.subscriptions };
+  if (!topicFilter.startsWith('$share/')) replayRetained(context, source, session, [record]);
+  return () => {
+    if (!session.ended) registry.disconnect(session);
+  };
 }

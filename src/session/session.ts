@@ -27,6 +27,7 @@ export type AckResult = 'done' | 'unknown' | 'wrong-state';
  */
 export class Session implements QueueOwner, FlushWaiter, Deadline {
   readonly clientId: string;
+  readonly name: string;
   readonly epoch: number;
   readonly #context: SessionContext;
   #sessionExpiryInterval = 0;
@@ -52,7 +53,7 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   unread = false;
   ended = false;
   readonly queueId: number;
-  /** Made with the first message that has to be kept: most devices only publish. */
+  /** Made with the first message that has to be kept. */
   #queue: MessageQueue | undefined = undefined;
   /** Sent and not acknowledged; made with the first. */
   #inFlight: InFlight | undefined = undefined;
@@ -75,6 +76,7 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   constructor(context: SessionContext, record: SessionRecord) {
     this.#context = context;
     this.clientId = record.clientId;
+    this.name = record.clientId;
     this.epoch = record.epoch;
     this.sessionExpiryInterval = record.sessionExpiryInterval;
     this.username = record.username;
@@ -110,10 +112,6 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   set sessionExpiryInterval(seconds: number) {
     this.#sessionExpiryInterval = seconds;
     if (seconds > 0) this.stored = true;
-  }
-
-  get name(): string {
-    return this.clientId;
   }
 
   /** Messages sent and not acknowledged. */
@@ -154,7 +152,7 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
       this.#outstanding < link.receiveMaximum && // [MQTT-3.3.4-9]
       this.#waiting() === 0 &&
       this.#resendAt === this.#resend.length &&
-      // Who acknowledges nothing holds no more bytes in flight than a queue may.
+      // Those in flight count against what a queue may hold.
       (this.#queue === undefined || this.#queue.bytes < this.#context.settings.queueBytesMax)
     );
   }
