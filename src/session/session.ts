@@ -317,9 +317,9 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   }
 
   #finish(entry: QueueEntry): void {
-    this.#settle(entry);
-    if (entry.withheld) this.#bookDenied(entry);
-    else if (entry.place !== 'gone') this.#context.books.delivered += 1;
+    if (entry.withheld) this.#dropDenied(entry);
+    else this.#settle(entry);
+    if (!entry.withheld && entry.place !== 'gone') this.#context.books.delivered += 1;
     this.pump();
   }
 
@@ -384,8 +384,7 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
       if (this.#inFlight?.get(entry.packetId) !== entry) continue;
       if (this.#isDenied(entry)) {
         if (entry.qos !== 2) {
-          this.#settle(entry);
-          this.#bookDenied(entry);
+          this.#dropDenied(entry);
           continue;
         }
         // The client may have it already, and keeps its packet id: the exchange goes on with PUBREL.
@@ -403,8 +402,9 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
     return this.mayReceive !== undefined && state !== 'released' && !this.mayReceive(message.topicName);
   }
 
-  #bookDenied({ message }: QueueEntry): void {
-    this.#context.books.drop(this.clientId, message.topicName, 'not-authorized');
+  #dropDenied(entry: QueueEntry): void {
+    this.#settle(entry);
+    this.#context.books.drop(this.clientId, entry.message.topicName, 'not-authorized');
   }
 
   #setResend(entries: readonly QueueEntry[]): void {
@@ -419,8 +419,7 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
       const entry = this.queue.shift(now);
       if (entry === undefined) return;
       if (this.#isDenied(entry)) {
-        this.queue.remove(entry);
-        this.#bookDenied(entry);
+        this.#dropDenied(entry);
         continue;
       }
       if (entry.qos === 0) {
