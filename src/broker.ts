@@ -252,7 +252,7 @@ export class Broker implements EventSink {
         this.config,
         (stream) => this.accept(stream),
         (error) => this.#logger.error('a listener has trouble', { error: error.message }),
-        (sentence) => this.#logger.warn(sentence),
+        (sentence, fields) => this.#logger.warn(sentence, fields),
       );
       await this.#watchFiles();
     } catch (error) {

@@ -1,4 +1,5 @@
-import type { Config } from './config.ts';
+import { type Config, ConfigError } from './config.ts';
+import { FileError } from './lib/file-error.ts';
 import type { Listener, OnStream } from './transport/byte-stream.ts';
 import { listenTcp } from './transport/tcp.ts';
 import type { TlsOptions } from './transport/tls-credentials.ts';
@@ -6,19 +7,21 @@ import { listenUnix, removeStaleSocket } from './transport/unix.ts';
 
 /**
  * Opens every listener that the configuration turns on; when one fails those already open are closed again.
- * @param onWarning told of certificates that work and may not for long.
- * @throws the error of the one that failed.
+ * @param onWarning told of certificates that work and may not for long, and of connections that are refused before MQTT begins.
+ * @throws the error of the one that failed; ConfigError where a file of it cannot be used.
  */
 export async function openListeners(
   config: Config,
   onStream: OnStream,
   onError: (error: Error) => void,
-  onWarning: (sentence: string) => void,
+  onWarning: (sentence: string, fields?: Record<string, unknown>) => void,
 ): Promise<Listener[]> {
   const { tcp, websocket, tls, secureWebsocket, unix, proxyProtocolFrom: balancers } = config.listeners;
   const { path, origins } = websocket;
   const web = { path, origins, maxFrameBytes: config.limits.maximumPacketSize, balancers };
-  const handshake = { deadlineMs: config.tls.handshakeTimeoutMs };
+  const onRefused = (remote: string, reason: string): void =>
+    onWarning('a connection is refused before MQTT begins', { remote, reason });
+  const handshake = { deadlineMs: config.tls.handshakeTimeoutMs, onRefused };
   const listeners: Listener[] = [];
   try {
     if (tcp.port !== 'off')
@@ -45,7 +48,7 @@ export async function openListeners(
     return listeners;
   } catch (error) {
     for (const listener of listeners) await listener.close();
-    throw error;
+    throw error instanceof FileError ? new ConfigError([error.message]) : error;
   }
 }
 

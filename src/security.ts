@@ -2,7 +2,8 @@ import { AccessControl } from './acl/access-control.ts';
 import type { Authenticator } from './auth/authenticator.ts';
 import { Backoff } from './auth/backoff.ts';
 import { AuthenticatorChain } from './auth/chain.ts';
-import type { Config } from './config.ts';
+import { RulesError } from './acl/rule-set.ts';
+import { type Config, ConfigError } from './config.ts';
 import { identifiesClients } from './config/check.ts';
 import type { Access } from './connection/access.ts';
 import type { AuthExchange, ClientInfo, Hooks } from './hooks/hooks.ts';
@@ -47,7 +48,7 @@ interface Part {
 
 /**
  * Reads what a configuration says about who clients are and what they may do.
- * @throws Error, or RulesError, whose sentences name file and line.
+ * @throws ConfigError, whose sentences name file and line, or the option.
  */
 export async function openSecurity(config: Config, parts: SecurityParts): Promise<Security> {
   const { clock, logger, hooks } = parts;
@@ -76,8 +77,14 @@ export async function openSecurity(config: Config, parts: SecurityParts): Promis
     };
   } catch (error) {
     for (const { authenticator } of opened) authenticator.close?.();
-    throw error;
+    throw configError(error);
   }
+}
+
+/** What cannot be used is a mistake of the configuration that names it; errors of other kinds are ours. */
+function configError(error: unknown): unknown {
+  if (error instanceof RulesError) return new ConfigError(error.problems);
+  return error instanceof Error && error.name === 'Error' ? new ConfigError([error.message]) : error;
 }
 
 function hooksOf(

@@ -1,5 +1,5 @@
 import type { Broker } from '../broker.ts';
-import type { Config } from '../config.ts';
+import { type Config, ConfigError } from '../config.ts';
 import { type Failpoint, parseFailpoint } from '../lib/failpoints.ts';
 import { createLogger, type Logger } from '../lib/logger.ts';
 import { systemClock } from '../lib/system-clock.ts';
@@ -63,7 +63,7 @@ async function runBroker(
   try {
     broker = await startBroker(config, { logger, failpoint });
   } catch (error) {
-    throw startFailure(error, config);
+    throw error instanceof ConfigError ? error : startFailure(error, config);
   }
   if (parent === undefined) announce(broker.listeners, config);
   else parent.tellReady(broker.listeners);
