@@ -1,4 +1,4 @@
-import { AccessControl } from './acl/access-control.ts';
+import { AccessControl, type AccessControlOptions } from './acl/access-control.ts';
 import type { Authenticator } from './auth/authenticator.ts';
 import { Backoff } from './auth/backoff.ts';
 import { AuthenticatorChain } from './auth/chain.ts';
@@ -25,6 +25,10 @@ export interface Security {
   readonly hooks: Hooks;
   /** Undefined where everything is allowed. */
   readonly access: Access | undefined;
+  /** Asked in this order who a client is; none where everybody is who they say. */
+  readonly authenticators: readonly Authenticator[];
+  /** Whether a client without user name, password and certificate is let in. */
+  letsInAnonymous(client: ClientInfo): boolean;
   /** Files that `reload` reads. */
   readonly files: readonly string[];
   /** Reads its files anew; what cannot be used stays as it was and is logged. @returns whether all could be. */
@@ -69,6 +73,8 @@ export async function openSecurity(config: Config, parts: SecurityParts): Promis
     return {
       hooks: { ...hooks, ...hooksOf(config, parts, { authenticators, backoff, passwords }) },
       access: control,
+      authenticators,
+      letsInAnonymous: anonymousRule(config) ?? (() => true),
       files: [...opened.flatMap(({ files }) => files), ...(config.acl.file === '' ? [] : [config.acl.file])],
       reload: () => reloadAll(authenticators, control, logger),
       close: () => {
@@ -103,7 +109,7 @@ function hooksOf(
     attempts: backoff,
     letsInAnonymous: letsInAnonymous ?? (() => true),
     showsUserNames: config.auth.jwt.from === 'password',
-    hook: hooks.authenticate,
+    hook: hooks.authenticate && ((...asked) => hooks.authenticate!(...asked)),
     logger,
   });
   return {
@@ -121,7 +127,7 @@ function anonymousRule(config: Config): ((client: ClientInfo) => boolean) | unde
     transport === 'unix' || isLoopbackAddress(hostOf(remoteAddress));
   switch (config.auth.allowAnonymous) {
     case 'everywhere':
-      return () => true;
+      return identifiesClients(config) ? () => true : undefined;
     case 'nowhere':
       return () => false;
     case 'loopback':
@@ -232,11 +238,16 @@ async function openPasswords(
 }
 
 function openAccess(config: Config): AccessControl | undefined {
-  const { file, explainToClients } = config.acl;
+  const options = accessOptions(config);
+  return options.file === '' && options.otherwise === 'allow' ? undefined : new AccessControl(options);
+}
+
+/** What a configuration says about access: which rules, and what holds where none matches. */
+export function accessOptions(config: Config): AccessControlOptions {
+  const { file, explainToClients, default: otherwise } = config.acl;
   const isDenying = file !== '' || identifiesClients(config);
-  const otherwise = config.acl.default === 'auto' ? (isDenying ? 'deny' : 'allow') : config.acl.default;
-  if (file === '' && otherwise === 'allow') return undefined;
-  return new AccessControl({ file, otherwise, explainsToClients: explainToClients });
+  const automatic = isDenying ? 'deny' : 'allow';
+  return { file, otherwise: otherwise === 'auto' ? automatic : otherwise, explainsToClients: explainToClients };
 }
 
 async function reloadAll(
@@ -245,7 +256,7 @@ async function reloadAll(
   logger: Logger,
 ): Promise<boolean> {
   const reloads = [
-    ...authenticators.map(({ name, reload }, index) => ({ name, run: () => reload?.call(authenticators[index]) })),
+    ...authenticators.map((authenticator) => ({ name: authenticator.name, run: () => authenticator.reload?.() })),
     { name: 'access rules', run: () => control?.reload() },
   ];
   let isWhole = true;
