@@ -79,7 +79,7 @@ const revoked: Naming = (file, materials) => {
 const psk: Naming = (file) => ({ listeners: { tls: { port: 0 } }, tls: { pskFile: file } });
 
 function pem(made: KeyObject, type: 'spki' | 'pkcs8'): string {
-  return made.export({ format: 'pem', type: type as 'spki' }) as string;
+  return made.export({ format: 'pem', type: type as 'spki' });
 }
 
 const EC = generateKeyPairSync('ec', { namedCurve: 'P-256' });
