@@ -48,7 +48,11 @@ const broken: readonly (readonly [name: string, content: string, sentence: strin
   ],
   ['users', `${user('alice')}\n`, 'FILE holds secrets, but others than its owner have rights to it (mode 644)', 0o644],
   ['rules.yaml', 'roles: [\n', 'FILE:2:1: not valid YAML'],
-  ['rules.yaml', 'roles: {reader: []}\nusers: {alice: [writer]}\n', 'FILE:2: there is no role writer; roles are defined'],
+  [
+    'rules.yaml',
+    'roles: {reader: []}\nusers: {alice: [writer]}\n',
+    'FILE:2: there is no role writer; roles are defined',
+  ],
   ['rules.yaml', '', 'FILE:1: the file must be sections such as \"roles:\", not nothing.'],
   ['secret', 'short', 'FILE holds a secret of less than the 32 bytes that HS256 needs.'],
   ['secret', SECRET, 'FILE holds secrets, but others than its owner have rights to it (mode 640)', 0o640],
