@@ -5,6 +5,7 @@ import mqtt from 'mqtt';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { endAll, type Trellis, trellis } from '../cli/trellis.ts';
 import { validity } from '../support/certificates.ts';
+import { READ, untilAfter } from './log-lines.ts';
 import { Materials, SECRET, user } from './materials.ts';
 
 let directory: string;
@@ -25,19 +26,11 @@ async function started(sections: Record<string, unknown>): Promise<[broker: Trel
   return [broker, url];
 }
 
-/** What is logged from now on. */
-function since(broker: Trellis): (pattern: RegExp) => Promise<RegExpExecArray> {
-  const { length } = broker.stderr;
-  return (pattern) => broker.until('stderr', new RegExp(`(?<=^[^]{${length},})${pattern.source}`));
-}
-
 /** A log line that names this sentence, with FILE for the file. */
 function saying(sentence: string, file: string): RegExp {
   const text = JSON.stringify(sentence.replaceAll('FILE', file)).slice(1, -1);
   return new RegExp(text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
 }
-
-const READ = /users, access rules and certificates were read anew/;
 
 const broken: readonly (readonly [name: string, content: string, sentence: string, mode?: number])[] = [
   ['users', 'alice:wonderland\n', 'FILE:1: the hash of user "alice" is of no kind that is known'],
@@ -75,14 +68,14 @@ test('users, rules, secrets and tokens that are broken while it runs leave what 
   for (const [name, content, sentence, mode] of broken) {
     const file = materials.file(name);
     const before = readFileSync(file);
-    let logged = since(broker);
+    let logged = untilAfter(broker);
     materials.write(name, content, mode);
     await logged(saying(sentence, file));
     const other = await mqtt.connectAsync(url, login);
     expect(await other.subscribeAsync(['a', 'b']).catch(() => 'refused')).toBe('refused');
     expect(await stays.subscribeAsync('a')).toMatchObject([{ qos: 0 }]);
     await other.endAsync();
-    logged = since(broker);
+    logged = untilAfter(broker);
     materials.write(name, before);
     await logged(READ);
   }
@@ -143,11 +136,11 @@ test('certificates, keys, authorities and lists that are broken while it runs le
   for (const [name, make, sentence, mode] of brokenTls) {
     const file = materials.file(name);
     const before = readFileSync(file);
-    let logged = since(broker);
+    let logged = untilAfter(broker);
     materials.write(name, make(materials), mode);
     await logged(saying(sentence, file));
     await (await mqtt.connectAsync(url, options)).endAsync();
-    logged = since(broker);
+    logged = untilAfter(broker);
     materials.write(name, before);
     await logged(READ);
   }
