@@ -1,6 +1,7 @@
 import { randomBytes, type X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createServer, type SecureContext, type Server, type TLSSocket } from 'node:tls';
+import { tlsReason } from '../lib/tls-reason.ts';
 import type { PeerIdentity } from './byte-stream.ts';
 import { describeCertificate } from './client-certificate.ts';
 import type { Handshake } from './handshakes.ts';
@@ -187,8 +188,7 @@ function verifyFault(socket: TLSSocket, certificate: X509Certificate): string {
   return VERIFY_FAULTS.get(code) ?? `its certificate does not verify (${code})`;
 }
 
-/** OpenSSL's own short reason; its whole message names places in its sources. */
 function handshakeFault(error: Error): string {
-  const { code, reason } = error as NodeJS.ErrnoException & { reason?: string };
-  return `the TLS handshake failed: ${reason ?? code ?? error.message}`;
+  const { code } = error as NodeJS.ErrnoException;
+  return `the TLS handshake failed: ${tlsReason(error) ?? code ?? error.message}`;
 }
