@@ -58,6 +58,8 @@ export class TlsGate {
   /** Identities whose keys were handed out in handshakes that are not over. */
   readonly #pskIdentities = new WeakMap<Socket, string>();
   #credentials: TlsCredentials;
+  /** The latest reload; never rejects. */
+  #reloaded: Promise<void> = Promise.resolve();
 
   constructor(options: TlsOptions, protocol: string, credentials: TlsCredentials, onSecure: OnSecureSocket) {
     this.#options = options;
@@ -97,8 +99,14 @@ export class TlsGate {
     this.#server.emit('connection', socket);
   }
 
-  /** As `SecureListener.reload`. */
-  async reload(): Promise<void> {
+  /** As `SecureListener.reload`. One waits for the other, so that what was read last stays. */
+  reload(): Promise<void> {
+    const reloading = this.#reloaded.then(() => this.#reload());
+    this.#reloaded = reloading.catch(() => {});
+    return reloading;
+  }
+
+  async #reload(): Promise<void> {
     const credentials = await load(this.#options);
     // Brings new keys for tickets along, so that no session from before is resumed.
     this.#server.setSecureContext(credentials.context);
