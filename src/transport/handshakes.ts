@@ -34,8 +34,10 @@ export class Handshake implements Deadline {
   index = -1;
   readonly socket: Socket;
   readonly #owner: Handshakes;
+  /** Why it is about to be closed, once the peer has got an answer that says so. */
+  refusal = 'it closed the connection before its handshake was done';
   /** Listens to `close` of the socket while it is under way. */
-  readonly onClose = (): void => this.refuse('it closed the connection before its handshake was done');
+  readonly onClose = (): void => this.refuse(this.refusal);
   /** As `Peer.address`. */
   address = '';
   /** What TLS said of it. */

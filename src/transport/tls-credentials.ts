@@ -1,5 +1,6 @@
 import { constants, type X509Certificate } from 'node:crypto';
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
+import { tlsReason } from '../lib/tls-reason.ts';
 import { alternativeNamesOf } from './client-certificate.ts';
 import { certificatesIn, type Pem, type PemSource, privateKeyIn, readPem } from './pem.ts';
 import { readPskFile } from './psk-file.ts';
@@ -175,8 +176,7 @@ function makeContext(options: SecureContextOptions, name: string): SecureContext
   try {
     return createSecureContext(options);
   } catch (error) {
-    const { reason } = error as { reason?: string };
-    throw new Error(`OpenSSL does not take ${name}: ${reason ?? 'it gives no reason'}; make it anew.`, {
+    throw new Error(`OpenSSL does not take ${name}: ${tlsReason(error) ?? 'it gives no reason'}; make it anew.`, {
       cause: error,
     });
   }
