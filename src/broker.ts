@@ -248,12 +248,12 @@ export class Broker implements EventSink {
     const state = await this.#store.open();
     try {
       await this.#restore(state);
-      this.listeners = await openListeners(
-        this.config,
-        (stream) => this.accept(stream),
-        (error) => this.#logger.error('a listener has trouble', { error: error.message }),
-        (sentence) => this.#logger.warn(sentence),
-      );
+      this.listeners = await openListeners(this.config, {
+        onStream: (stream) => this.accept(stream),
+        onError: (error) => this.#logger.error('a listener has trouble', { error: error.message }),
+        onWarning: (sentence) => this.#logger.warn(sentence),
+        onRefused: (remote, reason) => this.#refused(remote, reason),
+      });
       await this.#watchFiles();
     } catch (error) {
       for (const listener of this.listeners) await listener.close();
@@ -266,6 +266,11 @@ export class Broker implements EventSink {
       'listening',
       this.listeners.map(({ url }) => url),
     );
+  }
+
+  #refused(remoteAddress: string, reason: string): void {
+    this.#logger.info('connection refused before CONNECT', { remote: remoteAddress, reason });
+    if (this.hears('connectionRefused')) this.emit('connectionRefused', remoteAddress, reason);
   }
 
   async #watchFiles(): Promise<void> {

@@ -4,21 +4,27 @@ import { listenTcp } from './transport/tcp.ts';
 import type { TlsOptions } from './transport/tls-credentials.ts';
 import { listenUnix, removeStaleSocket } from './transport/unix.ts';
 
+/** Told of what happens at listeners. */
+export interface ListenerEvents {
+  readonly onStream: OnStream;
+  /** Accepting a connection failed; it goes on. */
+  readonly onError: (error: Error) => void;
+  /** A certificate or list works and may not for long, or not yet. */
+  readonly onWarning: (sentence: string) => void;
+  /** A connection did not get through the PROXY protocol, TLS or the upgrade to WebSocket. */
+  readonly onRefused: (remoteAddress: string, reason: string) => void;
+}
+
 /**
  * Opens every listener that the configuration turns on; when one fails those already open are closed again.
- * @param onWarning told of certificates that work and may not for long.
  * @throws the error of the one that failed.
  */
-export async function openListeners(
-  config: Config,
-  onStream: OnStream,
-  onError: (error: Error) => void,
-  onWarning: (sentence: string) => void,
-): Promise<Listener[]> {
+export async function openListeners(config: Config, events: ListenerEvents): Promise<Listener[]> {
+  const { onStream, onError, onWarning, onRefused } = events;
   const { tcp, websocket, tls, secureWebsocket, unix, proxyProtocolFrom: balancers } = config.listeners;
   const { path, origins } = websocket;
-  const web = { path, origins, maxFrameBytes: config.limits.maximumPacketSize, balancers };
-  const handshake = { deadlineMs: config.tls.handshakeTimeoutMs };
+  const handshake = { deadlineMs: config.tls.handshakeTimeoutMs, onRefused };
+  const web = { path, origins, maxFrameBytes: config.limits.maximumPacketSize, balancers, handshake };
   const listeners: Listener[] = [];
   try {
     if (tcp.port !== 'off')
@@ -38,7 +44,7 @@ export async function openListeners(
     if (secureWebsocket.port !== 'off') {
       const { host, port } = secureWebsocket;
       const { listenSecureWebSocket } = await import('./transport/websocket.ts');
-      const options = { host, port, ...web, handshake, tls: tlsOptions(config, onWarning) };
+      const options = { host, port, ...web, tls: tlsOptions(config, onWarning) };
       listeners.push(await listenSecureWebSocket(options, onStream, onError));
     }
     if (unix.path !== '') listeners.push(await listenUnix({ path: unix.path }, onStream, onError));

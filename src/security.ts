@@ -89,14 +89,14 @@ function hooksOf(
     passwords,
   }: { authenticators: readonly Authenticator[]; backoff: Backoff; passwords: Passwords | undefined },
 ): Hooks {
-  const letsInAnonymous = anonymousRule(config);
-  if (authenticators.length === 0 && letsInAnonymous === undefined) return {};
+  // While nothing tells clients apart, a user name is only a word.
+  if (authenticators.length === 0 && config.auth.allowAnonymous !== 'nowhere') return {};
   const chain = new AuthenticatorChain({
     authenticators,
     attempts: backoff,
-    letsInAnonymous: letsInAnonymous ?? (() => true),
+    letsInAnonymous: anonymousRule(config),
     showsUserNames: config.auth.jwt.from === 'password',
-    hook: hooks.authenticate,
+    hooks,
     logger,
   });
   return {
@@ -108,19 +108,18 @@ function hooksOf(
   };
 }
 
-/** Where anonymous clients are let in; undefined where that needs no look at them, as nothing tells clients apart. */
-function anonymousRule(config: Config): ((client: ClientInfo) => boolean) | undefined {
+/** Where anonymous clients are let in, once something tells clients apart. */
+function anonymousRule(config: Config): (client: ClientInfo) => boolean {
   const isHere = ({ transport, remoteAddress }: ClientInfo): boolean =>
     transport === 'unix' || isLoopbackAddress(hostOf(remoteAddress));
   switch (config.auth.allowAnonymous) {
     case 'everywhere':
       return () => true;
-    case 'nowhere':
-      return () => false;
     case 'loopback':
-      return identifiesClients(config) ? isHere : undefined;
+      return isHere;
+    case 'nowhere':
     case 'auto':
-      return identifiesClients(config) ? () => false : undefined;
+      return () => false;
   }
 }
 
@@ -238,7 +237,7 @@ async function reloadAll(
   logger: Logger,
 ): Promise<boolean> {
   const reloads = [
-    ...authenticators.map(({ name, reload }, index) => ({ name, run: () => reload?.call(authenticators[index]) })),
+    ...authenticators.map((authenticator) => ({ name: authenticator.name, run: () => authenticator.reload?.() })),
     { name: 'access rules', run: () => control?.reload() },
   ];
   let isWhole = true;

@@ -1,4 +1,4 @@
-import { isIP } from 'node:net';
+import { parseAddressRange } from '../lib/ip-address.ts';
 import { isRedisUrl, maskRedisUrl, parseRedisUrl, RedisAddressError } from '../store/redis/redis-address.ts';
 import type { Option, TextRule } from './options.ts';
 
@@ -90,7 +90,7 @@ function isText(text: string, rule: TextRule, min: number, max: number): boolean
     case 'https-url':
       return text === '' || isSecureUrl(text);
     case 'network':
-      return isNetwork(text);
+      return parseAddressRange(text) !== undefined;
     case 'file':
     case 'utf8':
     case 'redis-url':
@@ -104,13 +104,6 @@ function isSecureUrl(text: string): boolean {
   if (url === null || url.username !== '' || url.password !== '') return false;
   const isHere = ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname);
   return url.protocol === 'https:' || (url.protocol === 'http:' && isHere);
-}
-
-function isNetwork(text: string): boolean {
-  const [address = '', bits, ...rest] = text.split('/');
-  const family = isIP(address);
-  if (family === 0 || rest.length > 0) return false;
-  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
 }
 
 function checkRedisUrl(url: string, expected: string): CheckedValue {
@@ -145,14 +138,8 @@ function expectation(option: Option): string {
 }
 
 function listExpectation(rule: TextRule): string {
-  switch (rule) {
-    case 'origin':
-      return 'a list of origins such as https://dash.example (no path, no / at the end), or *';
-    case 'network':
-      return 'a list of addresses and networks such as 10.0.0.0/8';
-    default:
-      return 'a list of file names';
-  }
+  if (rule === 'origin') return 'a list of origins such as https://dash.example (no path, no / at the end), or *';
+  return rule === 'network' ? 'a list of addresses and networks such as 10.0.0.0/8' : 'a list of file names';
 }
 
 function textExpectation(rule: TextRule, min: number, max: number): string {

@@ -110,17 +110,6 @@ export async function loadTlsCredentials(options: TlsOptions, nowMs: number): Pr
   return { context, contexts, pskKeys, warnings };
 }
 
-/** The files that `loadTlsCredentials` reads, for who watches them. */
-export function tlsFilesOf(options: TlsOptions): string[] {
-  const sources = [
-    ...options.certificates.flatMap(({ certificate, key }) => [certificate, key]),
-    ...(options.authorities ?? []),
-    ...(options.revocationLists ?? []),
-  ];
-  const files = sources.flatMap((source) => ('file' in source ? [source.file] : []));
-  return options.pskFile === undefined ? files : [...files, options.pskFile];
-}
-
 function nameOf(source: PemSource, what: string): string {
   return 'file' in source ? source.file : what;
 }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { splitAlternativeNames } from '../../src/transport/client-certificate.ts';
-import { loadTlsCredentials, type TlsOptions, tlsFilesOf } from '../../src/transport/tls-credentials.ts';
+import { loadTlsCredentials, type TlsOptions } from '../../src/transport/tls-credentials.ts';
 import { TestAuthority, valid, validity } from '../support/certificates.ts';
 import { findTool } from '../tools.ts';
 
@@ -293,17 +293,6 @@ describe('a listener takes', () => {
   test('lists of several authorities in one file', async () => {
     const both = file('both.crl', own.list() + other.list([other.client('gone')], valid));
     await load({ ...clients, authorities: [ca, { file: other.file('ca.crt') }], revocationLists: [both] });
-  });
-
-  test('and says which files it reads', () => {
-    const options = { certificates: [good, { certificate: { text: '' }, key: { text: '' } }], pskFile: '/psk' };
-    expect(tlsFilesOf({ ...options, ...clients, revocationLists: [absent] })).toEqual([
-      own.file('good.crt'),
-      own.file('good.key'),
-      ca.file,
-      absent.file,
-      '/psk',
-    ]);
   });
 });
 
