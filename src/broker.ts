@@ -379,7 +379,7 @@ export class Broker implements EventSink {
    * @returns when all clients that are connected have been looked at.
    */
   rightsChanged(): Promise<void> {
-    return reviewAll(this.#connections, this.#clock);
+    return reviewAll(this.#connections, this.#clock, (client) => this.#security?.isKnown(client) !== false);
   }
 
   /** All counters, as they are now. */

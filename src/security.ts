@@ -26,6 +26,8 @@ export interface Security {
   readonly access: Access | undefined;
   /** Files that `reload` reads. */
   readonly files: readonly string[];
+  /** Whether a client that was let in before is still known to what let it in, after `reload`. */
+  isKnown(client: ClientInfo): boolean;
   /** Reads its files anew; what cannot be used stays as it was and is logged. @returns whether all could be. */
   reload(): Promise<boolean>;
   close(): void;
@@ -69,6 +71,8 @@ export async function openSecurity(config: Config, parts: SecurityParts): Promis
       hooks: { ...hooks, ...hooksOf(config, parts, { authenticators, backoff, passwords }) },
       access: control,
       files: [...opened.flatMap(({ files }) => files), ...(config.acl.file === '' ? [] : [config.acl.file])],
+      isKnown: ({ username, provenBy }) =>
+        authenticators.find(({ name }) => name === provenBy)?.stillKnows?.(username) !== false,
       reload: () => reloadAll(authenticators, control, logger),
       close: () => {
         for (const authenticator of authenticators) authenticator.close?.();

@@ -78,7 +78,7 @@ export class AuthenticatorChain {
       if (verdict.kind === 'accepted') {
         attempts.succeeded(username, address);
         const { kind: _, ...proven } = verdict;
-        return { allow: true, ...proven };
+        return { allow: true, provenBy: authenticator.name, ...proven };
       }
       reasons.push(`${authenticator.name}: ${verdict.reason}`);
       if (verdict.kind === 'busy') {

@@ -80,7 +80,7 @@ describe('a chain of authenticators', () => {
     const trial = new Trial();
     const authenticators = [trial.saying('a', UNKNOWN), trial.saying('b', ACCEPTED), trial.saying('c', REFUSED)];
     const result = await trial.chain({ authenticators }).authenticate(CLIENT, connectOf('alice', 'x'));
-    expect(result).toEqual({ allow: true, username: 'Alice', roles: ['sensor'], expiresAt: 7 });
+    expect(result).toEqual({ allow: true, username: 'Alice', roles: ['sensor'], expiresAt: 7, provenBy: 'b' });
     expect(trial.asked).toEqual(['a alice', 'b alice']);
     expect(trial.told).toEqual(['succeeded alice 10.0.0.7']);
   });
