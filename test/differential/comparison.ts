@@ -93,8 +93,8 @@ function explain(difference: Difference): Explanation[] | undefined {
     const explanation = EXPLANATIONS.find(({ explainsAnswers }) => explainsAnswers?.(difference) === true);
     if (explanation === undefined) return undefined;
     found.add(explanation);
-    // Where one of the connections went on, it was sent more.
-    if ((trellis.end === '') !== (mosquitto.end === '')) return [explanation];
+    // Messages may well differ then.
+    if (explanation.states === 'differ') return [explanation];
   }
   for (const message of surplusMessages(difference)) {
     const explanation = EXPLANATIONS.find(({ explainsMessage }) => explainsMessage?.(message, difference) === true);

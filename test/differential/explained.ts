@@ -108,7 +108,7 @@ export const EXPLANATIONS: readonly Explanation[] = [
     explainsAnswers: ({ trellis, mosquitto }) =>
       isOver(trellis) &&
       isOver(mosquitto) &&
-      (isPart(trellis.answers, mosquitto.answers) || isPart(mosquitto.answers, trellis.answers)),
+      isDeepStrictEqual(trellis.answers.filter(isNoAcknowledgement), mosquitto.answers.filter(isNoAcknowledgement)),
   },
   {
     name: 'Mosquitto delivers nothing below $ to shared subscriptions',
@@ -131,28 +131,43 @@ export const EXPLANATIONS: readonly Explanation[] = [
       willsTakenOver(difference).some(({ topicName }) => topicName === topicOf(text)),
   },
   {
-    name: 'Mosquitto drops the will of a client that sends a second CONNECT',
-    section: '3.1.2.5',
+    name: 'Mosquitto drops the will and the session of a client that sends a second CONNECT',
+    section: '3.1.0, 3.1.2.5, 4.1',
     right: 'Trellis',
-    because: 'A will is published unless the client said DISCONNECT with reason code 0x00 [MQTT-3.1.2-8].',
+    because:
+      'The server closes the connection [MQTT-3.1.0-2]. A will is published unless the client said DISCONNECT [MQTT-3.1.2-8], and the session lasts until it expires.',
     states: 'differ',
-    explainsMessage: ({ from }, { steps, at }) =>
-      from === 'trellis' &&
-      steps.slice(0, at + 1).some((step) => wrongNames(step).some((name) => name.startsWith('a second CONNECT'))),
+    explainsAnswers: ({ client, steps, at, trellis, mosquitto }) =>
+      trellis.answers.includes('CONNACK 0x0 session present') &&
+      mosquitto.answers.includes('CONNACK 0x0') &&
+      stepsOf(client, steps, at).some(connectsAgain),
+    explainsMessage: (_message, { steps, at }) => steps.slice(0, at + 1).some(connectsAgain),
   },
   {
-    name: 'Mosquitto keeps Retain As Published of a subscription that is replaced',
+    name: 'Mosquitto takes every DISCONNECT, wrong ones too, for a normal disconnection',
+    section: '3.1.2.5, 3.14.4',
+    right: 'Trellis',
+    because: 'Only 0x00 removes the will [MQTT-3.14.4-3].',
+    states: 'differ',
+    explainsMessage: (_message, { steps, at }) =>
+      steps.slice(0, at + 1).some((step) => wrongNames(step).some((name) => name.startsWith('DISCONNECT with'))),
+  },
+  {
+    name: 'Mosquitto keeps Retain As Published and No Local of a subscription that is replaced',
     section: '3.8.4',
     right: 'Trellis',
     because: 'The subscription options are replaced along with the subscription [MQTT-3.8.4-3].',
-    states: 'same',
+    states: 'differ',
     explainsMessage: ({ text, from }, difference) => {
-      const { client, steps, at } = difference;
+      const { client, steps, step, at } = difference;
       const others = from === 'trellis' ? difference.mosquitto : difference.trellis;
-      const replaces = stepsOf(client, steps, at).flatMap(filtersOfStep);
+      const earlier = stepsOf(client, steps, at);
+      const filters = earlier.flatMap(filtersOfStep);
+      const isReplaced = filters.length > new Set(filters).size;
+      const isOwn = from === 'trellis' && step.client === client && earlier.flatMap(packetsOf).some(hasNoLocal);
       return (
-        replaces.length > new Set(replaces).size &&
-        others.messages.some((other) => other !== text && withoutRetain(other) === withoutRetain(text))
+        isReplaced &&
+        (isOwn || others.messages.some((other) => other !== text && withoutRetain(other) === withoutRetain(text)))
       );
     },
   },
@@ -179,17 +194,19 @@ export const EXPLANATIONS: readonly Explanation[] = [
       from === 'mosquitto' && isRetained(text) && hasFilter(step, (filter) => filter.startsWith('$share/')),
   },
   {
-    name: 'Trellis sends retained messages once SUBACK may go out, with what was retained behind SUBSCRIBE meanwhile',
+    name: 'Trellis sends retained messages once SUBACK may go out, by what came behind SUBSCRIBE meanwhile',
     section: '3.8.4, 3.3.1.3',
     right: 'both',
     because:
-      'The SUBACK of a stored session waits for the store. A message that the client publishes without waiting for it is delivered by the subscription, and is the retained one by the time those are sent.',
+      'The SUBACK of a stored session waits for the store. A message that the client publishes without waiting for it is delivered by the subscription, and is the retained one by the time those are sent; or the subscription is gone by then, or another took its place.',
     states: 'differ',
     explainsMessage: ({ text }, { client, step }) =>
       step.client === client &&
       isRetained(text) &&
       filtersOfStep(step).length > 0 &&
-      publishedIn(step).some(({ retain, topicName }) => retain && (topicName === '' || topicName === topicOf(text))),
+      (new Set(filtersOfStep(step)).size < filtersOfStep(step).length ||
+        packetsOf(step).some(({ type }) => type === PacketType.unsubscribe) ||
+        publishedIn(step).some(({ retain, topicName }) => retain && (topicName === '' || topicName === topicOf(text)))),
   },
   {
     name: 'Mosquitto delivers a QoS 2 message when it is released, Trellis when it comes',
@@ -211,16 +228,14 @@ export const EXPLANATIONS: readonly Explanation[] = [
         ),
   },
   {
-    name: 'Trellis keeps a message for a shared subscription until a member has room for it',
-    section: '3.3.4, 4.8.2',
+    name: 'messages under way when an error ends the connection arrive from one of the brokers only',
+    section: '4.13.1, 4.4',
     right: 'both',
     because:
-      'A PUBLISH may wait while as many as the Receive Maximum are not acknowledged, one that becomes QoS 0 for this member too.',
+      'Nothing is owed on a connection that is closed. With QoS 1 and 2 it comes again with the next one, marked DUP where it was sent before.',
     states: 'differ',
-    explainsMessage: ({ from }, { client, steps, at }) =>
-      from === 'mosquitto' &&
-      neverAcknowledges(client, steps, at) &&
-      stepsOf(client, steps, at).some((step) => hasFilter(step, (filter) => filter.startsWith('$share/'))),
+    explainsMessage: (_message, { client, step, trellis, mosquitto }) =>
+      step.client === client && isOver(trellis) && isOver(mosquitto),
   },
 ];
 
@@ -252,8 +267,8 @@ function withoutReasons({ answers }: Seen): string[] {
     .map((answer) => answer.replace(/^before: DISCONNECT 0x[0-9a-f]+, /, 'before: '));
 }
 
-function isPart(some: readonly string[], all: readonly string[]): boolean {
-  return some.every((one) => all.includes(one));
+function isNoAcknowledgement(answer: string): boolean {
+  return !/^(PUB|SUB|UNSUB)/.test(answer);
 }
 
 function stepsOf(client: number, steps: readonly Step[], at: number): Step[] {
@@ -287,6 +302,10 @@ function hasFilter(step: Step, isSuch: (topicFilter: string) => boolean): boolea
   return filtersOfStep(step).some(isSuch);
 }
 
+function connectsAgain(step: Step): boolean {
+  return wrongNames(step).some((name) => name.startsWith('a second CONNECT'));
+}
+
 function hasNoLocal(packet: Packet): boolean {
   return packet.type === PacketType.subscribe && packet.subscriptions.some(({ noLocal }) => noLocal);
 }
@@ -315,10 +334,4 @@ function willsTakenOver({ steps, at }: Difference): Will[] {
     armed.set(step.client, packet?.type === PacketType.connect ? packet.will : undefined);
   }
   return wills;
-}
-
-/** Whether the connection that a client has acknowledges nothing. */
-function neverAcknowledges(client: number, steps: readonly Step[], at: number): boolean {
-  const opened = stepsOf(client, steps, at).findLast((step) => step.kind === 'open');
-  return opened?.kind === 'open' && !opened.acknowledges;
 }
