@@ -228,6 +228,30 @@ export const EXPLANATIONS: readonly Explanation[] = [
         ),
   },
   {
+    name: 'Trellis sends retained messages one after the other, while the client takes them',
+    section: '3.3.4, 3.8.4',
+    right: 'both',
+    because:
+      'They go on once there is room in the Receive Maximum, those with QoS 0 among them too. This client acknowledges nothing.',
+    states: 'differ',
+    explainsMessage: ({ text, from }, { client, steps, at }) =>
+      from === 'mosquitto' && isRetained(text) && neverAcknowledges(client, steps, at),
+  },
+  {
+    name: 'Trellis keeps what was published with QoS 1 or 2 for a shared subscription whose only member is away',
+    section: '4.8.2, 3.8.4',
+    right: 'both',
+    because:
+      'Which member gets it, and with it the QoS granted, is decided when it is sent. Mosquitto drops it, the member having been granted QoS 0.',
+    states: 'differ',
+    explainsMessage: ({ text, from }, { client, step, steps, at }) =>
+      from === 'trellis' &&
+      step.kind === 'open' &&
+      step.client === client &&
+      / QoS [12]" QoS 0/.test(text) &&
+      stepsOf(client, steps, at).some((earlier) => hasFilter(earlier, (filter) => filter.startsWith('$share/'))),
+  },
+  {
     name: 'messages under way when an error ends the connection arrive from one of the brokers only',
     section: '4.13.1, 4.4',
     right: 'both',
@@ -334,4 +358,10 @@ function willsTakenOver({ steps, at }: Difference): Will[] {
     armed.set(step.client, packet?.type === PacketType.connect ? packet.will : undefined);
   }
   return wills;
+}
+
+/** Whether the connection that a client has acknowledges nothing. */
+function neverAcknowledges(client: number, steps: readonly Step[], at: number): boolean {
+  const opened = stepsOf(client, steps, at).findLast((step) => step.kind === 'open');
+  return opened?.kind === 'open' && !opened.acknowledges;
 }
