@@ -185,7 +185,7 @@ export class Player {
     for (let round = 0; round < ROUNDS_MAX && quiet < QUIET_ROUNDS; round++) {
       const before = this.#news();
       await this.#wires[client]?.ping();
-      await Promise.all(this.#wires.map((wire) => wire?.ping()));
+      await Promise.all(this.#wires.filter((wire) => wire !== undefined).map((wire) => wire.ping()));
       const isDue = (this.#wires[client]?.due ?? 0) > 0 && round < PATIENT_ROUNDS;
       quiet = this.#news() === before && !isDue ? quiet + 1 : 0;
     }
