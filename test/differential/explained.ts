@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { type Packet, PacketType, type PublishPacket, type Will } from '../../src/protocol/packets.ts';
 import { parseTopicFilter } from '../../src/protocol/topic.ts';
 import type { Difference } from './comparison.ts';
-import type { Seen } from './normal-form.ts';
+import { BROKEN_OFF, type Seen } from './normal-form.ts';
 import type { Step } from './step.ts';
 
 /** Why two brokers may differ, or why one of them is wrong. */
@@ -45,6 +45,17 @@ const LET_PASS: ReadonlyMap<string, string> = new Map([
 /** All differences between Trellis and Mosquitto 2.0 that are known. */
 export const EXPLANATIONS: readonly Explanation[] = [
   {
+    name: 'Mosquitto lets pass what the standard forbids',
+    section: '4.13.1, and of each packet that of LET_PASS',
+    right: 'Trellis',
+    because: 'A malformed packet or a protocol error has to end the connection [MQTT-4.13.1-1].',
+    states: 'differ',
+    explainsAnswers: ({ step, trellis, mosquitto }) =>
+      wrongNames(step).some((name) => LET_PASS.has(name)) &&
+      isOver(trellis) &&
+      (!isOver(mosquitto) || mosquitto.end === BROKEN_OFF),
+  },
+  {
     name: 'Mosquitto closes a connection with another reason code, or without one',
     section: '4.13.1, 3.1.4-2, 3.2.2.2',
     right: 'both',
@@ -53,15 +64,6 @@ export const EXPLANATIONS: readonly Explanation[] = [
     states: 'same',
     explainsAnswers: ({ trellis, mosquitto }) =>
       isOver(trellis) === isOver(mosquitto) && isDeepStrictEqual(withoutReasons(trellis), withoutReasons(mosquitto)),
-  },
-  {
-    name: 'Mosquitto lets pass what the standard forbids',
-    section: '4.13.1, and of each packet that of LET_PASS',
-    right: 'Trellis',
-    because: 'A malformed packet or a protocol error has to end the connection [MQTT-4.13.1-1].',
-    states: 'differ',
-    explainsAnswers: ({ step, trellis, mosquitto }) =>
-      wrongNames(step).some((name) => LET_PASS.has(name)) && isOver(trellis) && !isOver(mosquitto),
   },
   {
     name: 'Mosquitto answers PUBREL of an unknown packet id with success',
@@ -85,7 +87,9 @@ export const EXPLANATIONS: readonly Explanation[] = [
       'A wrong wildcard or share name breaks a MUST, so that the connection may be closed [MQTT-4.13.1-1]; but SUBACK has 0x8F for one topic filter among others.',
     states: 'differ',
     explainsAnswers: ({ step, trellis, mosquitto }) =>
-      !isOver(trellis) && isOver(mosquitto) && hasFilter(step, (filter) => parseTopicFilter(filter) === undefined),
+      !isOver(trellis) && isOver(mosquitto) && hasFilter(step, isInvalid),
+    explainsMessage: ({ text, from }, { step }) =>
+      from === 'trellis' && hasFilter(step, isInvalid) && carriesOneOf(text, publishedIn(step)),
   },
   {
     name: 'Mosquitto takes a shared subscription without a share name or topic filter',
@@ -180,7 +184,7 @@ export const EXPLANATIONS: readonly Explanation[] = [
     explainsMessage: ({ text, from }, { client, steps, step, at }) =>
       from === 'mosquitto' &&
       step.client === client &&
-      publishedIn(step).some(({ payload }) => text.includes(`"${Buffer.from(payload).toString()}"`)) &&
+      carriesOneOf(text, publishedIn(step)) &&
       stepsOf(client, steps, at).some((earlier) => packetsOf(earlier).some(hasNoLocal)),
   },
   {
@@ -198,15 +202,18 @@ export const EXPLANATIONS: readonly Explanation[] = [
     section: '3.8.4, 3.3.1.3',
     right: 'both',
     because:
-      'The SUBACK of a stored session waits for the store. A message that the client publishes without waiting for it is delivered by the subscription, and is the retained one by the time those are sent; or the subscription is gone by then, or another took its place.',
+      'The SUBACK of a stored session waits for the store. A message that the client publishes without waiting for it is delivered by the subscription, and is the retained one by the time those are sent; or the subscription is gone by then, or another took its place, or the connection.',
     states: 'differ',
-    explainsMessage: ({ text }, { client, step }) =>
-      step.client === client &&
-      isRetained(text) &&
-      filtersOfStep(step).length > 0 &&
-      (new Set(filtersOfStep(step)).size < filtersOfStep(step).length ||
-        packetsOf(step).some(({ type }) => type === PacketType.unsubscribe) ||
-        publishedIn(step).some(({ retain, topicName }) => retain && (topicName === '' || topicName === topicOf(text)))),
+    explainsMessage: ({ text, from }, { client, step, steps, at }) => {
+      if (step.client !== client || !isRetained(text)) return false;
+      // The connection was gone before SUBACK: the client will subscribe again.
+      if (step.kind === 'open') return from === 'mosquitto' && stepsOf(client, steps, at).some(hasSubscribe);
+      const filters = filtersOfStep(step);
+      const retained = publishedIn(step).filter(({ retain }) => retain);
+      const isChanged = retained.some(({ topicName }) => topicName === '' || topicName === topicOf(text));
+      const isReplaced = new Set(filters).size < filters.length;
+      return hasSubscribe(step) && (isChanged || isReplaced || packetsOf(step).some(isUnsubscribe));
+    },
   },
   {
     name: 'Mosquitto delivers a QoS 2 message when it is released, Trellis when it comes',
@@ -215,17 +222,17 @@ export const EXPLANATIONS: readonly Explanation[] = [
     because:
       'A receiver may start onward delivery at PUBLISH or at PUBREL. What stands between the two in one piece, a subscription or the end of the connection, finds the message delivered, or not yet.',
     states: 'differ',
-    explainsMessage: ({ text }, { steps, at }) =>
-      steps
+    explainsMessage: ({ text }, { client, steps, step, at }) => {
+      const published = steps
         .slice(0, at + 1)
-        .some((step) =>
-          publishedIn(step).some(
-            ({ qos, topicName, payload }) =>
-              qos === 2 &&
-              (topicName === '' || topicName === topicOf(text)) &&
-              text.includes(`"${Buffer.from(payload).toString()}"`),
-          ),
-        ),
+        .flatMap(publishedIn)
+        .filter(({ qos }) => qos === 2);
+      const late = published.filter(({ topicName }) => topicName === '' || topicName === topicOf(text));
+      // Which of several is retained, and which of them takes the last room in a Receive Maximum, changes with it.
+      if (isRetained(text) && late.some(({ retain }) => retain)) return true;
+      if (neverAcknowledges(client, steps, at) && publishedIn(step).some(({ qos }) => qos === 2)) return true;
+      return carriesOneOf(text, late);
+    },
   },
   {
     name: 'Trellis sends retained messages one after the other, while the client takes them',
@@ -313,6 +320,23 @@ function packetsOf(step: Step): Packet[] {
 
 function publishedIn(step: Step): PublishPacket[] {
   return packetsOf(step).filter((packet) => packet.type === PacketType.publish);
+}
+
+/** Whether a message is one of these. */
+function carriesOneOf(message: string, published: readonly PublishPacket[]): boolean {
+  return published.some(({ payload }) => message.includes(`"${Buffer.from(payload).toString()}"`));
+}
+
+function isInvalid(topicFilter: string): boolean {
+  return parseTopicFilter(topicFilter) === undefined;
+}
+
+function hasSubscribe(step: Step): boolean {
+  return packetsOf(step).some(({ type }) => type === PacketType.subscribe);
+}
+
+function isUnsubscribe({ type }: Packet): boolean {
+  return type === PacketType.unsubscribe;
 }
 
 function filtersOfStep(step: Step): string[] {

@@ -11,14 +11,17 @@ export interface Seen {
   end: string;
 }
 
+/** How a connection ends on which the broker sent what no server may send. */
+export const BROKEN_OFF = 'broken off by the client for what it was sent';
+
 /** A server may say so, or success. */
 const NO_MATCHING_SUBSCRIBERS = 0x10;
 
-/** What was received in one step, packet by packet, in the form that is compared; `closed` where the connection ended in it. */
-export function normalForm(packets: readonly Packet[], closed: boolean): Seen {
+/** What was received in one step, packet by packet, in the form that is compared. @param ended how the connection ended in it; empty where it did not. */
+export function normalForm(packets: readonly Packet[], ended: string): Seen {
   const answers: string[] = [];
   const messages: { order: string; text: string }[] = [];
-  let end = closed ? 'closed' : '';
+  let end = ended;
   for (const packet of packets) {
     const { type } = packet;
     if (type === PacketType.publish) messages.push(messageOf(packet));
