@@ -114,7 +114,7 @@ function anonymousRule(config: Config): ((client: ClientInfo) => boolean) | unde
     transport === 'unix' || isLoopbackAddress(hostOf(remoteAddress));
   switch (config.auth.allowAnonymous) {
     case 'everywhere':
-      return () => true;
+      return identifiesClients(config) ? () => true : undefined;
     case 'nowhere':
       return () => false;
     case 'loopback':
