@@ -7,6 +7,7 @@ import type { RawClient } from '../support/raw-client.ts';
 import { startTestBroker, type TestBroker } from '../support/test-broker.ts';
 import { type Identity, OPEN, PASSWORDS, STRICT, TOKEN_SECRET, TOPIC_NAMES, WILDCARDS } from './identities.ts';
 import { SecurityFiles } from './security-files.ts';
+import { takeAll } from './take-all.ts';
 
 /** What came of a matrix. */
 export interface MatrixResult {
@@ -95,7 +96,7 @@ export class Matrix {
       }
       await this.#sendToAll('live', 1);
       for (const { identity, client } of guests) {
-        const payloads = payloadsOf(await this.#collect(client));
+        const payloads = payloadsOf(await takeAll(client));
         for (const topic of TOPIC_NAMES) {
           const isDue = filters.some(
             (filter) =>
@@ -108,7 +109,7 @@ export class Matrix {
       await this.#leave(guests);
     }
     for (const topic of TOPIC_NAMES) await this.#admin.publish(topic, '', { qos: 1, retain: true });
-    await this.#collect(this.#admin);
+    await takeAll(this.#admin);
   }
 
   /** Shared subscriptions, each alone, and all of them together. */
@@ -126,7 +127,7 @@ export class Matrix {
     await this.#sendToAll('shared', 1);
     const takers = new Map(TOPIC_NAMES.map((topic) => [topic, { own: 0, allowed: 0, copies: 0 }]));
     for (const { identity, client } of guests) {
-      const received = (await this.#collect(client)).map(textOf);
+      const received = (await takeAll(client)).map(textOf);
       for (const topic of TOPIC_NAMES) {
         const copies = received.filter((text) => text === `shared ${topic}`).length;
         const isAllowed = this.#model.isAllowed(identity, { way: 'receive', topic });
@@ -160,7 +161,7 @@ export class Matrix {
       }
       await client.ping();
     }
-    const payloads = payloadsOf(await this.#collect(this.#admin));
+    const payloads = payloadsOf(await takeAll(this.#admin));
     for (const { identity } of guests) {
       for (const { qos, retain } of kinds) {
         for (const topic of TOPIC_NAMES) {
@@ -295,7 +296,7 @@ export class Matrix {
     }
     await this.#sendToAll(wayAfterwards, 1);
     for (const { identity, client } of guests) {
-      const payloads = payloadsOf(await this.#collect(client));
+      const payloads = payloadsOf(await takeAll(client));
       for (const way of [...ways, wayAfterwards]) {
         for (const topic of TOPIC_NAMES)
           this.#judge(way, identity, { way: 'receive', topic }, payloads.has(`${way} ${topic}`));
@@ -345,7 +346,7 @@ export class Matrix {
       () => this.#broker.broker.counters().connections.clients === 1 || undefined,
     );
     await this.#broker.broker.publish({ topicName: '$settled', payload: '', qos: 1 });
-    return payloadsOf(await this.#collect(this.#admin));
+    return payloadsOf(await takeAll(this.#admin));
   }
 
   /** @returns whether each was granted. */
@@ -359,27 +360,7 @@ export class Matrix {
   /** The admin publishes to every topic, and takes what it gets of it itself. */
   async #sendToAll(what: string, qos: Qos): Promise<void> {
     for (const topic of TOPIC_NAMES) await this.#admin.publish(topic, `${what} ${topic}`, { qos });
-    await this.#collect(this.#admin);
-  }
-
-  /** Takes and acknowledges all that the broker has for a client. */
-  async #collect(client: RawClient): Promise<readonly PublishPacket[]> {
-    const publishes: PublishPacket[] = [];
-    for (let isAnswering = true; isAnswering; ) {
-      isAnswering = false;
-      client.send({ type: PacketType.pingreq });
-      for (;;) {
-        const packet = await client.next();
-        if (packet.type === PacketType.pingresp) break;
-        isAnswering = true;
-        if (packet.type === PacketType.pubrel) client.sendAck(PacketType.pubcomp, packet.packetId);
-        if (packet.type !== PacketType.publish) continue;
-        publishes.push(packet);
-        if (packet.qos === 1) client.sendAck(PacketType.puback, packet.packetId);
-        if (packet.qos === 2) client.sendAck(PacketType.pubrec, packet.packetId);
-      }
-    }
-    return publishes;
+    await takeAll(this.#admin);
   }
 
   // ---- judging

@@ -7,6 +7,7 @@ import { until } from '../support/polling.ts';
 import type { RawClient } from '../support/raw-client.ts';
 import { startTestBroker, type TestBroker } from '../support/test-broker.ts';
 import { SecurityFiles } from './security-files.ts';
+import { takeAll } from './take-all.ts';
 
 const PASSWORDS: ReadonlyMap<string, string> = new Map(
   ['root', 'ann', 'bob'].map((user) => [user, `password of ${user}`]),
@@ -76,22 +77,7 @@ class SteadyPublisher {
 
 /** Takes all that the broker has for a client. @returns the numbers of the publishes among it. */
 async function numbersOf(client: RawClient): Promise<readonly number[]> {
-  const numbers: number[] = [];
-  for (let isAnswering = true; isAnswering; ) {
-    isAnswering = false;
-    client.send({ type: PacketType.pingreq });
-    for (;;) {
-      const packet = await client.next();
-      if (packet.type === PacketType.pingresp) break;
-      isAnswering = true;
-      if (packet.type === PacketType.pubrel) client.sendAck(PacketType.pubcomp, packet.packetId);
-      if (packet.type !== PacketType.publish) continue;
-      numbers.push(Number(Buffer.from(packet.payload).toString()));
-      if (packet.qos === 1) client.sendAck(PacketType.puback, packet.packetId);
-      if (packet.qos === 2) client.sendAck(PacketType.pubrec, packet.packetId);
-    }
-  }
-  return numbers;
+  return (await takeAll(client)).map(({ payload }) => Number(Buffer.from(payload).toString()));
 }
 
 const WAYS = ([3, 4, 5] as const).flatMap((version) =>
