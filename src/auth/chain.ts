@@ -85,16 +85,20 @@ export class AuthenticatorChain {
         this.#log(client, reasons.join('; '));
         return { allow: false, reasonCode: ReasonCode.serverBusy, reasonString: 'try again later' };
       }
-      if (verdict.kind === 'refused') break;
-      if (authenticator === authenticators.at(-1) && hooks.authenticate !== undefined) {
-        const result = await hooks.authenticate(client, connect, () => credentials.isWanted?.() !== false);
-        if (result.allow) attempts.succeeded(username, address);
-        else attempts.failed(username, address);
-        return result;
-      }
+      if (verdict.kind === 'refused') return this.#refuse(credentials, address, reasons.join('; '));
     }
-    attempts.failed(username, address);
-    this.#log(client, reasons.join('; '));
+    if (hooks.authenticate === undefined) {
+      return this.#refuse(credentials, address, reasons.join('; ') || 'there is nothing that knows user names');
+    }
+    const result = await hooks.authenticate(client, connect, () => credentials.isWanted?.() !== false);
+    if (result.allow) attempts.succeeded(username, address);
+    else attempts.failed(username, address);
+    return result;
+  }
+
+  #refuse({ client, username = '' }: Credentials, address: string, reason: string): AuthenticateResult {
+    this.#options.attempts.failed(username, address);
+    this.#log(client, reason);
     return NO;
   }
 

@@ -4,7 +4,7 @@ import { type Config, createConfig, type DeepPartial } from '../../src/config.ts
 import type { Access } from '../../src/connection/access.ts';
 import type { BrokerCounters } from '../../src/counters.ts';
 import type { BrokerEvents, Hooks } from '../../src/hooks/hooks.ts';
-import { createLogger } from '../../src/lib/logger.ts';
+import { createLogger, type Logger } from '../../src/lib/logger.ts';
 import { systemClock } from '../../src/lib/system-clock.ts';
 import type { ConnackPacket, ProtocolVersion } from '../../src/protocol/packets.ts';
 import type { ReasonCode } from '../../src/protocol/reason-codes.ts';
@@ -26,6 +26,8 @@ export interface TestBrokerOptions {
   hooks?: Hooks;
   /** The access rules; none by default. */
   access?: Access;
+  /** Silent by default. */
+  logger?: Logger;
   /** Makes time stand still but for `TestBroker.advance`. */
   clock?: MovableClock;
   /**
@@ -175,12 +177,12 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
     store: { type: 'memory', ...(clock === undefined ? {} : { holdMs: 0 }), ...overrides.store },
     admin: { sysIntervalSeconds: 0, ...overrides.admin },
   });
-  const logger = createLogger({ level: 'error', format: 'json', write: () => undefined, clock: systemClock });
+  const silent = createLogger({ level: 'error', format: 'json', write: () => undefined, clock: systemClock });
   const nodes: TestNode[] = [];
   try {
     for (const store of await storesOf(options)) {
       const broker = await startBroker(config, {
-        logger,
+        logger: options.logger ?? silent,
         clock: clock === undefined ? systemClock : new SocketClock(clock),
         store,
         hooks: options.hooks,
