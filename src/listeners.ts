@@ -1,4 +1,5 @@
-import type { Config } from './config.ts';
+import { type Config, ConfigError } from './config.ts';
+import { FileError } from './lib/file-error.ts';
 import type { Listener, OnStream } from './transport/byte-stream.ts';
 import { listenTcp } from './transport/tcp.ts';
 import type { TlsOptions } from './transport/tls-credentials.ts';
@@ -17,7 +18,7 @@ export interface ListenerEvents {
 
 /**
  * Opens every listener that the configuration turns on; when one fails those already open are closed again.
- * @throws the error of the one that failed.
+ * @throws the error of the one that failed; ConfigError where a file of it cannot be used.
  */
 export async function openListeners(config: Config, events: ListenerEvents): Promise<Listener[]> {
   const { onStream, onError, onWarning, onRefused } = events;
@@ -51,7 +52,7 @@ export async function openListeners(config: Config, events: ListenerEvents): Pro
     return listeners;
   } catch (error) {
     for (const listener of listeners) await listener.close();
-    throw error;
+    throw error instanceof FileError ? new ConfigError([error.message]) : error;
   }
 }
 

@@ -1,8 +1,9 @@
-import { AccessControl } from './acl/access-control.ts';
+import { AccessControl, type AccessControlOptions } from './acl/access-control.ts';
 import type { Authenticator } from './auth/authenticator.ts';
 import { Backoff } from './auth/backoff.ts';
 import { AuthenticatorChain } from './auth/chain.ts';
-import type { Config } from './config.ts';
+import { RulesError } from './acl/rule-set.ts';
+import { type Config, ConfigError } from './config.ts';
 import { identifiesClients } from './config/check.ts';
 import type { Access } from './connection/access.ts';
 import type { AuthExchange, ClientInfo, Hooks } from './hooks/hooks.ts';
@@ -24,6 +25,10 @@ export interface Security {
   readonly hooks: Hooks;
   /** Undefined where everything is allowed. */
   readonly access: Access | undefined;
+  /** Asked in this order who a client is; none where everybody is who they say. */
+  readonly authenticators: readonly Authenticator[];
+  /** Whether a client without user name, password and certificate is let in. */
+  letsInAnonymous(client: ClientInfo): boolean;
   /** Files that `reload` reads. */
   readonly files: readonly string[];
   /** Whether a client that was let in before is still known to what let it in, after `reload`. */
@@ -49,7 +54,7 @@ interface Part {
 
 /**
  * Reads what a configuration says about who clients are and what they may do.
- * @throws Error, or RulesError, whose sentences name file and line.
+ * @throws ConfigError, whose sentences name file and line, or the option.
  */
 export async function openSecurity(config: Config, parts: SecurityParts): Promise<Security> {
   const { clock, logger, hooks } = parts;
@@ -70,6 +75,8 @@ export async function openSecurity(config: Config, parts: SecurityParts): Promis
     return {
       hooks: { ...hooks, ...hooksOf(config, parts, { authenticators, backoff, passwords }) },
       access: control,
+      authenticators,
+      letsInAnonymous: asksWho(config, authenticators) ? anonymousRule(config) : () => true,
       files: [...opened.flatMap(({ files }) => files), ...(config.acl.file === '' ? [] : [config.acl.file])],
       isKnown: ({ username, provenBy }) =>
         authenticators.find(({ name }) => name === provenBy)?.stillKnows?.(username) !== false,
@@ -80,8 +87,14 @@ export async function openSecurity(config: Config, parts: SecurityParts): Promis
     };
   } catch (error) {
     for (const { authenticator } of opened) authenticator.close?.();
-    throw error;
+    throw configError(error);
   }
+}
+
+/** What cannot be used is a mistake of the configuration that names it; errors of other kinds are ours. */
+function configError(error: unknown): unknown {
+  if (error instanceof RulesError) return new ConfigError(error.problems);
+  return error instanceof Error && error.name === 'Error' ? new ConfigError([error.message]) : error;
 }
 
 function hooksOf(
@@ -94,7 +107,7 @@ function hooksOf(
   }: { authenticators: readonly Authenticator[]; backoff: Backoff; passwords: Passwords | undefined },
 ): Hooks {
   // While nothing tells clients apart, a user name is only a word.
-  if (authenticators.length === 0 && config.auth.allowAnonymous !== 'nowhere') return {};
+  if (!asksWho(config, authenticators)) return {};
   const chain = new AuthenticatorChain({
     authenticators,
     attempts: backoff,
@@ -110,6 +123,11 @@ function hooksOf(
         passwords.startExchange(method, client) ?? hooks.startAuthExchange?.(method, client),
     }),
   };
+}
+
+/** Whether it is asked who clients are at all. */
+function asksWho({ auth }: Config, authenticators: readonly Authenticator[]): boolean {
+  return authenticators.length > 0 || auth.allowAnonymous === 'nowhere';
 }
 
 /** Where anonymous clients are let in, once something tells clients apart. */
@@ -228,11 +246,16 @@ async function openPasswords(
 }
 
 function openAccess(config: Config): AccessControl | undefined {
-  const { file, explainToClients } = config.acl;
+  const options = accessOptions(config);
+  return options.file === '' && options.otherwise === 'allow' ? undefined : new AccessControl(options);
+}
+
+/** What a configuration says about access: which rules, and what holds where none matches. */
+export function accessOptions(config: Config): AccessControlOptions {
+  const { file, explainToClients, default: otherwise } = config.acl;
   const isDenying = file !== '' || identifiesClients(config);
-  const otherwise = config.acl.default === 'auto' ? (isDenying ? 'deny' : 'allow') : config.acl.default;
-  if (file === '' && otherwise === 'allow') return undefined;
-  return new AccessControl({ file, otherwise, explainsToClients: explainToClients });
+  const automatic = isDenying ? 'deny' : 'allow';
+  return { file, otherwise: otherwise === 'auto' ? automatic : otherwise, explainsToClients: explainToClients };
 }
 
 async function reloadAll(

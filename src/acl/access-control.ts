@@ -2,6 +2,8 @@ import type { AuthorizeRequest, ClientInfo, Refusal } from '../hooks/hooks.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { AccessRules } from './access-rules.ts';
 import type { AccessRequest } from './active-rules.ts';
+import type { Explanation, Holdings } from './explain.ts';
+import type { Subject } from './filter-template.ts';
 import { readRules } from './read-rules.ts';
 import type { RuleSet } from './rule-set.ts';
 
@@ -45,6 +47,16 @@ export class AccessControl {
       explanation,
       ...(explainsToClients && { reasonString: explanation }),
     };
+  }
+
+  /** Why something is allowed or not, with every rule. */
+  explain(subject: Subject, request: AccessRequest): Explanation {
+    return this.#rules.explain(subject, request);
+  }
+
+  /** What a client has. */
+  holdings(subject: Subject): Holdings {
+    return this.#rules.holdings(subject);
   }
 
   /** Whether a message to this topic name may go to a client that has a subscription for it. */

@@ -10,7 +10,7 @@ import {
 } from './active-rules.ts';
 import type { AccessRequest, ActiveRule, RoleOrigin } from './active-rules.ts';
 import { DecisionCache } from './decision-cache.ts';
-import { decisionLine, noteOf, type Explanation, type RuleNote } from './explain.ts';
+import { decisionLine, heldText, noteOf, type Explanation, type Holdings, type RuleNote } from './explain.ts';
 import { levelsOf } from './filter-algebra.ts';
 import type { Subject } from './filter-template.ts';
 import type { Rule, RuleSet } from './rule-set.ts';
@@ -118,6 +118,16 @@ export class AccessRules {
       roles: [...roles].map(([name, origin]) => ({ name, origin, isKnown: this.#set.roles.has(name) })),
       notHeld,
       notHeldCount,
+    };
+  }
+
+  /** The roles and rules of a client, and what holds beside them. */
+  holdings(subject: Subject): Holdings {
+    const { roles, rules } = this.#rightsOf(subject);
+    return {
+      roles: [...roles].map(([name, origin]) => ({ name, origin, isKnown: this.#set.roles.has(name) })),
+      rules: rules.map((rule) => heldText(this.#set, rule)),
+      otherwise: this.#default,
     };
   }
 

@@ -24,6 +24,22 @@ export interface RuleNote extends WrittenRule {
   readonly because: string;
 }
 
+/** A role of a client; one that is not known is in no file. */
+export interface HeldRole {
+  readonly name: string;
+  readonly origin: RoleOrigin;
+  readonly isKnown: boolean;
+}
+
+/** What a client has. */
+export interface Holdings {
+  readonly roles: readonly HeldRole[];
+  /** A line each, safe to print. */
+  readonly rules: readonly string[];
+  /** What holds where no rule matches. */
+  readonly otherwise: 'allow' | 'deny';
+}
+
 /** Why something is allowed or not. */
 export interface Explanation {
   readonly allowed: boolean;
@@ -34,8 +50,7 @@ export interface Explanation {
   readonly deciding: RuleNote | undefined;
   /** Every other rule of the client. */
   readonly others: readonly RuleNote[];
-  /** The roles of the client; one that is not known is in no file. */
-  readonly roles: readonly { readonly name: string; readonly origin: RoleOrigin; readonly isKnown: boolean }[];
+  readonly roles: readonly HeldRole[];
   /** Rules of roles the client does not have that would match if it had them. */
   readonly notHeld: readonly RuleNote[];
   /** How many rules there are in roles the client does not have. */
@@ -74,11 +89,29 @@ export function explanationText(explanation: Explanation): string {
     lines.push(`  The filter of this client is ${deciding.topicFilterHere}.`);
   const heading = deciding === undefined ? 'Rules of this client:' : 'Other rules of this client:';
   if (others.length > 0) lines.push(heading, ...others.map(noteLine));
-  lines.push(`Roles of this client: ${roles.length === 0 ? 'none' : roles.map(roleText).join(', ')}.`);
+  lines.push(rolesLine(roles));
   if (notHeld.length > 0) lines.push('Rules of other roles that would match:', ...notHeld.map(noteLine));
   const more = notHeldCount - notHeld.length;
   if (more > 0) lines.push(`Rules of other roles that would not match: ${more}.`);
   return `${lines.join('\n')}\n`;
+}
+
+/** The roles and rules of a client as lines of text for people. */
+export function holdingsText({ roles, rules, otherwise }: Holdings): string {
+  const heading = `Rules of this client, ${otherwise} where none matches:`;
+  const lines = rules.length === 0 ? [`Rules of this client: none, so ${otherwise} holds.`] : [heading];
+  return `${[rolesLine(roles), ...lines, ...rules.map((rule) => `  ${rule}`)].join('\n')}\n`;
+}
+
+/** A rule of a client, as it is written and as it is for that client. */
+export function heldText(set: RuleSet, active: ActiveRule): string {
+  const { rule, levels, problem } = active;
+  const here = rule.topicFilter.isLiteral || problem !== undefined ? '' : ` (${shown(levels.join('/'))})`;
+  return `${ruleText(written(set, active))}${here}${problem === undefined ? '' : `: ${problem}`}`;
+}
+
+function rolesLine(roles: readonly HeldRole[]): string {
+  return `Roles of this client: ${roles.length === 0 ? 'none' : roles.map(roleText).join(', ')}.`;
 }
 
 function noteLine(note: RuleNote): string {
@@ -86,7 +119,7 @@ function noteLine(note: RuleNote): string {
   return `  ${ruleText(note)}${here}: ${note.because}`;
 }
 
-function roleText({ name, origin, isKnown }: Explanation['roles'][number]): string {
+function roleText({ name, origin, isKnown }: HeldRole): string {
   return `${shown(name)} (${origin}${isKnown ? '' : ', not in the file'})`;
 }
 

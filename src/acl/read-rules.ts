@@ -1,8 +1,11 @@
 import { readProblem } from '../lib/error-text.ts';
-import { readTextFile } from '../lib/text-file.ts';
+import { readBoundedTextFile } from '../lib/text-file.ts';
 import { parseMosquittoAcl } from './mosquitto-acl.ts';
 import { RulesError, type RuleSet } from './rule-set.ts';
 import { parseRules } from './rules-file.ts';
+
+/** The largest number of rules there may be fits in it. */
+const BYTES_MAX = 16 * 1024 * 1024;
 
 /**
  * Reads a file of access rules: YAML or JSON where its name ends in `.yaml`, `.yml` or `.json`, else Mosquitto's format.
@@ -11,7 +14,7 @@ import { parseRules } from './rules-file.ts';
 export function readRules(file: string): RuleSet {
   let text: string;
   try {
-    text = readTextFile(file);
+    text = readBoundedTextFile(file, BYTES_MAX);
   } catch (error) {
     throw new RulesError([`Cannot read the access rules ${file}: ${readProblem(error)}.`]);
   }

@@ -11,7 +11,7 @@ Trellis is an MQTT broker for MQTT 5.0, 3.1.1 and 3.1 whose acknowledgements mea
 Commands:
   start      Runs the broker: MQTT on 127.0.0.1:1883, WebSocket on 127.0.0.1:8083/mqtt, data in ./data.
   check      Checks a configuration and prints all of it, with where each value came from.
-  explain    Says whether access rules allow a publish or a subscription, and which rule decides.
+  explain    Says whether a client is let in, or may publish or subscribe, and what decides.
   import     Takes over what another broker kept: sessions, queues, wills and retained messages of Aedes.
   user       Keeps the password file: adds, changes, removes and lists users.
   cert       Makes certificates for trying TLS out: a local authority, the broker's, and clients'.

@@ -1,5 +1,5 @@
 import type { Broker } from '../broker.ts';
-import type { Config } from '../config.ts';
+import { type Config, ConfigError } from '../config.ts';
 import { type Failpoint, parseFailpoint } from '../lib/failpoints.ts';
 import { createLogger, type Logger } from '../lib/logger.ts';
 import { systemClock } from '../lib/system-clock.ts';
@@ -15,7 +15,8 @@ Usage: trellis start [flags]
 
 Runs the broker until it gets SIGTERM or SIGINT; it then says goodbye to its clients, keeps what is due to them and exits.
 A second signal ends it at once. Without flags: MQTT on 127.0.0.1:1883, WebSocket on 127.0.0.1:8083/mqtt, data in ./data,
-anonymous clients allowed because nobody else can reach it. A flag wins over the environment (TRELLIS_SECTION__KEY), the
+anonymous clients allowed because nobody else can reach it. SIGHUP makes it read users, access rules, certificates and keys
+anew, as it does by itself when their files change; one that cannot be used leaves what was in force. A flag wins over the environment (TRELLIS_SECTION__KEY), the
 environment over the file, the file over the default.`.trimStart();
 
 const after = `
@@ -63,7 +64,7 @@ async function runBroker(
   try {
     broker = await startBroker(config, { logger, failpoint });
   } catch (error) {
-    throw startFailure(error, config);
+    throw error instanceof ConfigError ? error : startFailure(error, config);
   }
   if (parent === undefined) announce(broker.listeners, config);
   else parent.tellReady(broker.listeners);
@@ -91,18 +92,25 @@ function failpointOf(environment: NodeJS.ProcessEnv): Failpoint | undefined {
   }
 }
 
-/** Waits for a reason to end and ends the broker: on a signal in order, on an error with one last attempt to flush. */
+/**
+ * Waits for a reason to end and ends the broker: on a signal in order, on an error with one last attempt to flush. SIGHUP is
+ * none, and makes it read its files anew.
+ */
 class Ending {
   readonly #logger: Logger;
   readonly #parent: WorkerParent | undefined;
   readonly #exitCode = Promise.withResolvers<number>();
   #broker: Broker | undefined;
+  /** Whether files changed before there was a broker to read them anew. */
+  #isReloadDue = false;
   #state: 'running' | 'stopping' | 'failing' = 'running';
 
   constructor(logger: Logger, parent: WorkerParent | undefined) {
     this.#logger = logger;
     this.#parent = parent;
     parent?.onGone(() => this.#stop({ reason: 'the parent has ended' }));
+    parent?.onReload(() => this.#reload());
+    process.on('SIGHUP', () => this.#reload());
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => this.#onSignal(signal));
     process.on('uncaughtException', (error) => this.#fail('uncaught exception', error));
     process.on('unhandledRejection', (reason) => this.#fail('unhandled rejection', reason));
@@ -114,7 +122,14 @@ class Ending {
     void broker.fatal.then((error) => this.#fail('the broker can no longer keep its promises', error));
     // A signal may have come before there was a broker to close.
     if (this.#state === 'stopping') this.#close(broker);
+    else if (this.#isReloadDue) this.#reload();
     return this.#exitCode.promise;
+  }
+
+  #reload(): void {
+    this.#isReloadDue = this.#broker === undefined;
+    // What cannot be used is in the log, and what was in force stays.
+    void this.#broker?.reload();
   }
 
   #onSignal(signal: string): void {

@@ -3,10 +3,10 @@ import { hashPassword } from '../auth/password-hash.ts';
 import { PasswordTable, type SecretKind, userNameProblem } from '../auth/password-table.ts';
 import { saslPrep } from '../auth/sasl-prep.ts';
 import { hashForScram, scramMechanisms } from '../auth/scram-secret.ts';
-import { readBoundedFile } from '../lib/bounded-file.ts';
 import { errorText } from '../lib/error-text.ts';
 import { CommandError, ExitCode, UsageError } from './errors.ts';
 import { type Flag, type GivenFlag, helpText, parseFlags } from './flags.ts';
+import { readPasswordFrom } from './password-input.ts';
 import { askForPassword } from './password-prompt.ts';
 
 const before = `
@@ -49,8 +49,6 @@ const userFlags: readonly Flag[] = [
 
 const actions = ['add', 'passwd', 'remove', 'list'] as const;
 type Action = (typeof actions)[number];
-
-const PASSWORD_BYTES_MAX = 65_535;
 
 /** What was asked for. */
 interface Request {
@@ -160,34 +158,6 @@ async function makeSecrets(request: Request, table: PasswordTable): Promise<Map<
 }
 
 async function readPassword({ passwordFile, name }: Request): Promise<Buffer> {
-  if (passwordFile !== undefined && passwordFile !== '-') {
-    const rule = { bytesMax: PASSWORD_BYTES_MAX + 2, secret: true };
-    const content = await readBoundedFile(passwordFile, rule).catch((error: unknown) => {
-      throw new UsageError(errorText(error));
-    });
-    return onlyLine(content, passwordFile);
-  }
-  if (passwordFile === undefined && process.stdin.isTTY)
-    return Buffer.from(await askForPassword({ input: process.stdin, output: process.stderr }, JSON.stringify(name)));
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
-    chunks.push(chunk);
-    bytes += chunk.length;
-    if (bytes > PASSWORD_BYTES_MAX + 2) break;
-  }
-  return onlyLine(Buffer.concat(chunks), 'stdin');
-}
-
-/** The end of the line is not part of the password. */
-function onlyLine(content: Buffer, source: string): Buffer {
-  const newline = content.indexOf(0x0a);
-  const end = newline === -1 ? content.length : newline;
-  if (newline !== -1 && newline < content.length - 1)
-    throw new CommandError(`There is more than one line in ${source}, where only the password should be.`);
-  const password = content.subarray(0, end > 0 && content[end - 1] === 0x0d ? end - 1 : end);
-  if (password.length === 0) throw new CommandError(`There is no password in ${source}.`);
-  if (password.length > PASSWORD_BYTES_MAX)
-    throw new CommandError(`The password in ${source} has more than 65,535 bytes, which no MQTT client can send.`);
-  return password;
+  if (passwordFile !== undefined || !process.stdin.isTTY) return readPasswordFrom(passwordFile ?? '-');
+  return Buffer.from(await askForPassword({ input: process.stdin, output: process.stderr }, JSON.stringify(name)));
 }

@@ -11,6 +11,11 @@ export interface ReadyMessage {
   readonly ready: readonly Endpoint[];
 }
 
+/** What a worker is told: to read its files anew. */
+export interface ReloadMessage {
+  readonly reload: true;
+}
+
 /** The configuration of a worker: that of its parent, with a node id of its own that is the same at each start. */
 export function workerConfig(config: Config, number: number): Config {
   const nodeId = `${nodeIdOf(config)}/${number}`;
@@ -31,6 +36,13 @@ export class WorkerParent {
   tellReady(listeners: readonly Endpoint[]): void {
     const message: ReadyMessage = { ready: listeners.map(({ url, port }) => ({ url, port })) };
     this.#worker.send(message);
+  }
+
+  /** Calls back when it says that files are to be read anew. */
+  onReload(callback: () => void): void {
+    this.#worker.on('message', (message: Partial<ReloadMessage>) => {
+      if (message.reload === true) callback();
+    });
   }
 
   /** Calls back when it has ended, however. */

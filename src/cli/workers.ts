@@ -5,7 +5,7 @@ import type { Clock, Timer } from '../lib/clock.ts';
 import type { Logger } from '../lib/logger.ts';
 import { announce, type Endpoint } from './announcement.ts';
 import { CommandError, ExitCode } from './errors.ts';
-import { type ReadyMessage, workerVariable } from './worker.ts';
+import { type ReadyMessage, type ReloadMessage, workerVariable } from './worker.ts';
 import { WorkerRestarts } from './worker-restarts.ts';
 
 /** How long workers of a parent that is broken get to end in order, ms. */
@@ -34,7 +34,7 @@ interface Slot {
  * connections in turn. The first one is started alone, so that what is wrong for all of them is said once.
  *
  * Workers that end are started again. SIGTERM or SIGINT ends all in order, a second signal at once; a worker that gets
- * SIGTERM itself ends in order and is started again.
+ * SIGTERM itself ends in order and is started again. SIGHUP makes all of them read their files anew.
  * @returns the exit code once all have ended.
  * @throws CommandError where a worker cannot be had running.
  */
@@ -64,6 +64,7 @@ class Workers {
 
   run(): Promise<number> {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => this.#onSignal(signal));
+    process.on('SIGHUP', () => this.#reload());
     process.on('uncaughtException', (error) => this.#onBroken('uncaught exception', error));
     process.on('unhandledRejection', (reason) => this.#onBroken('unhandled rejection', reason));
     cluster.schedulingPolicy = cluster.SCHED_RR;
@@ -120,6 +121,12 @@ class Workers {
     }
     this.#parts.logger.warn('a worker has ended and is started again', { worker: slot.number, code, signal, delayMs });
     slot.timer = this.#parts.clock.setTimeout(() => this.#start(slot), delayMs);
+  }
+
+  /** By a message, for a signal would end a worker that does not listen for it yet. */
+  #reload(): void {
+    const message: ReloadMessage = { reload: true };
+    for (const { worker } of this.#slots) if (worker?.isConnected() === true) worker.send(message);
   }
 
   #onSignal(signal: string): void {

@@ -66,7 +66,9 @@ export function privateKeyIn({ name, text }: Pem, passphrase: string | undefined
   }
   const isEncrypted = /-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m.test(text);
   if (isEncrypted && passphrase === undefined) {
-    throw new Error(`The private key in ${name} is encrypted; configure its passphrase.`);
+    throw new Error(
+      `The private key in ${name} is encrypted, and there is no passphrase for it; decrypt it with openssl pkey.`,
+    );
   }
   try {
     return createPrivateKey(passphrase === undefined ? text : { key: text, passphrase });

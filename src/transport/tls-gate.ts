@@ -1,6 +1,8 @@
 import { randomBytes, type X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createServer, type SecureContext, type Server, type TLSSocket } from 'node:tls';
+import { errorText } from '../lib/error-text.ts';
+import { FileError } from '../lib/file-error.ts';
 import { tlsReason } from '../lib/tls-reason.ts';
 import type { PeerIdentity } from './byte-stream.ts';
 import { describeCertificate } from './client-certificate.ts';
@@ -35,15 +37,20 @@ const NODE_TIMEOUT_MS = 700_000;
 /**
  * Reads the credentials and makes what leads sockets through the handshake of TLS.
  * @param protocol What a client must offer by ALPN if it offers anything.
- * @throws Error of one sentence that names the file, as `loadTlsCredentials`.
+ * @throws FileError, its sentence as `loadTlsCredentials`.
  */
 export async function createTlsGate(options: TlsOptions, protocol: string, onSecure: OnSecureSocket): Promise<TlsGate> {
   return new TlsGate(options, protocol, await load(options), onSecure);
 }
 
 async function load(options: TlsOptions): Promise<TlsCredentials> {
-  // Certificates are valid by the clock on the wall, as OpenSSL counts.
-  const credentials = await loadTlsCredentials(options, Date.now());
+  let credentials: TlsCredentials;
+  try {
+    // Certificates are valid by the clock on the wall, as OpenSSL counts.
+    credentials = await loadTlsCredentials(options, Date.now());
+  } catch (error) {
+    throw new FileError(errorText(error), { cause: error });
+  }
   for (const warning of credentials.warnings) options.onWarning?.(warning);
   return credentials;
 }

@@ -121,6 +121,15 @@ describe('a chain of authenticators', () => {
     expect(await known.authenticate(CLIENT, connectOf('alice', 'x'))).toMatchObject({ username: 'Alice' });
     const unknown = trial.chain({ authenticators: [trial.saying('a', UNKNOWN)], hooks: { authenticate: hook } });
     expect(await unknown.authenticate(CLIENT, connectOf('alice', 'x'))).toMatchObject({ username: 'by hook' });
+    const alone = trial.chain({ hook });
+    expect(await alone.authenticate(CLIENT, connectOf('alice', 'x'))).toMatchObject({ username: 'by hook' });
+  });
+
+  test('of nobody, without a hook, lets nobody in who brings something', async () => {
+    const trial = new Trial();
+    const chain = trial.chain({ letsInAnonymous: () => true });
+    expect(await chain.authenticate(CLIENT, connectOf('alice', 'x'))).toMatchObject({ allow: false });
+    expect(trial.logged.join('\n')).toContain('nothing says who clients are');
   });
 
   test('looks at nothing while attempts of that user from there are held back', async () => {

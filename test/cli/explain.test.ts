@@ -59,8 +59,8 @@ test.each<[string, number]>([
 });
 
 test.each<[string, string]>([
-  ['', 'trellis explain needs what to explain: publish or subscribe; see trellis explain --help.'],
-  ['pblish a', 'trellis explain knows publish and subscribe, not "pblish"; did you mean publish?'],
+  ['', 'trellis explain needs what to explain: publish, subscribe or connect; see trellis explain --help.'],
+  ['pblish a', 'trellis explain knows publish, subscribe and connect, not "pblish"; did you mean publish?'],
   ['publish', 'trellis explain publish needs one TOPIC.'],
   ['publish a b', 'trellis explain publish needs one TOPIC.'],
   ['publish a/#', 'TOPIC must be a topic name without wildcards, not "a/#".'],
@@ -72,7 +72,15 @@ test.each<[string, string]>([
   ['publish a --claims {', '--claims must be a JSON object such as {"tenant":"acme"}.'],
   ['publish a --user a --user b', '--user can be given once only.'],
   ['publish a --usr a', 'trellis explain has no flag --usr; did you mean --user?'],
-  ['publish a', 'trellis explain needs the access rules: --acl FILE.'],
+  ['publish a --address ::1', '--address goes with trellis explain connect only.'],
+  ['connect a', 'trellis explain connect takes no TOPIC.'],
+  ['connect --acl a', '--acl goes with trellis explain publish and subscribe only.'],
+  ['connect --address here', '--address must be an address, not "here".'],
+  [
+    'publish a --config c --acl b',
+    '--config says which rules there are and what holds beside them: leave --acl and --default out.',
+  ],
+  ['publish a', 'trellis explain needs the access rules: --acl FILE, or --config FILE.'],
 ])('%s: one clear sentence and exit code 2', async (line, expected) => {
   const result = await explain(line.split(' ').filter((word) => word !== ''));
   expect(result).toEqual({ code: 2, stdout: '', stderr: `trellis: ${expected}\n` });

@@ -114,7 +114,7 @@ const broken: readonly (readonly [string, Partial<TlsOptions>, string])[] = [
   [
     'a key without its passphrase',
     { certificates: [{ ...good, key: encrypted }] },
-    `The private key in ${encrypted.file} is encrypted; configure its passphrase.`,
+    `The private key in ${encrypted.file} is encrypted, and there is no passphrase for it; decrypt it with openssl pkey.`,
   ],
   [
     'a wrong passphrase',
