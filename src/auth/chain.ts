@@ -88,7 +88,7 @@ export class AuthenticatorChain {
       if (verdict.kind === 'refused') return this.#refuse(credentials, address, reasons.join('; '));
     }
     if (hooks.authenticate === undefined) {
-      return this.#refuse(credentials, address, reasons.join('; ') || 'there is nothing that knows user names');
+      return this.#refuse(credentials, address, reasons.join('; ') || 'nothing says who clients are');
     }
     const result = await hooks.authenticate(client, connect, () => credentials.isWanted?.() !== false);
     if (result.allow) attempts.succeeded(username, address);

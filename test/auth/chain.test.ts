@@ -121,7 +121,7 @@ describe('a chain of authenticators', () => {
     expect(await known.authenticate(CLIENT, connectOf('alice', 'x'))).toMatchObject({ username: 'Alice' });
     const unknown = trial.chain({ authenticators: [trial.saying('a', UNKNOWN)], hooks: { authenticate: hook } });
     expect(await unknown.authenticate(CLIENT, connectOf('alice', 'x'))).toMatchObject({ username: 'by hook' });
-    const alone = trial.chain({ hook });
+    const alone = trial.chain({ hooks: { authenticate: hook } });
     expect(await alone.authenticate(CLIENT, connectOf('alice', 'x'))).toMatchObject({ username: 'by hook' });
   });
 
