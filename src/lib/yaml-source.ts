@@ -54,6 +54,11 @@ export function nodeKind({ isScalar, isSeq }: Yaml, node: unknown): string {
   return JSON.stringify(typeof node.value === 'string' ? maskUrl(node.value) : node.value);
 }
 
+/** What the whole of a file is, as `nodeKind`, but nothing of a text: it may be a file of another kind, with secrets in it. */
+export function rootKind(yaml: Yaml, root: unknown): string {
+  return yaml.isScalar(root) && typeof root.value === 'string' ? 'a text' : nodeKind(yaml, root);
+}
+
 /** What the YAML parser says, as the rest of a sentence. */
 function faultSentence(fault: YAMLError): string {
   if (fault.code === 'DUPLICATE_KEY') return 'the same key twice';
