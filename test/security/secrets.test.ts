@@ -198,6 +198,18 @@ async function scram(broker: Broker, password: string): Promise<number> {
   return codeOf(packet);
 }
 
+test('a secret is found in whichever form it is written', () => {
+  const bytes = Buffer.from('SomeSecret-1');
+  trail.add('text', { text: 'it is SomeSecret-1.' });
+  trail.add('hex', bytes.toString('hex'));
+  trail.add('bytes', [...bytes]);
+  trail.add('buffer', { bytes });
+  for (const before of ['', 'u', 'u:', 'us:', '\0us\0'])
+    trail.add('base64', Buffer.from(`${before}SomeSecret-1!`).toString('base64'));
+  expect(trail.leaks(['SomeSecret-1'])).toHaveLength(9);
+  expect(trail.leaks(['AnotherSecret'])).toEqual([]);
+});
+
 describe.skipIf(redisMissing !== '')('a run at log level debug shows no secret', () => {
   test('in logs, $SYS topics, events and answers', async () => {
     await using redis = await RedisServer.start({ config: [`requirepass ${REDIS_PASSWORD}`] });
@@ -281,8 +293,9 @@ describe.skipIf(redisMissing !== '')('a run at log level debug shows no secret',
       // Redis does not know the password for a while.
       await redis.client().config('SET', 'requirepass', WRONG_PASSWORD);
       await redis.client().call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
-      await until('a log of that', () => trail.has('log', 'WRONGPASS') || undefined);
+      await until('a log of that', () => trail.has('log', 'Redis is away') || undefined);
       await redis.client().config('SET', 'requirepass', REDIS_PASSWORD);
+      await until('Redis to be back', () => trail.has('log', 'Redis is back') || undefined);
       expect(await attempt(broker, { username: 'hooked', password: HOOKED_PASSWORD })).toBe(0);
       await until('$SYS topics', () => trail.count('$SYS') > 20 || undefined);
       trail.add('counters', broker.counters());
