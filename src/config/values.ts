@@ -1,4 +1,5 @@
 import { parseAddressRange } from '../lib/ip-address.ts';
+import { maskUrl } from '../lib/mask-url.ts';
 import { isRedisUrl, maskRedisUrl, parseRedisUrl, RedisAddressError } from '../store/redis/redis-address.ts';
 import type { Option, TextRule } from './options.ts';
 
@@ -170,7 +171,7 @@ function describe(value: unknown): string {
   if (value === null || value === undefined) return 'nothing';
   if (typeof value === 'string') {
     // Wherever it was written: what stands before an @ may be a password.
-    const shown = isRedisUrl(value) ? maskRedisUrl(value) : value.replace(/\/\/[^/@]*@/, '//***@');
+    const shown = isRedisUrl(value) ? maskRedisUrl(value) : maskUrl(value);
     return JSON.stringify(shown.length <= 60 ? shown : `${shown.slice(0, 60)}…`);
   }
   if (Array.isArray(value)) {
