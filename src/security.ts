@@ -10,6 +10,7 @@ import type { Clock } from './lib/clock.ts';
 import { errorText } from './lib/error-text.ts';
 import { hostOf, isLoopbackAddress } from './lib/ip-address.ts';
 import type { Logger } from './lib/logger.ts';
+import { BanBook } from './limits/ban-book.ts';
 
 /** How often an unknown key makes the key set of a URL be asked for, at most, ms; and how long an answer may take. */
 const KEY_SET_COOLDOWN_MS = 30_000;
@@ -24,6 +25,8 @@ export interface Security {
   readonly hooks: Hooks;
   /** Undefined where everything is allowed. */
   readonly access: Access | undefined;
+  /** Who may not connect. */
+  readonly bans: BanBook;
   /** Files that `reload` reads. */
   readonly files: readonly string[];
   /** Reads its files anew; what cannot be used stays as it was and is logged. @returns whether all could be. */
@@ -62,14 +65,16 @@ export async function openSecurity(config: Config, parts: SecurityParts): Promis
     const passwords = await openPasswords(config, parts, backoff);
     if (passwords !== undefined) opened.push(passwords);
     const control = openAccess(config);
+    const bans = await BanBook.open(config.limits.banFile, clock);
     const authenticators = opened.map(({ authenticator }) => authenticator);
     if (authenticators.length > 0 && config.acl.file === '' && control !== undefined)
       logger.warn('no access rules: clients may do only what their tokens say; set acl.file, or acl.default to allow');
     return {
       hooks: { ...hooks, ...hooksOf(config, parts, { authenticators, backoff, passwords }) },
       access: control,
-      files: [...opened.flatMap(({ files }) => files), ...(config.acl.file === '' ? [] : [config.acl.file])],
-      reload: () => reloadAll(authenticators, control, logger),
+      bans,
+      files: [...opened.flatMap(({ files }) => files), ...listOf(config.acl.file), ...listOf(config.limits.banFile)],
+      reload: () => reloadAll(authenticators, [control, bans], logger),
       close: () => {
         for (const authenticator of authenticators) authenticator.close?.();
       },
@@ -234,12 +239,13 @@ function openAccess(config: Config): AccessControl | undefined {
 
 async function reloadAll(
   authenticators: readonly Authenticator[],
-  control: AccessControl | undefined,
+  [control, bans]: readonly [AccessControl | undefined, BanBook],
   logger: Logger,
 ): Promise<boolean> {
   const reloads = [
     ...authenticators.map(({ name, reload }, index) => ({ name, run: () => reload?.call(authenticators[index]) })),
     { name: 'access rules', run: () => control?.reload() },
+    { name: 'bans', run: () => bans.reload() },
   ];
   let isWhole = true;
   for (const { name, run } of reloads) {
