@@ -231,12 +231,12 @@ export class Broker implements EventSink {
     const state = await this.#store.open();
     try {
       await this.#restore(state);
-      this.listeners = await openListeners(
-        this.config,
-        (stream) => this.accept(stream),
-        (error) => this.#logger.error('a listener has trouble', { error: error.message }),
-        (sentence) => this.#logger.warn(sentence),
-      );
+      this.listeners = await openListeners(this.config, {
+        onStream: (stream) => this.accept(stream),
+        turnsAway: (address) => this.#guard.turnsAway(address),
+        onError: (error) => this.#logger.error('a listener has trouble', { error: error.message }),
+        onWarning: (sentence) => this.#logger.warn(sentence),
+      });
       await this.#watchFiles();
     } catch (error) {
       for (const listener of this.listeners) await listener.close();
@@ -301,7 +301,7 @@ export class Broker implements EventSink {
     }
     const admission = this.#guard.admit(addressOf(stream));
     if (typeof admission !== 'string') {
-      new Connection(this.#context, stream, admission);
+      stream.attach(new Connection(this.#context, stream, admission));
       return;
     }
     if (this.hears('connectionRefused')) this.emit('connectionRefused', stream.remoteAddress, admission);

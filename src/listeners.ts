@@ -4,25 +4,34 @@ import { listenTcp } from './transport/tcp.ts';
 import type { TlsOptions } from './transport/tls-credentials.ts';
 import { listenUnix, removeStaleSocket } from './transport/unix.ts';
 
+/** Who takes what is accepted. */
+export interface ListenerHandler {
+  readonly onStream: OnStream;
+  /** Whether a client at this address is sent away before its handshake. */
+  readonly turnsAway: (address: string) => boolean;
+  readonly onError: (error: Error) => void;
+  /** Told of certificates that work and may not for long. */
+  readonly onWarning: (sentence: string) => void;
+}
+
 /**
  * Opens every listener that the configuration turns on; when one fails those already open are closed again.
- * @param onWarning told of certificates that work and may not for long.
  * @throws the error of the one that failed.
  */
 export async function openListeners(
   config: Config,
-  onStream: OnStream,
-  onError: (error: Error) => void,
-  onWarning: (sentence: string) => void,
+  { onStream, turnsAway, onError, onWarning }: ListenerHandler,
 ): Promise<Listener[]> {
   const { tcp, websocket, tls, secureWebsocket, unix, proxyProtocolFrom: balancers } = config.listeners;
   const { path, origins } = websocket;
-  const web = { path, origins, maxFrameBytes: config.limits.maximumPacketSize, balancers };
+  const web = { path, origins, maxFrameBytes: config.limits.maximumPacketSize, balancers, turnsAway };
   const handshake = { deadlineMs: config.tls.handshakeTimeoutMs };
   const listeners: Listener[] = [];
   try {
     if (tcp.port !== 'off')
-      listeners.push(await listenTcp({ host: tcp.host, port: tcp.port, balancers, handshake }, onStream, onError));
+      listeners.push(
+        await listenTcp({ host: tcp.host, port: tcp.port, balancers, turnsAway, handshake }, onStream, onError),
+      );
     // The others are loaded when they are asked for, and while TCP accepts already.
     if (websocket.port !== 'off') {
       const { host, port } = websocket;
@@ -32,7 +41,7 @@ export async function openListeners(
     if (tls.port !== 'off') {
       const { host, port } = tls;
       const { listenTls } = await import('./transport/tls.ts');
-      const options = { host, port, balancers, handshake, tls: tlsOptions(config, onWarning) };
+      const options = { host, port, balancers, turnsAway, handshake, tls: tlsOptions(config, onWarning) };
       listeners.push(await listenTls(options, onStream, onError));
     }
     if (secureWebsocket.port !== 'off') {

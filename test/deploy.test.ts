@@ -65,8 +65,7 @@ describe('docker compose', () => {
     expect(service.depends_on).toEqual({ redis: { condition: 'service_healthy' } });
     // The load balancer is one address for all.
     const exempt = new AddressRanges(limits.addressesExempt);
-    for (const address of ['172.18.0.5', '192.168.16.5', '10.0.1.5', '127.0.0.1'])
-      expect(exempt.has(address)).toBe(true);
+    for (const host of ['172.18.0.5', '192.168.16.5', '10.0.1.5', '127.0.0.1']) expect(exempt.has(host)).toBe(true);
     expect(limits.pendingConnectionsMax).toBe(limits.connectionsMax);
     const config = configOf([], service.environment);
     expect(config.cluster.drainMs).toBeGreaterThan(0);

@@ -51,7 +51,7 @@ const KEY_SOURCES = ['secretFile', 'publicKeyFile', 'keySetFile', 'keySetUrl'] a
 
 function checkSecurity(values: ReadonlyMap<string, unknown>): JointProblem[] {
   const problems: JointProblem[] = [];
-  const textOf = (key: OptionKey): string => String(values.get(key) ?? '');
+  const textOf = (key: OptionKey): string => (values.get(key) ?? '') as string;
   const countOf = (key: OptionKey): number => ((values.get(key) ?? []) as readonly string[]).length;
   const [certs, keys] = [countOf('tls.certFiles'), countOf('tls.keyFiles')];
   if (certs !== keys) {

@@ -156,8 +156,15 @@ function listExpectation(rule: TextRule): string {
       return 'a list of origins such as https://dash.example (no path, no / at the end), or *';
     case 'network':
       return 'a list of addresses and networks such as 10.0.0.0/8';
-    default:
+    case 'file':
       return 'a list of file names';
+    case 'host':
+    case 'path':
+    case 'utf8':
+    case 'redis-url':
+    case 'key-prefix':
+    case 'https-url':
+      return 'a list of texts';
   }
 }
 

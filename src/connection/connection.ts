@@ -123,7 +123,6 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
     this.#lastReceived = clock.now();
     context.connections.add(this);
     context.deadlines.schedule(this, this.#lastReceived + settings.connectTimeoutMs);
-    stream.attach(this);
   }
 
   // ---- bytes in ----

@@ -11,7 +11,7 @@ import type { LimitCounters, LimitReason } from './limit-counters.ts';
 import { MemoryBudget, type ShedTransition } from './memory-budget.ts';
 
 /** What a guard is told by the configuration. */
-export interface GuardSettings {
+interface GuardSettings {
   readonly connections: ConnectionLimitSettings;
   /** Addresses and networks that limits of one address do not hold for. */
   readonly exempt: readonly string[];
@@ -72,12 +72,23 @@ export class Guard {
   admit(address: string): Admission | LimitReason {
     const now = this.#parts.clock.now();
     this.memory?.look(now);
-    const ban = this.bans.refuseAddress(address);
-    if (ban !== undefined) return this.tell('banned-address', { remote: address, ban });
     const key = this.#connections.keyOf(address);
-    const reason = this.#flapping.refusesAddress(key, now) ? 'flapping-address' : this.#connections.accept(key, now);
+    const banned = this.#refusalOf(address, key, now);
+    if (banned !== undefined) return banned;
+    const reason = this.#connections.accept(key, now);
     if (reason !== undefined) return this.tell(reason, { remote: address });
     return new Admission({ connections: this.#connections, flapping: this.#flapping, logger: this.#parts.logger }, key);
+  }
+
+  /** Whether an address is banned, before anything is spent on a handshake with it; counted, and logged. */
+  turnsAway(address: string): boolean {
+    return this.#refusalOf(address, this.#connections.keyOf(address), this.#parts.clock.now()) !== undefined;
+  }
+
+  #refusalOf(address: string, key: string, now: number): LimitReason | undefined {
+    const ban = this.bans.refuseAddress(address);
+    if (ban !== undefined) return this.tell('banned-address', { remote: address, ban });
+    return this.#flapping.refusesAddress(key, now) ? this.tell('flapping-address', { remote: address }) : undefined;
   }
 
   /** Whether a user, who has proven to be that, is sent away with this client id for coming too often; counted. */
