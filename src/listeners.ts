@@ -8,6 +8,8 @@ import { listenUnix, removeStaleSocket } from './transport/unix.ts';
 /** Told of what happens at listeners. */
 export interface ListenerEvents {
   readonly onStream: OnStream;
+  /** Whether a client at this address is sent away before its handshake. */
+  readonly turnsAway: (address: string) => boolean;
   /** Accepting a connection failed; it goes on. */
   readonly onError: (error: Error) => void;
   /** A certificate or list works and may not for long, or not yet. */
@@ -21,15 +23,17 @@ export interface ListenerEvents {
  * @throws the error of the one that failed; ConfigError where a file of it cannot be used.
  */
 export async function openListeners(config: Config, events: ListenerEvents): Promise<Listener[]> {
-  const { onStream, onError, onWarning, onRefused } = events;
+  const { onStream, turnsAway, onError, onWarning, onRefused } = events;
   const { tcp, websocket, tls, secureWebsocket, unix, proxyProtocolFrom: balancers } = config.listeners;
   const { path, origins } = websocket;
   const handshake = { deadlineMs: config.tls.handshakeTimeoutMs, onRefused };
-  const web = { path, origins, maxFrameBytes: config.limits.maximumPacketSize, balancers, handshake };
+  const web = { path, origins, maxFrameBytes: config.limits.maximumPacketSize, balancers, turnsAway, handshake };
   const listeners: Listener[] = [];
   try {
     if (tcp.port !== 'off')
-      listeners.push(await listenTcp({ host: tcp.host, port: tcp.port, balancers, handshake }, onStream, onError));
+      listeners.push(
+        await listenTcp({ host: tcp.host, port: tcp.port, balancers, turnsAway, handshake }, onStream, onError),
+      );
     // The others are loaded when they are asked for, and while TCP accepts already.
     if (websocket.port !== 'off') {
       const { host, port } = websocket;
@@ -39,7 +43,7 @@ export async function openListeners(config: Config, events: ListenerEvents): Pro
     if (tls.port !== 'off') {
       const { host, port } = tls;
       const { listenTls } = await import('./transport/tls.ts');
-      const options = { host, port, balancers, handshake, tls: tlsOptions(config, onWarning) };
+      const options = { host, port, balancers, turnsAway, handshake, tls: tlsOptions(config, onWarning) };
       listeners.push(await listenTls(options, onStream, onError));
     }
     if (secureWebsocket.port !== 'off') {

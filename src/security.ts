@@ -11,6 +11,7 @@ import type { Clock } from './lib/clock.ts';
 import { errorText } from './lib/error-text.ts';
 import { hostOf, isLoopbackAddress } from './lib/ip-address.ts';
 import type { Logger } from './lib/logger.ts';
+import { BanBook } from './limits/ban-book.ts';
 
 /** How often an unknown key makes the key set of a URL be asked for, at most, ms; and how long an answer may take. */
 const KEY_SET_COOLDOWN_MS = 30_000;
@@ -29,6 +30,8 @@ export interface Security {
   readonly authenticators: readonly Authenticator[];
   /** Whether a client without user name, password and certificate is let in. */
   letsInAnonymous(client: ClientInfo): boolean;
+  /** Who may not connect. */
+  readonly bans: BanBook;
   /** Files that `reload` reads. */
   readonly files: readonly string[];
   /** Whether a client that was let in before is still known to what let it in, after `reload`. */
@@ -69,6 +72,7 @@ export async function openSecurity(config: Config, parts: SecurityParts): Promis
     const passwords = await openPasswords(config, parts, backoff);
     if (passwords !== undefined) opened.push(passwords);
     const control = openAccess(config);
+    const bans = await BanBook.open(config.limits.banFile, clock);
     const authenticators = opened.map(({ authenticator }) => authenticator);
     if (authenticators.length > 0 && config.acl.file === '' && control !== undefined)
       logger.warn('no access rules: clients may do only what their tokens say; set acl.file, or acl.default to allow');
@@ -77,10 +81,11 @@ export async function openSecurity(config: Config, parts: SecurityParts): Promis
       access: control,
       authenticators,
       letsInAnonymous: asksWho(config, authenticators) ? anonymousRule(config) : () => true,
-      files: [...opened.flatMap(({ files }) => files), ...(config.acl.file === '' ? [] : [config.acl.file])],
+      bans,
+      files: [...opened.flatMap(({ files }) => files), ...listOf(config.acl.file), ...listOf(config.limits.banFile)],
       isKnown: ({ username, provenBy }) =>
         authenticators.find(({ name }) => name === provenBy)?.stillKnows?.(username) !== false,
-      reload: () => reloadAll(authenticators, control, logger),
+      reload: () => reloadAll(authenticators, [control, bans], logger),
       close: () => {
         for (const authenticator of authenticators) authenticator.close?.();
       },
@@ -260,12 +265,13 @@ export function accessOptions(config: Config): AccessControlOptions {
 
 async function reloadAll(
   authenticators: readonly Authenticator[],
-  control: AccessControl | undefined,
+  [control, bans]: readonly [AccessControl | undefined, BanBook],
   logger: Logger,
 ): Promise<boolean> {
   const reloads = [
     ...authenticators.map((authenticator) => ({ name: authenticator.name, run: () => authenticator.reload?.() })),
     { name: 'access rules', run: () => control?.reload() },
+    { name: 'bans', run: () => bans.reload() },
   ];
   let isWhole = true;
   for (const { name, run } of reloads) {

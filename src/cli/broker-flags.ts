@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import type { Config } from '../config.ts';
 import { loadConfig, type FlagSetting, type LoadedConfig } from '../config/load.ts';
-import type { OptionKey } from '../config/options.ts';
+import type { OptionKey } from '../config/option.ts';
 import { maskUrl } from '../lib/mask-url.ts';
 import { isRedisUrl } from '../store/redis/redis-address.ts';
 import { UsageError } from './errors.ts';

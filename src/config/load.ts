@@ -6,7 +6,8 @@ import { readTextFile } from '../lib/text-file.ts';
 import { nodeKind, parseYaml, rootKind, type YamlSource } from '../lib/yaml-source.ts';
 import { isRedisUrl } from '../store/redis/redis-address.ts';
 import { checkTogether, exposedListeners, exposureSentence } from './check.ts';
-import { optionKeys, options, type OptionKey } from './options.ts';
+import type { OptionKey } from './option.ts';
+import { optionKeys, options } from './options.ts';
 import { checkText, checkValue, type CheckedValue } from './values.ts';
 
 /** One option set on the command line. */

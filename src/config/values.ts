@@ -1,7 +1,8 @@
+import { isIP } from 'node:net';
 import { parseAddressRange } from '../lib/ip-address.ts';
 import { maskUrl } from '../lib/mask-url.ts';
 import { isRedisUrl, maskRedisUrl, parseRedisUrl, RedisAddressError } from '../store/redis/redis-address.ts';
-import type { Option, TextRule } from './options.ts';
+import type { Option, TextRule } from './option.ts';
 
 /** A value taken over (sizes as bytes), or what it should have been. */
 export type CheckedValue =
@@ -38,6 +39,10 @@ export function checkValue(option: Option, value: unknown): CheckedValue {
       return typeof value === 'string' && type.values.includes(value) ? { ok: true, value } : wrong;
     case 'port':
       return value === 'off' || isInteger(value, 0, 65_535) ? { ok: true, value } : wrong;
+    case 'budget': {
+      const bytes = typeof value === 'string' && value !== 'auto' ? sizeOf(value) : value;
+      return bytes === 'auto' || isInteger(bytes, 0, type.max) ? { ok: true, value: bytes } : wrong;
+    }
     case 'integer': {
       const number = type.unit === 'bytes' && typeof value === 'string' ? sizeOf(value) : value;
       return isInteger(number, type.min, type.max) ? { ok: true, value: number } : wrong;
@@ -59,7 +64,7 @@ export function checkValue(option: Option, value: unknown): CheckedValue {
 export function checkText(option: Option, text: string): CheckedValue {
   const { kind } = option.type;
   let value: unknown = text;
-  if ((kind === 'integer' || kind === 'port') && /^-?\d{1,15}$/.test(text)) value = Number(text);
+  if ((kind === 'integer' || kind === 'port' || kind === 'budget') && /^-?\d{1,15}$/.test(text)) value = Number(text);
   else if (kind === 'boolean' && (text === 'true' || text === 'false')) value = text === 'true';
   else if (kind === 'list') value = text === '' ? [] : text.split(',').map((item) => item.trim());
   return checkValue(option, value);
@@ -91,7 +96,7 @@ function isText(text: string, rule: TextRule, min: number, max: number): boolean
     case 'https-url':
       return text === '' || isSecureUrl(text);
     case 'network':
-      return parseAddressRange(text) !== undefined;
+      return isNetwork(text);
     case 'file':
     case 'utf8':
     case 'redis-url':
@@ -105,6 +110,12 @@ function isSecureUrl(text: string): boolean {
   if (url === null || url.username !== '' || url.password !== '') return false;
   const isHere = ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname);
   return url.protocol === 'https:' || (url.protocol === 'http:' && isHere);
+}
+
+/** Without brackets and zone, which addresses have elsewhere. */
+function isNetwork(text: string): boolean {
+  const [address = ''] = text.split('/', 1);
+  return isIP(address) !== 0 && !address.includes('%') && parseAddressRange(text) !== undefined;
 }
 
 function checkRedisUrl(url: string, expected: string): CheckedValue {
@@ -127,6 +138,8 @@ function expectation(option: Option): string {
       return `${type.values.slice(0, -1).join(', ')} or ${type.values.at(-1)}`;
     case 'port':
       return 'a port from 0 to 65,535 or off';
+    case 'budget':
+      return `auto or a size from 0 to ${thousands(type.max)} bytes (such as 512 MiB)`;
     case 'integer':
       return type.unit === 'bytes'
         ? `a size from ${thousands(type.min)} to ${thousands(type.max)} bytes (such as 65536 or 64 KiB)`
@@ -139,8 +152,21 @@ function expectation(option: Option): string {
 }
 
 function listExpectation(rule: TextRule): string {
-  if (rule === 'origin') return 'a list of origins such as https://dash.example (no path, no / at the end), or *';
-  return rule === 'network' ? 'a list of addresses and networks such as 10.0.0.0/8' : 'a list of file names';
+  switch (rule) {
+    case 'origin':
+      return 'a list of origins such as https://dash.example (no path, no / at the end), or *';
+    case 'network':
+      return 'a list of addresses and networks such as 10.0.0.0/8';
+    case 'file':
+      return 'a list of file names';
+    case 'host':
+    case 'path':
+    case 'utf8':
+    case 'redis-url':
+    case 'key-prefix':
+    case 'https-url':
+      return 'a list of texts';
+  }
 }
 
 function textExpectation(rule: TextRule, min: number, max: number): string {

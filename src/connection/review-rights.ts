@@ -4,9 +4,7 @@ import { ReasonCode } from '../protocol/reason-codes.ts';
 import { parseTopicFilter } from '../protocol/topic.ts';
 import type { Session } from '../session/session.ts';
 import type { Connection } from './connection.ts';
-
-/** Connections looked at before others get their turn. */
-const TURN_CONNECTIONS = 200;
+import { inTurns } from './in-turns.ts';
 
 /**
  * Looks anew at what a client may have by the access rules, where its session comes from before, or the rules have changed:
@@ -40,12 +38,9 @@ export async function reviewAll(
   clock: Clock,
   isKnown: (client: ClientInfo) => boolean,
 ): Promise<void> {
-  let looked = 0;
-  for (const connection of [...connections]) {
-    if (connection.state !== 'connected') continue;
+  await inTurns(connections, clock, (connection) => {
+    if (connection.state !== 'connected') return;
     if (isKnown(connection.client as ClientInfo)) reviewRights(connection);
     else connection.close(ReasonCode.notAuthorized, 'the user is not known any more');
-    looked += 1;
-    if (looked % TURN_CONNECTIONS === 0) await new Promise<void>((resolve) => clock.setImmediate(resolve));
-  }
+  });
 }

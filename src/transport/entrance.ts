@@ -1,6 +1,6 @@
 import { createServer, type Socket } from 'node:net';
 import { type Handshake, type HandshakeOptions, Handshakes } from './handshakes.ts';
-import { AddressRanges } from '../lib/ip-address.ts';
+import { AddressRanges, hostOf } from '../lib/ip-address.ts';
 import { portOf, startServer } from './node-stream.ts';
 import { readProxyHeader } from './proxy-protocol.ts';
 import { urlAuthority } from './url-authority.ts';
@@ -19,6 +19,8 @@ export interface EntranceOptions {
    */
   readonly balancers?: readonly string[];
   readonly handshake?: HandshakeOptions;
+  /** Whether a client is sent away by its address before anything is spent on its handshake; nobody unless given. */
+  readonly turnsAway?: (address: string) => boolean;
 }
 
 /** Who takes what was accepted. */
@@ -55,7 +57,11 @@ export async function openEntrance(
   const { host, backlog = 1024 } = options;
   const balancers = options.balancers?.length ? new AddressRanges(options.balancers) : undefined;
   const handshakes = new Handshakes(options.handshake ?? {}, onError);
-  const { allowHalfOpen, onHandshake, onSocket } = handler;
+  const { allowHalfOpen, onSocket } = handler;
+  const onHandshake = (handshake: Handshake): void => {
+    if (options.turnsAway?.(hostOf(handshake.remoteAddress)) === true) handshake.refuse('its address is sent away');
+    else handler.onHandshake(handshake);
+  };
   const server = createServer({ allowHalfOpen, noDelay: true });
   server.on('connection', (socket) => {
     // Asking where a socket comes from costs a call of the system.

@@ -48,6 +48,11 @@ export class Handshake implements Deadline {
     this.socket = socket;
   }
 
+  /** Where the client is: `127.0.0.1:51234`, as a balancer has it or the socket knows. */
+  get remoteAddress(): string {
+    return this.address === '' ? peerAddress(this.socket) : this.address;
+  }
+
   /** It is a stream now. */
   finish(): Peer {
     this.#owner.leave(this);
@@ -57,7 +62,7 @@ export class Handshake implements Deadline {
   /** Says why it becomes no stream and closes it; without effect once it has left. */
   refuse(reason: string): void {
     if (!this.#owner.leave(this)) return;
-    this.#owner.onRefused(this.address === '' ? peerAddress(this.socket) : this.address, reason);
+    this.#owner.onRefused(this.remoteAddress, reason);
     this.socket.destroy();
   }
 

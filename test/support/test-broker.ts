@@ -35,6 +35,8 @@ export interface TestBrokerOptions {
    * restart. With a store of the test there is one node, also in the project with several.
    */
   store?: Store;
+  /** Part of the memory in use; without it there is no limit to memory. */
+  memoryUsed?: () => number;
 }
 
 /** How a client comes to the broker. */
@@ -173,7 +175,12 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
     ...overrides,
     listeners: { tcp: { host: HOST, port: 0 }, websocket: { host: HOST, port: 0 }, ...overrides.listeners },
     // A clock that stands still would hold such bytes, and such batches, back for good.
-    limits: { ...(clock === undefined ? {} : { writeDelayMs: 0 }), ...overrides.limits },
+    // What the process that runs the tests has in memory is nothing to the broker.
+    limits: {
+      ...(clock === undefined ? {} : { writeDelayMs: 0 }),
+      memoryBytesMax: options.memoryUsed === undefined ? 0 : 'auto',
+      ...overrides.limits,
+    },
     store: { type: 'memory', ...(clock === undefined ? {} : { holdMs: 0 }), ...overrides.store },
     admin: { sysIntervalSeconds: 0, ...overrides.admin },
   });
@@ -187,6 +194,7 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
         store,
         hooks: options.hooks,
         access: options.access,
+        memoryUsed: options.memoryUsed,
       });
       nodes.push({ broker, store });
     }
