@@ -64,13 +64,15 @@ export async function openSecurity(config: Config, parts: SecurityParts): Promis
   // Behind a balancer many clients share an address, unless it tells theirs.
   const backoff = new Backoff(clock);
   const opened: Part[] = [];
+  const take = (part: Part | undefined): void => {
+    if (part !== undefined) opened.push(part);
+  };
   try {
-    for (const open of [openPsk, openCertificate, openJwt, openWebhook]) {
-      const part = await open(config, parts);
-      if (part !== undefined) opened.push(part);
-    }
+    for (const open of [openPsk, openCertificate, openJwt]) take(await open(config, parts));
     const passwords = await openPasswords(config, parts, backoff);
-    if (passwords !== undefined) opened.push(passwords);
+    take(passwords);
+    // Last, so that users known here get in while it is away.
+    take(await openWebhook(config, parts));
     const control = openAccess(config);
     const bans = await BanBook.open(config.limits.banFile, clock);
     const authenticators = opened.map(({ authenticator }) => authenticator);

@@ -36,6 +36,7 @@ export async function replacePrivateFile(path: string, content: string, before: 
 async function writeNew(path: string, content: string, like: { uid: number; gid: number } | undefined): Promise<void> {
   const handle = await open(path, 'wx', FILE_MODE);
   try {
+    await handle.chmod(FILE_MODE);
     const own = await handle.stat();
     if (like !== undefined && (own.uid !== like.uid || own.gid !== like.gid)) await handle.chown(like.uid, like.gid);
     await handle.writeFile(content);

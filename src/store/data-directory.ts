@@ -41,6 +41,8 @@ export class DataDirectory {
   checkDataFile(): void {
     if (!existsSync(this.dataFile)) {
       closeSync(openSync(this.dataFile, 'wx', FILE_MODE));
+      // The umask of the process may have taken rights away.
+      chmodSync(this.dataFile, FILE_MODE);
       return;
     }
     const file = openSync(this.dataFile, 'r');
@@ -110,7 +112,10 @@ function makeDirectory(path: string): string {
 function makeMissing(path: string): void {
   const missing: string[] = [];
   for (let at = path; !existsSync(at); at = dirname(at)) missing.push(at);
-  for (const directory of missing.toReversed()) mkdirSync(directory, DIRECTORY_MODE);
+  for (const directory of missing.toReversed()) {
+    mkdirSync(directory, DIRECTORY_MODE);
+    chmodSync(directory, DIRECTORY_MODE);
+  }
   if (!statSync(path).isDirectory()) throw new Error('not a directory');
 }
 

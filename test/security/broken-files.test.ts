@@ -31,7 +31,7 @@ test.concurrent.each(
     const own = mkdtempSync(join(directory, `${index}-`));
     const file = join(own, name);
     fault(file, materials);
-    const sections = { ...naming(file, materials), store: { type: 'memory' }, log: { level: 'error' } };
+    const sections = { store: { type: 'memory' }, ...naming(file, materials), log: { level: 'error' } };
     const listeners = {
       tcp: { port: 0 },
       websocket: { port: 'off' },

@@ -76,10 +76,11 @@ const revoked: Naming = (file, materials) => {
   const { tls } = authorities(materials.authority.file('ca.crt'), materials) as { tls: object };
   return secure({ ...tls, crlFile: file });
 };
+const redisPassword: Naming = (file) => ({ store: { type: 'redis' }, redis: { passwordFile: file } });
 const psk: Naming = (file) => ({ listeners: { tls: { port: 0 } }, tls: { pskFile: file } });
 
 function pem(made: KeyObject, type: 'spki' | 'pkcs8'): string {
-  return made.export({ format: 'pem', type: type as 'spki' }) as string;
+  return made.export({ format: 'pem', type: type as 'spki' });
 }
 
 const EC = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -368,6 +369,14 @@ export const brokenFiles: readonly BrokenFile[] = [
       'out of date',
       (file, { authority }) => put(file, authority.list([], validity(-3, -2))),
       'The list of revoked certificates in FILE was good until DATE only; get a newer one.',
+    ],
+  ]),
+  ...group(redisPassword, 'redis-password', [
+    ['missing', missing, 'redis.passwordFile: Cannot read FILE: there is no such file.'],
+    [
+      'for all to read',
+      open('secret'),
+      'redis.passwordFile: FILE holds secrets, but others than its owner have rights to it (mode 644): chmod 600 FILE.',
     ],
   ]),
   ...group(psk, 'psk', [

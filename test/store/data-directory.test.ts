@@ -1,6 +1,6 @@
-import type { ChildProcess } from 'node:child_process';
+import { type ChildProcess, execFileSync } from 'node:child_process';
 import { chmodSync, readFileSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { open as openLmdb } from 'lmdb';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Message } from '../../src/protocol/message.ts';
@@ -49,6 +49,23 @@ describe('the data directory of an EmbeddedStore', () => {
     expect(readdirSync(path)).toContain('data.mdb');
     for (const name of readdirSync(path))
       expect([name, statSync(join(path, name)).mode & 0o777]).toEqual([name, 0o600]);
+  });
+
+  test('is for the owner alone whatever the umask', async () => {
+    const code = `
+      import { EmbeddedStore } from ${JSON.stringify(new URL('../../src/store/embedded-store.ts', import.meta.url))};
+      process.umask(Number(process.argv[1]));
+      const store = new EmbeddedStore({ directory: process.argv[2], durability: 'os' });
+      await store.open();
+      await store.close();`;
+    for (const umask of [0, 0o027, 0o077]) {
+      const path = join(directory, `umask-${umask}`, 'data');
+      execFileSync(process.execPath, ['--input-type=module', '-e', code, String(umask), path], { timeout: 60_000 });
+      const names = readdirSync(path).map((name) => join(path, name));
+      expect(names.length).toBeGreaterThan(1);
+      for (const name of [path, dirname(path)]) expect(statSync(name).mode & 0o777).toBe(0o700);
+      for (const name of names) expect([name, statSync(name).mode & 0o777]).toEqual([name, 0o600]);
+    }
   });
 
   test('that is a file is refused', async () => {
