@@ -1,13 +1,17 @@
 import { defineConfig, type TestProjectConfiguration, type ViteUserConfig } from 'vitest/config';
 import { findTool } from './test/tools.ts';
 
-/** The conformance tests again, with the state of their brokers in Redis, each of them being so many nodes. */
+/** The conformance tests again, and those of stolen client ids, with the state of their brokers in Redis, each of them being so many nodes. */
 function onRedis(name: string, nodeCount: number): TestProjectConfiguration {
   return {
     extends: true,
     test: {
       name,
-      include: ['test/conformance/v*.test.ts', 'test/conformance/hard-behaviours-*.test.ts'],
+      include: [
+        'test/conformance/v*.test.ts',
+        'test/conformance/hard-behaviours-*.test.ts',
+        'test/security/theft.test.ts',
+      ],
       globalSetup: ['test/support/redis-of-project.ts'],
       provide: { nodeCount },
     },

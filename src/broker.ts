@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { captureRejectionSymbol, EventEmitter } from 'node:events';
+import { type BrokerParts, SILENT } from './broker-parts.ts';
 import { ClusterTopics } from './admin/cluster-topics.ts';
 import { type SysFigures, SysTopics } from './admin/sys-topics.ts';
 import type { Cluster } from './cluster/cluster.ts';
@@ -10,25 +11,31 @@ import { type Config, ConfigError, connectionSettings, sessionSettings } from '.
 import type { Access } from './connection/access.ts';
 import { Connection } from './connection/connection.ts';
 import { ConnectionTable } from './connection/connection-table.ts';
-import type { ConnectionContext, EventSink } from './connection/context.ts';
+import { type ConnectionContext, type EventSink, noTraffic } from './connection/context.ts';
 import { sayGoodbye } from './connection/drain.ts';
+import { addressOf, enforceBans } from './connection/enforce-bans.ts';
+import { inTurns } from './connection/in-turns.ts';
 import { publishWill } from './connection/publish-will.ts';
 import { reviewAll } from './connection/review-rights.ts';
 import { type BrokerCounters, readCounters, sysFiguresOf } from './counters.ts';
 import type { BrokerEvents, Hooks } from './hooks/hooks.ts';
 import type { Clock, Timer } from './lib/clock.ts';
 import { DeadlineHeap } from './lib/deadline-heap.ts';
-import type { Failpoint } from './lib/failpoints.ts';
 import type { Logger } from './lib/logger.ts';
 import { systemClock } from './lib/system-clock.ts';
+import { type BanRequest, banNow } from './local-ban.ts';
+import type { Ban, BanKind } from './limits/ban-lines.ts';
+import { BanBook } from './limits/ban-book.ts';
+import type { Guard } from './limits/guard.ts';
 import { openListeners, tlsFiles } from './listeners.ts';
 import { BrokerNode } from './node-broker.ts';
+import { type OutgoingMessage, publishLocally } from './local-publish.ts';
 import { LocalSubscription, type MessageListener, subscribeLocally } from './local-subscription.ts';
+import { makeGuard } from './make-guard.ts';
 import { Message } from './protocol/message.ts';
-import type { Properties, Qos } from './protocol/packets.ts';
-import { encodeForwardedProperties, PublishFrame } from './protocol/publish.ts';
+import { PublishFrame } from './protocol/publish.ts';
 import { ReasonCode } from './protocol/reason-codes.ts';
-import { isValidTopicName, parseTopicFilter } from './protocol/topic.ts';
+import { parseTopicFilter } from './protocol/topic.ts';
 import { Books } from './session/books.ts';
 import type { SessionContext } from './session/context.ts';
 import { Dispatcher } from './session/dispatcher.ts';
@@ -47,33 +54,6 @@ import type { ByteStream, Listener } from './transport/byte-stream.ts';
 
 /** How often messages long in flight are given bytes of their own, ms. */
 const SWEEP_MS = 1000;
-
-/** What a broker is made of besides its configuration; all optional, tests bring their own. */
-export interface BrokerParts {
-  hooks?: Hooks | undefined;
-  /** What clients may do; undefined for all that the hooks allow. Say `rightsChanged` when it says something else. */
-  access?: Access | undefined;
-  /** What `openSecurity` made of the configuration; its hooks and rules take the place of those above. Closed with the broker. */
-  security?: Security | undefined;
-  logger?: Logger | undefined;
-  clock?: Clock | undefined;
-  store?: Store | undefined;
-  /** Random number in [0, 1). */
-  random?: (() => number) | undefined;
-  /** A crash at a named instant, for tests of what survives one. */
-  failpoint?: Failpoint | undefined;
-}
-
-/** A message to be published from inside. */
-export interface OutgoingMessage {
-  topicName: string;
-  payload: Uint8Array | string;
-  qos?: Qos;
-  retain?: boolean;
-  properties?: Properties;
-}
-
-const SILENT: Logger = { level: 'error', error() {}, warn() {}, info() {}, debug() {} };
 
 /** A running broker: what the parts are wired to, and the API of an embedding program. */
 export class Broker implements EventSink {
@@ -100,6 +80,8 @@ export class Broker implements EventSink {
   readonly #dispatcher: Dispatcher;
   readonly #wills: Wills;
   readonly #connections: ConnectionTable = new ConnectionTable();
+  readonly #bans: BanBook;
+  readonly #guard: Guard;
   readonly #context: ConnectionContext;
   readonly #sys: SysTopics;
   readonly #startedAt: number;
@@ -128,7 +110,16 @@ export class Broker implements EventSink {
     this.fatal = new Promise((resolve) => {
       this.#onFatal = resolve;
     });
+    this.#bans = parts.security?.bans ?? BanBook.empty(this.#clock);
+    this.#guard = makeGuard(config, {
+      bans: this.#bans.list,
+      clock: this.#clock,
+      logger: this.#logger,
+      memoryUsed: parts.memoryUsed,
+      onRelief: () => this.#unlessItFails(inTurns(this.#connections, this.#clock, (connection) => connection.readOn())),
+    });
     this.#tick = new Tick(this.#clock, config.limits.writeDelayMs);
+    this.#tick.memory = this.#guard.memory;
     this.#deadlines = new DeadlineHeap(this.#clock, (error) => this.#fail(error));
     this.#writePath = new WritePath(this.#store, this.#clock, config.store.minFreeBytes, {
       onWork: () => this.#tick.wake(),
@@ -221,6 +212,7 @@ export class Broker implements EventSink {
       retained: this.#retained,
       wills: this.#wills,
       connections: this.#connections,
+      guard: this.#guard,
       hooks: this.#hooks,
       access: this.#access,
       events: this,
@@ -228,16 +220,7 @@ export class Broker implements EventSink {
       scheduler: this.#tick,
       clientIds: this.#cluster,
       assignClientId: () => `trellis-${randomBytes(12).toString('hex')}`,
-      traffic: {
-        bytesReceived: 0,
-        bytesSent: 0,
-        packetsReceived: 0,
-        packetsSent: 0,
-        publishesReceived: 0,
-        publishesSent: 0,
-        payloadBytesReceived: 0,
-        payloadBytesSent: 0,
-      },
+      traffic: noTraffic(),
       frame: new PublishFrame(),
     };
   }
@@ -248,12 +231,13 @@ export class Broker implements EventSink {
     const state = await this.#store.open();
     try {
       await this.#restore(state);
-      this.listeners = await openListeners(
-        this.config,
-        (stream) => this.accept(stream),
-        (error) => this.#logger.error('a listener has trouble', { error: error.message }),
-        (sentence, fields) => this.#logger.warn(sentence, fields),
-      );
+      this.listeners = await openListeners(this.config, {
+        onStream: (stream) => this.accept(stream),
+        turnsAway: (address) => this.#guard.turnsAway(address),
+        onError: (error) => this.#logger.error('a listener has trouble', { error: error.message }),
+        onWarning: (sentence) => this.#logger.warn(sentence),
+        onRefused: (remote, reason) => this.#refused(remote, reason),
+      });
       await this.#watchFiles();
     } catch (error) {
       for (const listener of this.listeners) await listener.close();
@@ -268,6 +252,11 @@ export class Broker implements EventSink {
     );
   }
 
+  #refused(remoteAddress: string, reason: string): void {
+    this.#logger.info('connection refused before CONNECT', { remote: remoteAddress, reason });
+    if (this.hears('connectionRefused')) this.emit('connectionRefused', remoteAddress, reason);
+  }
+
   async #watchFiles(): Promise<void> {
     if (this.#security === undefined) return;
     this.#reloader = new Reloader({
@@ -276,7 +265,10 @@ export class Broker implements EventSink {
       listenerFiles: tlsFiles(this.config),
       clock: this.#clock,
       logger: this.#logger,
-      onRights: () => this.rightsChanged(),
+      onRights: async () => {
+        await enforceBans(this.#context);
+        await this.rightsChanged();
+      },
     });
     await this.#reloader.ready();
   }
@@ -313,36 +305,19 @@ export class Broker implements EventSink {
       stream.destroy();
       return;
     }
-    const connection = new Connection(this.#context, stream);
-    const { pendingConnectionsPerAddressMax } = this.config.limits;
-    if (this.#connections.pending(connection.address) > pendingConnectionsPerAddressMax) {
-      connection.close(ReasonCode.serverBusy, 'limits.pendingConnectionsPerAddressMax is reached');
-      stream.destroy();
+    const admission = this.#guard.admit(addressOf(stream));
+    if (typeof admission !== 'string') {
+      stream.attach(new Connection(this.#context, stream, admission));
+      return;
     }
+    if (this.hears('connectionRefused')) this.emit('connectionRefused', stream.remoteAddress, admission);
+    stream.destroy();
   }
 
   /** Publishes from inside. @returns once it is as durable as a client's acknowledgement would mean. @throws RangeError for an invalid topic name or a refusal for lack of room. */
   async publish(message: OutgoingMessage): Promise<void> {
-    if (!isValidTopicName(message.topicName))
-      throw new RangeError(`invalid topic name ${JSON.stringify(message.topicName)}`);
     if (this.#state !== 'running') throw new Error('the broker is not running');
-    const { topicName, qos = 0, retain = false, properties = {} } = message;
-    // A copy: the caller may use its buffer again while the message is still on its way, or retained.
-    const payload = typeof message.payload === 'string' ? Buffer.from(message.payload) : Buffer.from(message.payload);
-    const before = this.#writePath.added;
-    const expiresAt = this.#expiryOf(properties);
-    const reasonCode = this.#dispatcher.publish(
-      new Message({ topicName, payload, qos, retain, properties: encodeForwardedProperties(properties), expiresAt }),
-    );
-    if (reasonCode === ReasonCode.quotaExceeded)
-      throw new RangeError(`no room for a message to ${JSON.stringify(topicName)}`);
-    if (this.hears('published')) this.emit('published', undefined, { topicName, payload, qos, retain, properties });
-    if (qos > 0 && this.#writePath.added !== before) await this.#writePath.drained();
-  }
-
-  #expiryOf(properties: Properties): number {
-    const seconds = properties.messageExpiryInterval;
-    return seconds === undefined ? Number.POSITIVE_INFINITY : this.#clock.now() + seconds * 1000;
+    await publishLocally(this.#context, message);
   }
 
   /** Subscribes from inside, with QoS 0 or 1; retained messages come first. @returns what ends it. @throws RangeError for an invalid topic filter. */
@@ -374,7 +349,26 @@ export class Broker implements EventSink {
    * @returns when all clients that are connected have been looked at.
    */
   rightsChanged(): Promise<void> {
-    return reviewAll(this.#connections, this.#clock);
+    return reviewAll(this.#connections, this.#clock, (client) => this.#security?.isKnown(client) !== false);
+  }
+
+  /**
+   * Lets nobody connect who is meant, and ends the connections of those who are there; written into limits.banFile, if any.
+   * @returns how many connections have ended. @throws RangeError for what is no ban, Error where the file cannot be
+   * written: the ban holds until the file is read again.
+   */
+  ban(request: BanRequest): Promise<number> {
+    return banNow(request, this.#bans, this.#context);
+  }
+
+  /** Ends a ban. @returns whether there was one. @throws Error where limits.banFile cannot be written. */
+  unban(kind: BanKind, value: string): Promise<boolean> {
+    return this.#bans.remove(kind, value);
+  }
+
+  /** The bans in force. */
+  bans(): Ban[] {
+    return this.#bans.list.list();
   }
 
   /** All counters, as they are now. */
@@ -445,8 +439,13 @@ export class Broker implements EventSink {
 
   #stopTimers(): void {
     this.#sweep?.cancel();
+    this.#guard.close();
     this.#writePath.close();
     this.#deadlines.close();
+  }
+
+  #unlessItFails(work: Promise<void>): void {
+    work.catch((error: unknown) => this.#fail(error));
   }
 
   /** Nothing is acknowledged any more: connections end without a word that could be taken for one. */

@@ -3,6 +3,8 @@ import { optionKeys, options } from './config/options.ts';
 import { checkValue } from './config/values.ts';
 import type { ConnectionSettings } from './connection/settings.ts';
 import type { LogLevel } from './lib/logger.ts';
+import type { RateSettings } from './limits/client-rates.ts';
+import type { ConnectionLimitSettings } from './limits/connection-limits.ts';
 import type { QueuePolicy, SessionSettings, SharePolicy } from './session/settings.ts';
 import type { Durability } from './store/store.ts';
 
@@ -44,12 +46,24 @@ export interface Config {
     /** File with pre-shared keys; empty for none. */
     readonly pskFile: string;
   };
-  readonly limits: Readonly<ConnectionSettings> & {
-    readonly sessionExpiryIntervalMax: number;
-    readonly topicLevelsMax: number;
-    readonly subscriptionsPerSessionMax: number;
-    readonly sessionsMax: number;
-  };
+  readonly limits: Readonly<ConnectionSettings> &
+    ConnectionLimitSettings &
+    RateSettings & {
+      /** Addresses and networks that limits of one address do not hold for. */
+      readonly addressesExempt: readonly string[];
+      /** File of bans; empty for none. */
+      readonly banFile: string;
+      readonly flappingConnectsMax: number;
+      readonly flappingFailuresMax: number;
+      readonly flappingWindowMs: number;
+      readonly flappingBanMs: number;
+      /** Memory of the process, bytes; 0 for no limit, `auto` for 80 % of what there is. */
+      readonly memoryBytesMax: number | 'auto';
+      readonly sessionExpiryIntervalMax: number;
+      readonly topicLevelsMax: number;
+      readonly subscriptionsPerSessionMax: number;
+      readonly sessionsMax: number;
+    };
   readonly session: {
     readonly queueMessagesMax: number;
     readonly queueBytesMax: number;
@@ -262,12 +276,6 @@ export function connectionSettings(config: Config): ConnectionSettings {
     connectTimeoutMs: limits.connectTimeoutMs,
     connectBytesMax: limits.connectBytesMax,
     connectionsMax: limits.connectionsMax,
-    pendingConnectionsPerAddressMax: limits.pendingConnectionsPerAddressMax,
-    connectionsPerAddressMax: limits.connectionsPerAddressMax,
-    connectionsPerUserMax: limits.connectionsPerUserMax,
-    connectRatePerAddress: limits.connectRatePerAddress,
-    messageRateMax: limits.messageRateMax,
-    byteRateMax: limits.byteRateMax,
     outboxBytesMax: limits.outboxBytesMax,
     writeDelayMs: limits.writeDelayMs,
     lingerMs: limits.lingerMs,

@@ -1,6 +1,8 @@
 import type { SysFigures } from './admin/sys-topics.ts';
 import type { ConnectionContext, Traffic } from './connection/context.ts';
 import { DISCONNECT_REASONS, type DisconnectReason } from './connection/disconnect-reasons.ts';
+import type { LimitReason } from './limits/limit-counters.ts';
+import type { MemoryBudget, Shed } from './limits/memory-budget.ts';
 import type { DropReason } from './session/books.ts';
 import { version } from './version.ts';
 
@@ -32,6 +34,10 @@ export interface BrokerCounters {
   sharedSubscriptions: number;
   retained: { count: number; bytes: number };
   store: { commits: number; full: boolean };
+  /** How often each limit was in somebody's way. */
+  limits: Record<LimitReason, number>;
+  /** What is given up for lack of memory now, and how often that was begun. */
+  memory: { sheds: Shed; entered: Record<Exclude<Shed, 'nothing'>, number> };
 }
 
 /** Reads all counters at once. */
@@ -39,7 +45,7 @@ export function readCounters(context: ConnectionContext): BrokerCounters {
   const { received, withoutTaker, refused, owed, restored, delivered, queued, expired, moved, dropped } = context.books;
   const { accepted, size, clients, maximum, ended } = context.connections;
   const byReason = Object.fromEntries(DISCONNECT_REASONS.map((reason) => [reason, ended.get(reason) ?? 0]));
-  const { registry, retained, writePath } = context;
+  const { registry, retained, writePath, guard } = context;
   return {
     messages: {
       received,
@@ -60,12 +66,24 @@ export function readCounters(context: ConnectionContext): BrokerCounters {
     sharedSubscriptions: registry.groupCount,
     retained: { count: retained.trie.count, bytes: retained.trie.bytes },
     store: { commits: writePath.commits, full: writePath.full },
+    limits: Object.fromEntries(guard.counters.entries()) as Record<LimitReason, number>,
+    memory: { sheds: guard.memory?.shed ?? 'nothing', entered: enteredOf(guard.memory) },
+  };
+}
+
+function enteredOf(memory: MemoryBudget | undefined): Record<Exclude<Shed, 'nothing'>, number> {
+  const count = (shed: Shed): number => memory?.entered(shed) ?? 0;
+  return {
+    'slow-readers': count('slow-readers'),
+    connections: count('connections'),
+    subscriptions: count('subscriptions'),
+    publishes: count('publishes'),
   };
 }
 
 /** What $SYS shows of the counters. */
 export function sysFiguresOf(counters: BrokerCounters, uptimeSeconds: number, clientsExpired: number): SysFigures {
-  const { messages, connections, traffic, sessions, retained } = counters;
+  const { messages, connections, traffic, sessions, retained, limits, memory } = counters;
   return {
     version: `Trellis ${version}`,
     uptimeSeconds,
@@ -88,5 +106,9 @@ export function sysFiguresOf(counters: BrokerCounters, uptimeSeconds: number, cl
     subscriptions: counters.subscriptions,
     sharedSubscriptions: counters.sharedSubscriptions,
     heapBytes: process.memoryUsage().heapUsed,
+    limits: {
+      ...limits,
+      ...Object.fromEntries(Object.entries(memory.entered).map(([shed, n]) => [`shed-${shed}`, n])),
+    },
   };
 }

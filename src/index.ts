@@ -1,4 +1,5 @@
-import { Broker, type BrokerParts, startBroker } from './broker.ts';
+import { Broker, startBroker } from './broker.ts';
+import type { BrokerParts } from './broker-parts.ts';
 import { type Config, createConfig, type DeepPartial } from './config.ts';
 import type { Hooks } from './hooks/hooks.ts';
 import type { Logger } from './lib/logger.ts';
@@ -24,7 +25,9 @@ export async function createBroker(options: BrokerOptions = {}): Promise<Broker>
 }
 
 export { Broker };
-export type { OutgoingMessage } from './broker.ts';
+export type { BanRequest } from './local-ban.ts';
+export type { Ban, BanKind } from './limits/ban-lines.ts';
+export type { OutgoingMessage } from './local-publish.ts';
 export type { Config, DeepPartial } from './config.ts';
 export { ConfigError } from './config.ts';
 export type { BrokerCounters } from './counters.ts';

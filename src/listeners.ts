@@ -5,27 +5,35 @@ import { listenTcp } from './transport/tcp.ts';
 import type { TlsOptions } from './transport/tls-credentials.ts';
 import { listenUnix, removeStaleSocket } from './transport/unix.ts';
 
+/** Told of what happens at listeners. */
+export interface ListenerEvents {
+  readonly onStream: OnStream;
+  /** Whether a client at this address is sent away before its handshake. */
+  readonly turnsAway: (address: string) => boolean;
+  /** Accepting a connection failed; it goes on. */
+  readonly onError: (error: Error) => void;
+  /** A certificate or list works and may not for long, or not yet. */
+  readonly onWarning: (sentence: string) => void;
+  /** A connection did not get through the PROXY protocol, TLS or the upgrade to WebSocket. */
+  readonly onRefused: (remoteAddress: string, reason: string) => void;
+}
+
 /**
  * Opens every listener that the configuration turns on; when one fails those already open are closed again.
- * @param onWarning told of certificates that work and may not for long, and of connections that are refused before MQTT begins.
  * @throws the error of the one that failed; ConfigError where a file of it cannot be used.
  */
-export async function openListeners(
-  config: Config,
-  onStream: OnStream,
-  onError: (error: Error) => void,
-  onWarning: (sentence: string, fields?: Record<string, unknown>) => void,
-): Promise<Listener[]> {
+export async function openListeners(config: Config, events: ListenerEvents): Promise<Listener[]> {
+  const { onStream, turnsAway, onError, onWarning, onRefused } = events;
   const { tcp, websocket, tls, secureWebsocket, unix, proxyProtocolFrom: balancers } = config.listeners;
   const { path, origins } = websocket;
-  const web = { path, origins, maxFrameBytes: config.limits.maximumPacketSize, balancers };
-  const onRefused = (remote: string, reason: string): void =>
-    onWarning('a connection is refused before MQTT begins', { remote, reason });
   const handshake = { deadlineMs: config.tls.handshakeTimeoutMs, onRefused };
+  const web = { path, origins, maxFrameBytes: config.limits.maximumPacketSize, balancers, turnsAway, handshake };
   const listeners: Listener[] = [];
   try {
     if (tcp.port !== 'off')
-      listeners.push(await listenTcp({ host: tcp.host, port: tcp.port, balancers, handshake }, onStream, onError));
+      listeners.push(
+        await listenTcp({ host: tcp.host, port: tcp.port, balancers, turnsAway, handshake }, onStream, onError),
+      );
     // The others are loaded when they are asked for, and while TCP accepts already.
     if (websocket.port !== 'off') {
       const { host, port } = websocket;
@@ -35,13 +43,13 @@ export async function openListeners(
     if (tls.port !== 'off') {
       const { host, port } = tls;
       const { listenTls } = await import('./transport/tls.ts');
-      const options = { host, port, balancers, handshake, tls: tlsOptions(config, onWarning) };
+      const options = { host, port, balancers, turnsAway, handshake, tls: tlsOptions(config, onWarning) };
       listeners.push(await listenTls(options, onStream, onError));
     }
     if (secureWebsocket.port !== 'off') {
       const { host, port } = secureWebsocket;
       const { listenSecureWebSocket } = await import('./transport/websocket.ts');
-      const options = { host, port, ...web, handshake, tls: tlsOptions(config, onWarning) };
+      const options = { host, port, ...web, tls: tlsOptions(config, onWarning) };
       listeners.push(await listenSecureWebSocket(options, onStream, onError));
     }
     if (unix.path !== '') listeners.push(await listenUnix({ path: unix.path }, onStream, onError));

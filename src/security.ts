@@ -11,6 +11,7 @@ import type { Clock } from './lib/clock.ts';
 import { errorText } from './lib/error-text.ts';
 import { hostOf, isLoopbackAddress } from './lib/ip-address.ts';
 import type { Logger } from './lib/logger.ts';
+import { BanBook } from './limits/ban-book.ts';
 
 /** How often an unknown key makes the key set of a URL be asked for, at most, ms; and how long an answer may take. */
 const KEY_SET_COOLDOWN_MS = 30_000;
@@ -29,8 +30,12 @@ export interface Security {
   readonly authenticators: readonly Authenticator[];
   /** Whether a client without user name, password and certificate is let in. */
   letsInAnonymous(client: ClientInfo): boolean;
+  /** Who may not connect. */
+  readonly bans: BanBook;
   /** Files that `reload` reads. */
   readonly files: readonly string[];
+  /** Whether a client that was let in before is still known to what let it in, after `reload`. */
+  isKnown(client: ClientInfo): boolean;
   /** Reads its files anew; what cannot be used stays as it was and is logged. @returns whether all could be. */
   reload(): Promise<boolean>;
   close(): void;
@@ -69,6 +74,7 @@ export async function openSecurity(config: Config, parts: SecurityParts): Promis
     // Last, so that users known here get in while it is away.
     take(await openWebhook(config, parts));
     const control = openAccess(config);
+    const bans = await BanBook.open(config.limits.banFile, clock);
     const authenticators = opened.map(({ authenticator }) => authenticator);
     if (authenticators.length > 0 && config.acl.file === '' && control !== undefined)
       logger.warn('no access rules: clients may do only what their tokens say; set acl.file, or acl.default to allow');
@@ -76,9 +82,12 @@ export async function openSecurity(config: Config, parts: SecurityParts): Promis
       hooks: { ...hooks, ...hooksOf(config, parts, { authenticators, backoff, passwords }) },
       access: control,
       authenticators,
-      letsInAnonymous: anonymousRule(config) ?? (() => true),
-      files: [...opened.flatMap(({ files }) => files), ...(config.acl.file === '' ? [] : [config.acl.file])],
-      reload: () => reloadAll(authenticators, control, logger),
+      letsInAnonymous: asksWho(config, authenticators) ? anonymousRule(config) : () => true,
+      bans,
+      files: [...opened.flatMap(({ files }) => files), ...listOf(config.acl.file), ...listOf(config.limits.banFile)],
+      isKnown: ({ username, provenBy }) =>
+        authenticators.find(({ name }) => name === provenBy)?.stillKnows?.(username) !== false,
+      reload: () => reloadAll(authenticators, [control, bans], logger),
       close: () => {
         for (const authenticator of authenticators) authenticator.close?.();
       },
@@ -104,14 +113,14 @@ function hooksOf(
     passwords,
   }: { authenticators: readonly Authenticator[]; backoff: Backoff; passwords: Passwords | undefined },
 ): Hooks {
-  const letsInAnonymous = anonymousRule(config);
-  if (authenticators.length === 0 && letsInAnonymous === undefined) return {};
+  // While nothing tells clients apart, a user name is only a word.
+  if (!asksWho(config, authenticators)) return {};
   const chain = new AuthenticatorChain({
     authenticators,
     attempts: backoff,
-    letsInAnonymous: letsInAnonymous ?? (() => true),
+    letsInAnonymous: anonymousRule(config),
     showsUserNames: config.auth.jwt.from === 'password',
-    hook: hooks.authenticate && ((...asked) => hooks.authenticate!(...asked)),
+    hooks,
     logger,
   });
   return {
@@ -123,19 +132,23 @@ function hooksOf(
   };
 }
 
-/** Where anonymous clients are let in; undefined where that needs no look at them, as nothing tells clients apart. */
-function anonymousRule(config: Config): ((client: ClientInfo) => boolean) | undefined {
+/** Whether it is asked who clients are at all. */
+function asksWho({ auth }: Config, authenticators: readonly Authenticator[]): boolean {
+  return authenticators.length > 0 || auth.allowAnonymous === 'nowhere';
+}
+
+/** Where anonymous clients are let in, once something tells clients apart. */
+function anonymousRule(config: Config): (client: ClientInfo) => boolean {
   const isHere = ({ transport, remoteAddress }: ClientInfo): boolean =>
     transport === 'unix' || isLoopbackAddress(hostOf(remoteAddress));
   switch (config.auth.allowAnonymous) {
     case 'everywhere':
-      return identifiesClients(config) ? () => true : undefined;
-    case 'nowhere':
-      return () => false;
+      return () => true;
     case 'loopback':
-      return identifiesClients(config) ? isHere : undefined;
+      return isHere;
+    case 'nowhere':
     case 'auto':
-      return identifiesClients(config) ? () => false : undefined;
+      return () => false;
   }
 }
 
@@ -254,12 +267,13 @@ export function accessOptions(config: Config): AccessControlOptions {
 
 async function reloadAll(
   authenticators: readonly Authenticator[],
-  control: AccessControl | undefined,
+  [control, bans]: readonly [AccessControl | undefined, BanBook],
   logger: Logger,
 ): Promise<boolean> {
   const reloads = [
     ...authenticators.map((authenticator) => ({ name: authenticator.name, run: () => authenticator.reload?.() })),
     { name: 'access rules', run: () => control?.reload() },
+    { name: 'bans', run: () => bans.reload() },
   ];
   let isWhole = true;
   for (const { name, run } of reloads) {

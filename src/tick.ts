@@ -2,6 +2,7 @@ import type { Traffic } from './connection/context.ts';
 import type { Outbox, OutboxScheduler } from './connection/outbox.ts';
 import { BufferPool } from './lib/buffer-pool.ts';
 import type { Clock } from './lib/clock.ts';
+import type { MemoryBudget } from './limits/memory-budget.ts';
 import { detachTogether, type Message } from './protocol/message.ts';
 import type { Keeper } from './session/context.ts';
 import type { WritePath } from './session/write-path.ts';
@@ -16,9 +17,10 @@ export class Tick implements OutboxScheduler {
   #isWaiting = false;
   #kept: Keeper[] = [];
   #scheduled = false;
-  /** Both are set by who makes them, before the first turn. */
+  /** These are set by who makes them, before the first turn. */
   writePath: WritePath | undefined = undefined;
   traffic: Traffic | undefined = undefined;
+  memory: MemoryBudget | undefined = undefined;
   readonly #run = (): void => {
     this.#scheduled = false;
     const outboxes = this.#outboxes;
@@ -31,6 +33,7 @@ export class Tick implements OutboxScheduler {
     if (this.#waiting.length > 0) this.#flushLater();
     this.writePath?.failpoint?.reach('outboxes-written');
     this.writePath?.endTurn();
+    this.memory?.look(now);
     const kept = this.#kept;
     this.#kept = [];
     if (kept.length > 0) this.#detach(kept);

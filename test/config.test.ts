@@ -9,6 +9,25 @@ import {
 } from '../src/config.ts';
 import { exposedListeners } from '../src/config/check.ts';
 
+/** Options that neither connections nor sessions have to do with, but what guards them (src/make-guard.ts). */
+const GUARD_OPTIONS: ReadonlySet<string> = new Set([
+  'connectionsPerAddressMax',
+  'connectionsPerUserMax',
+  'pendingConnectionsMax',
+  'pendingConnectionsPerAddressMax',
+  'connectRateMax',
+  'connectRatePerAddress',
+  'addressesExempt',
+  'messageRateMax',
+  'byteRateMax',
+  'banFile',
+  'flappingConnectsMax',
+  'flappingFailuresMax',
+  'flappingWindowMs',
+  'flappingBanMs',
+  'memoryBytesMax',
+]);
+
 function problemsOf(partial: unknown): readonly string[] {
   try {
     createConfig(partial as DeepPartial<Config>);
@@ -170,5 +189,24 @@ test('settings of connections and sessions are those of the configuration, none 
     retainedBytesMax: 11,
     queueQos0: true,
   });
-  expect({ ...session, ...connection }).toMatchObject({ ...config.session, ...config.limits });
+  const limits = Object.entries(config.limits).filter(([name]) => !GUARD_OPTIONS.has(name));
+  expect({ ...session, ...connection }).toMatchObject({ ...config.session, ...Object.fromEntries(limits) });
+});
+
+test('a memory budget is auto, a size, or 0 for none; one in which no broker runs is a mistake', () => {
+  expect(createConfig().limits.memoryBytesMax).toBe('auto');
+  for (const size of ['512 MiB', 0, 'auto'] as (number | 'auto')[])
+    expect(problemsOf({ limits: { memoryBytesMax: size } })).toEqual([]);
+  expect(problemsOf({ limits: { memoryBytesMax: 'much' } })).toEqual([
+    'limits.memoryBytesMax must be auto or a size from 0 to 1,099,511,627,776 bytes (such as 512 MiB), not "much".',
+  ]);
+  expect(problemsOf({ limits: { memoryBytesMax: 512 } })).toEqual([
+    'limits.memoryBytesMax is 512 bytes, in which no broker runs: give it 64 MiB or more, 0 for no limit, or auto.',
+  ]);
+});
+
+test('addresses that are exempt from limits are addresses and networks', () => {
+  expect(createConfig().limits.addressesExempt).toEqual(['127.0.0.0/8', '::1']);
+  for (const addressesExempt of [['10.0.0.1/8'], ['host'], ['[::1]'], ['10.0.0.0/33']])
+    expect(problemsOf({ limits: { addressesExempt } })).toHaveLength(1);
 });

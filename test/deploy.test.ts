@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { brokerFlags, loadFromFlags } from '../src/cli/broker-flags.ts';
+import { AddressRanges } from '../src/lib/ip-address.ts';
 import { parseFlags } from '../src/cli/flags.ts';
 import type { Config } from '../src/config.ts';
 import { parseRedisUrl } from '../src/store/redis/redis-address.ts';
@@ -63,7 +64,9 @@ describe('docker compose', () => {
     expect(parseRedisUrl(address.url)).toMatchObject({ kind: 'single', hosts: [{ host: 'redis', port: 6_379 }] });
     expect(service.depends_on).toEqual({ redis: { condition: 'service_healthy' } });
     // The load balancer is one address for all.
-    expect(limits.pendingConnectionsPerAddressMax).toBe(limits.connectionsMax);
+    const exempt = new AddressRanges(limits.addressesExempt);
+    for (const host of ['172.18.0.5', '192.168.16.5', '10.0.1.5', '127.0.0.1']) expect(exempt.has(host)).toBe(true);
+    expect(limits.pendingConnectionsMax).toBe(limits.connectionsMax);
     const config = configOf([], service.environment);
     expect(config.cluster.drainMs).toBeGreaterThan(0);
     expect(Number.parseInt(service.stop_grace_period!, 10)).toBeGreaterThan(stopSeconds(config));

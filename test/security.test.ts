@@ -1,41 +1,36 @@
 import { expect, test } from 'vitest';
-import { createConfig } from '../src/config.ts';
-import type { ClientInfo, Hooks } from '../src/hooks/hooks.ts';
-import { type ConnectPacket, PacketType } from '../src/protocol/packets.ts';
-import { openSecurity } from '../src/security.ts';
-import { FakeClock } from './fakes/fake-clock.ts';
-import { SILENT } from './support/silent-logger.ts';
+import type { Hooks } from '../src/hooks/hooks.ts';
+import { startTestBroker } from './support/test-broker.ts';
 
-const client: ClientInfo = {
-  clientId: 'c',
-  username: 'alice',
-  protocolVersion: 5,
-  remoteAddress: '192.0.2.7:1',
-  transport: 'tcp',
-};
-const connect: ConnectPacket = {
-  type: PacketType.connect,
-  protocolVersion: 5,
-  clientId: 'c',
-  cleanStart: true,
-  keepAlive: 0,
-  properties: {},
-  username: 'alice',
-} as ConnectPacket;
+/** Answers to clients without and with a user name, where nothing but the settings and perhaps a hook says who clients are. */
+const ANSWERS = [
+  { allowAnonymous: 'auto', withHook: false, answers: [0, 0], asked: [] },
+  { allowAnonymous: 'loopback', withHook: false, answers: [0, 0], asked: [] },
+  { allowAnonymous: 'everywhere', withHook: false, answers: [0, 0], asked: [] },
+  { allowAnonymous: 'nowhere', withHook: false, answers: [0x87, 0x86], asked: [] },
+  { allowAnonymous: 'auto', withHook: true, answers: [0, 0], asked: ['', 'ann'] },
+  { allowAnonymous: 'loopback', withHook: true, answers: [0, 0], asked: ['', 'ann'] },
+  { allowAnonymous: 'everywhere', withHook: true, answers: [0, 0], asked: ['', 'ann'] },
+  { allowAnonymous: 'nowhere', withHook: true, answers: [0x87, 0], asked: ['ann'] },
+] as const;
 
-function hooksUnder(allowAnonymous: 'everywhere' | 'nowhere', hooks: Hooks = {}): Promise<Hooks> {
-  const parts = { clock: new FakeClock(), logger: SILENT, hooks };
-  return openSecurity(createConfig({ auth: { allowAnonymous } }), parts).then((security) => security.hooks);
-}
-
-test('where anybody may connect and nothing says who clients are, one with a user name may as well', async () => {
-  expect((await hooksUnder('everywhere')).authenticate).toBeUndefined();
-  const { authenticate } = await hooksUnder('nowhere');
-  expect(await authenticate!(client, connect, () => true)).toMatchObject({ allow: false });
-});
-
-test.each(['everywhere', 'nowhere'] as const)('a hook is asked about a client with a user name: %s', async (where) => {
-  const hook = { authenticate: () => ({ allow: true, username: 'by hook' }) as const };
-  const { authenticate } = await hooksUnder(where, hook);
-  expect(await authenticate!(client, connect, () => true)).toMatchObject({ allow: true, username: 'by hook' });
-});
+test.for(ANSWERS)(
+  'auth.allowAnonymous $allowAnonymous, hook: $withHook: a user name is not what keeps a client out',
+  async ({ allowAnonymous, withHook, answers, asked }) => {
+    const names: string[] = [];
+    const authenticate: NonNullable<Hooks['authenticate']> = ({ username }) => {
+      names.push(username);
+      return { allow: true, username };
+    };
+    await using broker = await startTestBroker({
+      config: { auth: { allowAnonymous } },
+      ...(withHook && { hooks: { authenticate } }),
+    });
+    for (const [index, connect] of [{}, { username: 'ann', password: 'x' }].entries()) {
+      const client = await broker.open();
+      client.sendConnect(connect);
+      await client.expectConnack(answers[index] as number);
+    }
+    expect(names).toEqual(asked);
+  },
+);

@@ -8,6 +8,7 @@ const PACKAGES: ReadonlyMap<string, string> = new Map([
   ['mosquitto_pub', 'mosquitto-clients'],
   ['mosquitto_sub', 'mosquitto-clients'],
   ['chromium', 'chromium'],
+  ['openssl', 'openssl'],
   ['redis-server', 'redis-server'],
 ]);
 

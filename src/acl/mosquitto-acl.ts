@@ -85,7 +85,8 @@ function cut(text: string): [word: string, rest: string] {
 function unknownKeyword(word: string): string {
   const near = nearest(word, ['user', 'topic', 'pattern']);
   if (near !== undefined) return `a line cannot begin with ${shown(word)}; did you mean ${near}?`;
-  return `a line begins with user, topic or pattern, not with ${shown(word)}; a file in YAML has a name that ends in .yaml.`;
+  // The file may be another one, with secrets in it.
+  return 'a line begins with user, topic or pattern, which this one does not; a file in YAML has a name that ends in .yaml.';
 }
 
 function unknownAccess(word: string): string {

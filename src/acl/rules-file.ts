@@ -1,6 +1,6 @@
 import type { Pair } from 'yaml';
 import { nearest } from '../lib/nearest.ts';
-import { nodeKind, parseYaml, type YamlSource } from '../lib/yaml-source.ts';
+import { nodeKind, parseYaml, rootKind, type YamlSource } from '../lib/yaml-source.ts';
 import { parseTemplate, type FilterTemplate } from './filter-template.ts';
 import { RulesError, shown, type Rule, type RuleSet } from './rule-set.ts';
 
@@ -239,7 +239,8 @@ class RulesReading {
 
   #kind(node: unknown): string {
     if (node === null || node === undefined || this.#text(node) === '') return 'nothing';
-    return nodeKind(this.#source.yaml, node);
+    const { yaml, document } = this.#source;
+    return node === document.contents ? rootKind(yaml, node) : nodeKind(yaml, node);
   }
 
   #lineOf(node: unknown, otherwise: number): number {

@@ -3,7 +3,7 @@ import type { Logger } from '../lib/logger.ts';
 import type { SysFigures } from './sys-topics.ts';
 
 /** A figure that is a number. */
-type NumberFigure = Exclude<keyof SysFigures, 'version'>;
+type NumberFigure = Exclude<keyof SysFigures, 'version' | 'limits'>;
 
 /** What is shown of each node. */
 const NODE_TOPICS: readonly [topic: string, figure: NumberFigure][] = [

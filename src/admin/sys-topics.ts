@@ -24,6 +24,8 @@ export interface SysFigures {
   subscriptions: number;
   sharedSubscriptions: number;
   heapBytes: number;
+  /** By what was in the way, or was given up: how often. */
+  limits: Readonly<Record<string, number>>;
 }
 
 /** The totals that Mosquitto also gives as rates per minute. */
@@ -38,7 +40,7 @@ const LOADS: readonly [topic: string, figure: keyof SysFigures][] = [
 ];
 const LOAD_MINUTES = [1, 5, 15] as const;
 
-/** Publishes the figures below `$SYS/broker/`, by Mosquitto's names, so that dashboards made for it work. */
+/** Publishes the figures below `$SYS/broker/`, by Mosquitto's names, so that dashboards made for it work; `limits/` is ours. */
 export class SysTopics {
   /** Where nodes share a store: what they have in common is published at the same times. Set before `start`. */
   cluster: ClusterTopics | undefined = undefined;
@@ -134,5 +136,6 @@ function topicsOf(figures: SysFigures): [topic: string, value: string | number][
     ['subscriptions/count', figures.subscriptions],
     ['shared_subscriptions/count', figures.sharedSubscriptions],
     ['heap/current', figures.heapBytes],
+    ...Object.entries(figures.limits).map(([name, count]): [string, number] => [`limits/${name}`, count]),
   ];
 }

@@ -48,6 +48,8 @@ export interface Authenticator {
    * @throws Error that names file and line, for the log.
    */
   reload?(): Promise<void>;
+  /** Whether a user that it accepted before would still be one, asked after `reload`; without it all of them are. */
+  stillKnows?(username: string): boolean;
   /** Ends timers and connections. */
   close?(): void;
 }

@@ -22,8 +22,8 @@ export interface ChainOptions {
   readonly letsInAnonymous: (client: ClientInfo) => boolean;
   /** Whether user names may go into the log: where tokens come as user names they are secrets. */
   readonly showsUserNames: boolean;
-  /** The authenticate hook of an embedding program: asked last. */
-  readonly hook: Hooks['authenticate'];
+  /** Of an embedding program: asked last, if they authenticate. */
+  readonly hooks: Pick<Hooks, 'authenticate'>;
   readonly logger: Logger;
 }
 
@@ -48,12 +48,12 @@ export class AuthenticatorChain {
     connect: ConnectPacket,
     isWanted: () => boolean = () => true,
   ): Awaitable<AuthenticateResult> {
-    const { letsInAnonymous, hook, attempts } = this.#options;
+    const { letsInAnonymous, hooks, attempts } = this.#options;
     const { username, password } = connect;
     const brings = [username, password, client.certificate, client.pskIdentity];
     if (brings.every((part) => part === undefined)) {
       if (letsInAnonymous(client))
-        return hook === undefined ? { allow: true, username: '' } : hook(client, connect, isWanted);
+        return hooks.authenticate?.(client, connect, isWanted) ?? { allow: true, username: '' };
       this.#log(client, 'it has no user name, password or certificate, and anonymous clients are not let in');
       return { allow: false, reasonCode: ReasonCode.notAuthorized, reasonString: 'anonymous clients are not let in' };
     }
@@ -69,34 +69,36 @@ export class AuthenticatorChain {
   }
 
   async #ask(credentials: Credentials, connect: ConnectPacket, address: string): Promise<AuthenticateResult> {
-    const { attempts, hook } = this.#options;
+    const { attempts, hooks, authenticators } = this.#options;
     const { client } = credentials;
     const username = credentials.username ?? '';
     const reasons: string[] = [];
-    for (const authenticator of this.#options.authenticators) {
+    for (const authenticator of authenticators) {
       const verdict = await this.#verdictOf(authenticator, credentials);
       if (verdict.kind === 'accepted') {
         attempts.succeeded(username, address);
         const { kind: _, ...proven } = verdict;
-        return { allow: true, ...proven };
+        return { allow: true, provenBy: authenticator.name, ...proven };
       }
       reasons.push(`${authenticator.name}: ${verdict.reason}`);
       if (verdict.kind === 'busy') {
         this.#log(client, reasons.join('; '));
         return { allow: false, reasonCode: ReasonCode.serverBusy, reasonString: 'try again later' };
       }
-      if (verdict.kind === 'refused') return this.#refuse(credentials, address, reasons);
+      if (verdict.kind === 'refused') return this.#refuse(credentials, address, reasons.join('; '));
     }
-    if (hook === undefined) return this.#refuse(credentials, address, reasons);
-    const result = await hook(client, connect, () => credentials.isWanted?.() !== false);
+    if (hooks.authenticate === undefined) {
+      return this.#refuse(credentials, address, reasons.join('; ') || 'nothing says who clients are');
+    }
+    const result = await hooks.authenticate(client, connect, () => credentials.isWanted?.() !== false);
     if (result.allow) attempts.succeeded(username, address);
     else attempts.failed(username, address);
     return result;
   }
 
-  #refuse({ client, username }: Credentials, address: string, reasons: readonly string[]): AuthenticateResult {
-    this.#options.attempts.failed(username ?? '', address);
-    this.#log(client, reasons.length === 0 ? 'nothing says who clients are' : reasons.join('; '));
+  #refuse({ client, username = '' }: Credentials, address: string, reason: string): AuthenticateResult {
+    this.#options.attempts.failed(username, address);
+    this.#log(client, reason);
     return NO;
   }
 

@@ -39,6 +39,10 @@ export class PasswordAuthenticator implements Authenticator {
     await this.#file.reload();
   }
 
+  stillKnows(username: string): boolean {
+    return this.#file.table.has(username);
+  }
+
   /** The table is that of now: somebody who was removed while waiting is not let in. */
   async #check(username: string, password: Uint8Array): Promise<Verdict> {
     const { table } = this.#file;

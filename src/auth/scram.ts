@@ -158,7 +158,7 @@ class ScramExchange implements AuthExchange {
     }
     backoff.succeeded(username, address);
     const signature = createHmac(digestOf(secret.mechanism), secret.serverKey).update(message).digest('base64');
-    return { kind: 'success', data: Buffer.from(`v=${signature}`), username };
+    return { kind: 'success', data: Buffer.from(`v=${signature}`), username, provenBy: 'password' };
   }
 
   /** Not an attempt to log in. */

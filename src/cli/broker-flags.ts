@@ -1,7 +1,8 @@
 import { availableParallelism } from 'node:os';
 import type { Config } from '../config.ts';
 import { loadConfig, type FlagSetting, type LoadedConfig } from '../config/load.ts';
-import type { OptionKey } from '../config/options.ts';
+import type { OptionKey } from '../config/option.ts';
+import { maskUrl } from '../lib/mask-url.ts';
 import { isRedisUrl } from '../store/redis/redis-address.ts';
 import { UsageError } from './errors.ts';
 import type { Flag, GivenFlag } from './flags.ts';
@@ -110,7 +111,7 @@ export function loadFromFlags(
       file = text;
     } else if (name === '--set') {
       const equals = text.indexOf('=');
-      if (equals <= 0) throw new UsageError(`--set needs SECTION.KEY=VALUE, not ${JSON.stringify(text)}.`);
+      if (equals <= 0) throw new UsageError(`--set needs SECTION.KEY=VALUE, not ${JSON.stringify(maskUrl(text))}.`);
       flags.push({ key: text.slice(0, equals), text: text.slice(equals + 1), flag: '--set' });
     } else {
       const isUrl = name === '--store' && isRedisUrl(text);

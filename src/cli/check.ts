@@ -1,6 +1,7 @@
 import { stringify } from 'yaml';
 import type { LoadedConfig } from '../config/load.ts';
 import { optionKeys } from '../config/options.ts';
+import { maskUrl } from '../lib/mask-url.ts';
 import { maskRedisUrl } from '../store/redis/redis-address.ts';
 import { brokerFlags, loadFromFlags, workersOf } from './broker-flags.ts';
 import { ExitCode } from './errors.ts';
@@ -11,7 +12,7 @@ Usage: trellis check [flags]
 
 Checks a configuration as trellis start would read it and prints all of it as YAML, each value that is not a default with
 where it came from. A flag wins over the environment (TRELLIS_SECTION__KEY), the environment over the file, the file over
-the default. A password in redis.url is printed as ***. Nothing is started or written.`.trimStart();
+the default. Passwords and queries in URLs are printed as ***. Nothing is started or written.`.trimStart();
 
 const after = `
 Examples:
@@ -49,6 +50,7 @@ function effectiveConfig({ config, origins }: LoadedConfig): string {
     let value: unknown = config;
     for (const name of path) value = (value as Record<string, unknown>)[name];
     if (key === 'redis.url') value = maskRedisUrl(String(value));
+    else if (typeof value === 'string') value = maskUrl(value);
     const text = stringify(value, { collectionStyle: 'flow', lineWidth: 0 }).trimEnd();
     const origin = origins.get(key);
     lines.push(`${'  '.repeat(sections.length)}${path.at(-1)}: ${text}${origin === undefined ? '' : ` # ${origin}`}`);

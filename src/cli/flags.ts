@@ -1,3 +1,4 @@
+import { maskUrl } from '../lib/mask-url.ts';
 import { nearest } from '../lib/nearest.ts';
 import { UsageError } from './errors.ts';
 
@@ -71,7 +72,7 @@ function takeValues(values: string[], words: readonly string[]): number {
 }
 
 function unknownWord(command: string, word: string, names: Iterable<string>): UsageError {
-  const shown = JSON.stringify(word).slice(1, -1);
+  const shown = JSON.stringify(maskUrl(word)).slice(1, -1);
   if (!word.startsWith('-')) {
     return new UsageError(`trellis ${command} takes flags only, not "${shown}"; see trellis ${command} --help.`);
   }

@@ -46,7 +46,7 @@ export async function start(args: readonly string[]): Promise<number> {
   if (workers === 1) return runBroker(common, failpoint, undefined);
   const { asWorker, workerConfig } = await import('./worker.ts');
   const worker = asWorker(process.env);
-  if (worker !== undefined) return runBroker(workerConfig(common, worker.number), failpoint, worker.parent);
+  if (worker !== undefined) return runBroker(workerConfig(common, worker.number, workers), failpoint, worker.parent);
   const { runWorkers } = await import('./workers.ts');
   return runWorkers(workers, { config: common, logger: loggerOf(common), clock: systemClock });
 }

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type ConnectionOptions, createSecureContext } from 'node:tls';
 import { readProblem } from '../lib/error-text.ts';
+import { tlsReason } from '../lib/tls-reason.ts';
 import { UsageError } from './errors.ts';
 import type { Flag, GivenFlag } from './flags.ts';
 
@@ -59,9 +60,8 @@ export class TlsDraft {
     try {
       createSecureContext(options);
     } catch (error) {
-      const { reason } = error as { reason?: string };
       throw new UsageError(
-        `The files of --cafile, --cert and --key cannot be used together: ${reason ?? 'no reason given'}.`,
+        `The files of --cafile, --cert and --key cannot be used together: ${tlsReason(error) ?? 'no reason given'}.`,
       );
     }
     return options;
@@ -145,7 +145,7 @@ function readPemDirectory(directory: string): string[] {
 
 /** Why the other end's certificate or TLS itself failed, as a sentence; undefined where it is something else. */
 export function tlsFailure(where: string, error: Error): string | undefined {
-  const { code = '', reason } = error as NodeJS.ErrnoException & { reason?: string };
+  const { code = '' } = error as NodeJS.ErrnoException;
   switch (code) {
     case 'ERR_TLS_CERT_ALTNAME_INVALID':
       return `The certificate of ${where} is for another host name; --insecure takes it nevertheless.`;
@@ -158,7 +158,7 @@ export function tlsFailure(where: string, error: Error): string | undefined {
     case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
       return `The certificate of ${where} is of an authority that is not trusted; --cafile says which are.`;
     default:
-      if (!code.startsWith('ERR_SSL_')) return undefined;
-      return `TLS with ${where} failed: ${reason ?? code}.`;
+      if (!code.startsWith('ERR_SSL_') && code !== 'EPROTO') return undefined;
+      return `TLS with ${where} failed: ${tlsReason(error) ?? code}.`;
   }
 }

@@ -1,5 +1,6 @@
 import cluster, { type Worker } from 'node:cluster';
 import type { Config } from '../config.ts';
+import { defaultMemoryBudget } from '../limits/process-memory.ts';
 import { nodeIdOf } from '../node-id.ts';
 import type { Endpoint } from './announcement.ts';
 
@@ -16,10 +17,16 @@ export interface ReloadMessage {
   readonly reload: true;
 }
 
-/** The configuration of a worker: that of its parent, with a node id of its own that is the same at each start. */
-export function workerConfig(config: Config, number: number): Config {
+/** The configuration of one of `count` workers: that of its parent, with a node id of its own that is the same at each start, and its part of the memory. */
+export function workerConfig(config: Config, number: number, count: number): Config {
   const nodeId = `${nodeIdOf(config)}/${number}`;
-  return Object.freeze({ ...config, cluster: Object.freeze({ ...config.cluster, nodeId }) });
+  const { memoryBytesMax } = config.limits;
+  const budgetBytes = memoryBytesMax === 'auto' ? defaultMemoryBudget() : memoryBytesMax;
+  return Object.freeze({
+    ...config,
+    cluster: Object.freeze({ ...config.cluster, nodeId }),
+    limits: Object.freeze({ ...config.limits, memoryBytesMax: Math.floor(budgetBytes / count) }),
+  });
 }
 
 /** The process that started this one as a worker. */

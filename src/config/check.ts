@@ -1,7 +1,11 @@
 import { isIPv4 } from 'node:net';
 import type { Config } from '../config.ts';
 import { parseRedisUrl } from '../store/redis/redis-address.ts';
-import type { OptionKey } from './options.ts';
+import { MiB, type OptionKey } from './option.ts';
+import { thousands } from './values.ts';
+
+/** Less is a mistake: a process without a client takes nearly as much. */
+const MEMORY_BYTES_MIN = 64 * MiB;
 
 /** Something wrong with options that are right one by one; `key` says where to look. */
 export interface JointProblem {
@@ -26,6 +30,11 @@ export function checkTogether(values: ReadonlyMap<string, unknown>): JointProble
     });
   }
   problems.push(...checkSecurity(values));
+  const budget = values.get('limits.memoryBytesMax') ?? 'auto';
+  if (typeof budget === 'number' && budget > 0 && budget < MEMORY_BYTES_MIN) {
+    const text = `limits.memoryBytesMax is ${thousands(budget)} bytes, in which no broker runs: give it 64 MiB or more, 0 for no limit, or auto.`;
+    problems.push({ key: 'limits.memoryBytesMax', text });
+  }
   const url = values.get('redis.url');
   const passwordFile = values.get('redis.passwordFile') ?? '';
   if (typeof url === 'string' && passwordFile !== '' && parseRedisUrl(url).password !== '') {
@@ -42,7 +51,7 @@ const KEY_SOURCES = ['secretFile', 'publicKeyFile', 'keySetFile', 'keySetUrl'] a
 
 function checkSecurity(values: ReadonlyMap<string, unknown>): JointProblem[] {
   const problems: JointProblem[] = [];
-  const textOf = (key: OptionKey): string => String(values.get(key) ?? '');
+  const textOf = (key: OptionKey): string => (values.get(key) as string | undefined) ?? '';
   const countOf = (key: OptionKey): number => ((values.get(key) ?? []) as readonly string[]).length;
   const [certs, keys] = [countOf('tls.certFiles'), countOf('tls.keyFiles')];
   if (certs !== keys) {

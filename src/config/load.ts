@@ -3,10 +3,11 @@ import { buildConfig, ConfigError, type Config } from '../config.ts';
 import { readProblem } from '../lib/error-text.ts';
 import { nearest } from '../lib/nearest.ts';
 import { readTextFile } from '../lib/text-file.ts';
-import { nodeKind, parseYaml, type YamlSource } from '../lib/yaml-source.ts';
+import { nodeKind, parseYaml, rootKind, type YamlSource } from '../lib/yaml-source.ts';
 import { isRedisUrl } from '../store/redis/redis-address.ts';
 import { checkTogether, exposedListeners, exposureSentence } from './check.ts';
-import { optionKeys, options, type OptionKey } from './options.ts';
+import type { OptionKey } from './option.ts';
+import { optionKeys, options } from './options.ts';
 import { checkText, checkValue, type CheckedValue } from './values.ts';
 
 /** One option set on the command line. */
@@ -77,7 +78,7 @@ class Loading {
     const root: unknown = source.document.contents;
     if (root === null || (isScalar(root) && root.value === null)) return;
     if (isMap(root)) this.#readSection(file, source, root, '');
-    else this.#problems.push(`${file}:1: must be sections such as "listeners:", not ${nodeKind(source.yaml, root)}.`);
+    else this.#problems.push(`${file}:1: must be sections such as "listeners:", not ${rootKind(source.yaml, root)}.`);
   }
 
   #readText(file: string): string | undefined {

@@ -1,79 +1,19 @@
 import type { Config } from '../config.ts';
-
-type Plain = readonly unknown[] | string | number | boolean;
-type KeysOf<T, Prefix extends string> = {
-  [K in keyof T & string]: T[K] extends Plain ? `${Prefix}${K}` : KeysOf<T[K], `${Prefix}${K}.`>;
-}[keyof T & string];
-type ValueAt<T, Key extends string> = Key extends `${infer Head}.${infer Rest}`
-  ? Head extends keyof T
-    ? ValueAt<T[Head], Rest>
-    : never
-  : Key extends keyof T
-    ? T[Key]
-    : never;
-
-/** Path of an option, such as `listeners.tcp.port`: every leaf of Config and nothing else. */
-export type OptionKey = KeysOf<Config, ''>;
-
-/** What an integer counts; the value of a `bytes` option may be written `16 MiB`. */
-type Unit = 'bytes' | 'ms' | 's' | 'messages' | 'levels' | 'none';
-
-/** What a text has to be, beyond its length. */
-export type TextRule =
-  | 'host'
-  | 'path'
-  | 'file'
-  | 'origin'
-  | 'utf8'
-  | 'redis-url'
-  | 'key-prefix'
-  | 'https-url'
-  | 'network';
-
-/** What values an option takes. */
-type OptionType =
-  | { readonly kind: 'integer'; readonly min: number; readonly max: number; readonly unit: Unit }
-  | { readonly kind: 'port' }
-  | { readonly kind: 'boolean' }
-  | { readonly kind: 'choice'; readonly values: readonly string[] }
-  | { readonly kind: 'text'; readonly rule: TextRule; readonly min: number; readonly max: number }
-  | { readonly kind: 'list'; readonly rule: TextRule };
-
-/** One row of the table: the source of validation, JSON Schema, `trellis check` and docs/configuration.md. */
-export interface Option<T = unknown> {
-  readonly type: OptionType;
-  readonly default: T;
-  /** One or two sentences for people. */
-  readonly description: string;
-}
-
-const KiB = 1024;
-const MiB = 1024 * KiB;
-const uint32Max = 4_294_967_295;
-
-const boolean: OptionType = { kind: 'boolean' };
-const port: OptionType = { kind: 'port' };
-const host: OptionType = { kind: 'text', rule: 'host', min: 1, max: 253 };
-
-function integer(min: number, max: number, unit: Unit = 'none'): OptionType {
-  return { kind: 'integer', min, max, unit };
-}
-
-function choice(...values: string[]): OptionType {
-  return { kind: 'choice', values };
-}
-
-function text(min: number, max: number): OptionType {
-  return { kind: 'text', rule: 'utf8', min, max };
-}
-
-function file(min: 0 | 1): OptionType {
-  return { kind: 'text', rule: 'file', min, max: 4_096 };
-}
-
-function option<T>(type: OptionType, value: T, description: string): Option<T> {
-  return { type, default: value, description };
-}
+import { limitOptions } from './limit-options.ts';
+import {
+  boolean,
+  choice,
+  file,
+  host,
+  integer,
+  MiB,
+  type Option,
+  option,
+  type OptionKey,
+  port,
+  text,
+  type ValueAt,
+} from './option.ts';
 
 /** Every option there is, in the order in which it is printed. */
 export const options: { readonly [Key in OptionKey]: Option<ValueAt<Config, Key>> } = {
@@ -147,120 +87,7 @@ export const options: { readonly [Key in OptionKey]: Option<ValueAt<Config, Key>
     'File with pre-shared keys, a line identity:hexadecimal-key each, for clients without certificates; empty for none.',
   ),
 
-  'limits.receiveMaximum': option(
-    integer(1, 65_535, 'messages'),
-    1_024,
-    'QoS 1 and 2 messages a client may send before the first of them is acknowledged.',
-  ),
-  'limits.topicAliasMaximum': option(integer(0, 65_535), 64, 'Topic aliases a client may use; 0 for none.'),
-  'limits.topicAliasMaximumOutgoing': option(
-    integer(0, 65_535),
-    32,
-    'Topic aliases the broker uses towards a client that allows them; 0 for none.',
-  ),
-  'limits.aliasBytesMax': option(
-    integer(1_024, 1_073_741_824, 'bytes'),
-    64 * KiB,
-    'Bytes of the topic names a client may have aliases for at once; one with more is disconnected.',
-  ),
-  'limits.willBytesMax': option(
-    integer(0, 268_435_460, 'bytes'),
-    64 * KiB,
-    'Bytes of topic name, payload and properties of a will; a CONNECT with a larger one is refused.',
-  ),
-  'limits.maximumPacketSize': option(
-    integer(1_024, 268_435_460, 'bytes'),
-    16 * MiB,
-    'Size of a whole packet from a client; a larger one closes its connection.',
-  ),
-  'limits.serverKeepAlive': option(
-    integer(0, 65_535, 's'),
-    0,
-    'Longest keep alive a client is granted; 0 grants what it asks for.',
-  ),
-  'limits.maximumQos': option(integer(0, 2), 2, 'Highest QoS of publishes and subscriptions.'),
-  'limits.retainAvailable': option(boolean, true, 'Whether clients may retain messages.'),
-  'limits.wildcardSubscriptionAvailable': option(boolean, true, 'Whether topic filters may have wildcards.'),
-  'limits.subscriptionIdentifiersAvailable': option(
-    boolean,
-    true,
-    'Whether subscriptions may have subscription identifiers.',
-  ),
-  'limits.sharedSubscriptionAvailable': option(
-    boolean,
-    true,
-    'Whether there are shared subscriptions ($share/name/filter).',
-  ),
-  'limits.checkPayloadFormat': option(
-    boolean,
-    false,
-    'Whether a payload that is said to be UTF-8 is checked and refused when it is not.',
-  ),
-  'limits.responseInformation': option(
-    { kind: 'text', rule: 'utf8', min: 0, max: 65_535 },
-    '',
-    'Sent to clients that request response information; empty for none.',
-  ),
-  'limits.connectTimeoutMs': option(
-    integer(100, 3_600_000, 'ms'),
-    10_000,
-    'Time from accepting a connection to its whole CONNECT packet.',
-  ),
-  'limits.connectBytesMax': option(integer(1_024, 268_435_460, 'bytes'), 64 * KiB, 'Size of a CONNECT packet.'),
-  'limits.connectionsMax': option(integer(1, 10_000_000), 100_000, 'Connections open at once.'),
-  'limits.pendingConnectionsPerAddressMax': option(
-    integer(1, 10_000_000),
-    1_024,
-    'Connections from one address that have not finished CONNECT yet.',
-  ),
-  'limits.connectionsPerAddressMax': option(
-    integer(0, 10_000_000),
-    0,
-    'Connections open at once from one address (IPv6: from one /64); 0 for any number.',
-  ),
-  'limits.connectionsPerUserMax': option(
-    integer(0, 10_000_000),
-    0,
-    'Connections open at once of one user; 0 for any number. Clients without a user name have no such limit.',
-  ),
-  'limits.connectRatePerAddress': option(
-    integer(0, 1_000_000),
-    0,
-    'New connections a second from one address (IPv6: from one /64), as many at once; 0 for any number.',
-  ),
-  'limits.messageRateMax': option(
-    integer(0, 10_000_000),
-    0,
-    'PUBLISH packets a second of one client, as many at once; one that sends more is read from more slowly. 0 for any number.',
-  ),
-  'limits.byteRateMax': option(
-    integer(0, 1_099_511_627_776, 'bytes'),
-    0,
-    'Bytes a second of one client, as many at once; one that sends more is read from more slowly. 0 for any number.',
-  ),
-  'limits.outboxBytesMax': option(
-    integer(64 * KiB, 1_073_741_824, 'bytes'),
-    16 * MiB,
-    'Bytes waiting for one slow reader; above it QoS 0 messages are dropped, QoS 1 and 2 stay in the queue.',
-  ),
-  'limits.writeDelayMs': option(
-    integer(0, 1_000, 'ms'),
-    1,
-    'How long a few bytes for a client that only listens may wait to be written together with more; 0 writes at once.',
-  ),
-  'limits.lingerMs': option(
-    integer(0, 60_000, 'ms'),
-    1_000,
-    'How long a connection the broker closes is kept open so that the client can read the reason.',
-  ),
-  'limits.sessionExpiryIntervalMax': option(
-    integer(0, uint32Max, 's'),
-    uint32Max,
-    'Longest session expiry interval a client is granted, and what a 3.x session that is not clean gets; 4294967295 never expires.',
-  ),
-  'limits.topicLevelsMax': option(integer(1, 65_536, 'levels'), 128, 'Levels a topic name or topic filter may have.'),
-  'limits.subscriptionsPerSessionMax': option(integer(1, 10_000_000), 20_000, 'Subscriptions a session may hold.'),
-  'limits.sessionsMax': option(integer(1, 100_000_000), 1_000_000, 'Sessions at most, connected or not.'),
+  ...limitOptions,
 
   'session.queueMessagesMax': option(
     integer(1, 100_000_000, 'messages'),

@@ -1,5 +1,6 @@
 import { environmentName } from './load.ts';
-import { optionKeys, options, type Option, type TextRule } from './options.ts';
+import type { Option, TextRule } from './option.ts';
+import { optionKeys, options } from './options.ts';
 import { sizePattern, thousands } from './values.ts';
 
 type Schema = Record<string, unknown>;
@@ -40,6 +41,10 @@ function typeSchema(option: Option): Schema {
       return { enum: type.values };
     case 'port':
       return { anyOf: [{ type: 'integer', minimum: 0, maximum: 65_535 }, { const: 'off' }] };
+    case 'budget': {
+      const bytes = { type: 'integer', minimum: 0, maximum: type.max };
+      return { anyOf: [bytes, { type: 'string', pattern: sizePattern }, { const: 'auto' }] };
+    }
     case 'integer': {
       const integer = { type: 'integer', minimum: type.min, maximum: type.max };
       return type.unit === 'bytes' ? { anyOf: [integer, { type: 'string', pattern: sizePattern }] } : integer;
@@ -115,6 +120,8 @@ function valuesText(option: Option): string {
       return type.values.map((value) => `\`${value}\``).join(', ');
     case 'port':
       return '0 to 65,535, `off`';
+    case 'budget':
+      return `0 to ${thousands(type.max)} bytes, \`auto\``;
     case 'integer':
       return `${thousands(type.min)} to ${thousands(type.max)}${type.unit === 'none' ? '' : ` ${type.unit}`}`;
     case 'text':
@@ -127,7 +134,10 @@ function valuesText(option: Option): string {
 function defaultText(option: Option): string {
   const { type } = option;
   if (option.default === '') return 'empty';
-  if (Array.isArray(option.default)) return 'empty list';
+  if (Array.isArray(option.default)) {
+    const items = (option.default as readonly string[]).map((item) => `\`${item}\``);
+    return items.length === 0 ? 'empty list' : items.join(', ');
+  }
   if (type.kind === 'integer' && type.unit === 'bytes') return formatSize(Number(option.default));
   return `\`${String(option.default)}\``;
 }

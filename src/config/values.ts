@@ -1,6 +1,8 @@
 import { isIP } from 'node:net';
+import { parseAddressRange } from '../lib/ip-address.ts';
+import { maskUrl } from '../lib/mask-url.ts';
 import { isRedisUrl, maskRedisUrl, parseRedisUrl, RedisAddressError } from '../store/redis/redis-address.ts';
-import type { Option, TextRule } from './options.ts';
+import type { Option, TextRule } from './option.ts';
 
 /** A value taken over (sizes as bytes), or what it should have been. */
 export type CheckedValue =
@@ -37,6 +39,10 @@ export function checkValue(option: Option, value: unknown): CheckedValue {
       return typeof value === 'string' && type.values.includes(value) ? { ok: true, value } : wrong;
     case 'port':
       return value === 'off' || isInteger(value, 0, 65_535) ? { ok: true, value } : wrong;
+    case 'budget': {
+      const bytes = typeof value === 'string' && value !== 'auto' ? sizeOf(value) : value;
+      return bytes === 'auto' || isInteger(bytes, 0, type.max) ? { ok: true, value: bytes } : wrong;
+    }
     case 'integer': {
       const number = type.unit === 'bytes' && typeof value === 'string' ? sizeOf(value) : value;
       return isInteger(number, type.min, type.max) ? { ok: true, value: number } : wrong;
@@ -58,7 +64,7 @@ export function checkValue(option: Option, value: unknown): CheckedValue {
 export function checkText(option: Option, text: string): CheckedValue {
   const { kind } = option.type;
   let value: unknown = text;
-  if ((kind === 'integer' || kind === 'port') && /^-?\d{1,15}$/.test(text)) value = Number(text);
+  if ((kind === 'integer' || kind === 'port' || kind === 'budget') && /^-?\d{1,15}$/.test(text)) value = Number(text);
   else if (kind === 'boolean' && (text === 'true' || text === 'false')) value = text === 'true';
   else if (kind === 'list') value = text === '' ? [] : text.split(',').map((item) => item.trim());
   return checkValue(option, value);
@@ -106,11 +112,10 @@ function isSecureUrl(text: string): boolean {
   return url.protocol === 'https:' || (url.protocol === 'http:' && isHere);
 }
 
+/** Without brackets and zone, which addresses have elsewhere. */
 function isNetwork(text: string): boolean {
-  const [address = '', bits, ...rest] = text.split('/');
-  const family = isIP(address);
-  if (family === 0 || rest.length > 0) return false;
-  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
+  const [address = ''] = text.split('/', 1);
+  return isIP(address) !== 0 && !address.includes('%') && parseAddressRange(text) !== undefined;
 }
 
 function checkRedisUrl(url: string, expected: string): CheckedValue {
@@ -133,6 +138,8 @@ function expectation(option: Option): string {
       return `${type.values.slice(0, -1).join(', ')} or ${type.values.at(-1)}`;
     case 'port':
       return 'a port from 0 to 65,535 or off';
+    case 'budget':
+      return `auto or a size from 0 to ${thousands(type.max)} bytes (such as 512 MiB)`;
     case 'integer':
       return type.unit === 'bytes'
         ? `a size from ${thousands(type.min)} to ${thousands(type.max)} bytes (such as 65536 or 64 KiB)`
@@ -150,8 +157,15 @@ function listExpectation(rule: TextRule): string {
       return 'a list of origins such as https://dash.example (no path, no / at the end), or *';
     case 'network':
       return 'a list of addresses and networks such as 10.0.0.0/8';
-    default:
+    case 'file':
       return 'a list of file names';
+    case 'host':
+    case 'path':
+    case 'utf8':
+    case 'redis-url':
+    case 'key-prefix':
+    case 'https-url':
+      return 'a list of texts';
   }
 }
 
@@ -183,7 +197,7 @@ function describe(value: unknown): string {
   if (value === null || value === undefined) return 'nothing';
   if (typeof value === 'string') {
     // Wherever it was written: what stands before an @ may be a password.
-    const shown = isRedisUrl(value) ? maskRedisUrl(value) : value.replace(/\/\/[^/@]*@/, '//***@');
+    const shown = isRedisUrl(value) ? maskRedisUrl(value) : maskUrl(value);
     return JSON.stringify(shown.length <= 60 ? shown : `${shown.slice(0, 60)}…`);
   }
   if (Array.isArray(value)) {

@@ -5,7 +5,6 @@ import type { DisconnectReason } from './disconnect-reasons.ts';
 export class ConnectionTable {
   readonly #all: Set<Connection> = new Set();
   readonly #byClientId: Map<string, Connection> = new Map();
-  readonly #pendingByAddress: Map<string, number> = new Map();
   readonly #onEmpty: (() => void)[] = [];
   /** Connections ended, by reason. */
   readonly ended: Map<DisconnectReason, number> = new Map();
@@ -28,22 +27,9 @@ export class ConnectionTable {
     return this.#all.values();
   }
 
-  /** Connections of an address that have not finished CONNECT. */
-  pending(address: string): number {
-    return this.#pendingByAddress.get(address) ?? 0;
-  }
-
   add(connection: Connection): void {
     this.accepted += 1;
     this.#all.add(connection);
-    this.#pendingByAddress.set(connection.address, this.pending(connection.address) + 1);
-  }
-
-  /** The connection is past CONNECT, or gone. */
-  settled(connection: Connection): void {
-    const left = this.pending(connection.address) - 1;
-    if (left > 0) this.#pendingByAddress.set(connection.address, left);
-    else this.#pendingByAddress.delete(connection.address);
   }
 
   owner(clientId: string): Connection | undefined {
@@ -74,10 +60,4 @@ export class ConnectionTable {
   countEnd(reason: DisconnectReason): void {
     this.ended.set(reason, (this.ended.get(reason) ?? 0) + 1);
   }
-}
-
-/** A remote address without its port, as limits count it. */
-export function addressOf(remoteAddress: string): string {
-  const colon = remoteAddress.lastIndexOf(':');
-  return colon === -1 ? remoteAddress : remoteAddress.slice(0, colon);
 }

@@ -1,6 +1,6 @@
 import type { ClientInfo } from '../hooks/hooks.ts';
 import type { Deadline } from '../lib/deadline-heap.ts';
-import { logsInfo } from '../lib/logger.ts';
+import type { Admission } from '../limits/admission.ts';
 import { writeAck } from '../protocol/codec.ts';
 import { isDisconnectCode } from '../protocol/disconnect.ts';
 import { ProtocolError, protocolError } from '../protocol/errors.ts';
@@ -21,9 +21,9 @@ import type { Session } from '../session/session.ts';
 import { type FlushWaiter, HELD_BACK_BYTES } from '../session/write-path.ts';
 import type { ByteStream, ByteStreamHandler } from '../transport/byte-stream.ts';
 import { AckQueue, type AckSender } from './ack-queue.ts';
-import { settleClaim } from './claim.ts';
+import { Brake } from './brake.ts';
+import { letGo } from './connection-end.ts';
 import type { ConnectionState } from './connection-state.ts';
-import { addressOf } from './connection-table.ts';
 import type { ConnectionContext } from './context.ts';
 import { DeferredSteps } from './deferred-steps.ts';
 import { type DisconnectReason, disconnectReasonOf } from './disconnect-reasons.ts';
@@ -92,8 +92,12 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
   waitingFor = 0;
   at = 0;
   index = -1;
-  /** Address without the port, for limits. */
-  readonly address: string;
+  /** What limits know of it. */
+  readonly admission: Admission;
+  /** Where there are rates it may send at. */
+  readonly #brake: Brake | undefined;
+  /** PUBLISH packets in what was read last. */
+  #publishes = 0;
   #lastReceived: number;
   #deferred: DeferredSteps | undefined = undefined;
   #chunks: Buffer[] | undefined = undefined;
@@ -106,20 +110,19 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
   /** Set when the peer went while packets of its were still waiting: runs after those. */
   #gone: (() => void) | undefined = undefined;
 
-  constructor(context: ConnectionContext, stream: ByteStream) {
+  constructor(context: ConnectionContext, stream: ByteStream, admission: Admission) {
     this.context = context;
     this.stream = stream;
-    const { settings, clock } = context;
+    this.admission = admission;
+    const { settings, clock, hooks, access } = context;
+    this.#brake = Brake.of(this);
     this.frame = context.frame;
     this.framer = new Framer(settings.connectBytesMax);
     this.outbox = new Outbox(stream, this, context.scheduler);
-    const { hooks, access } = context;
     this.asksHooks = access !== undefined || hooks.authorize !== undefined || hooks.onPublish !== undefined;
-    this.address = addressOf(stream.remoteAddress);
     this.#lastReceived = clock.now();
     context.connections.add(this);
     context.deadlines.schedule(this, this.#lastReceived + settings.connectTimeoutMs);
-    stream.attach(this);
   }
 
   // ---- bytes in ----
@@ -129,6 +132,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
     this.context.traffic.bytesReceived += chunk.length;
     this.#lastReceived = this.context.clock.now();
     this.outbox.hear();
+    this.#brake?.hear(chunk.length);
     if (this.outbox.pendingBytes === 0) this.#answerBytes = 0;
     if (this.#blocked || this.#processing) {
       this.#chunks ??= [];
@@ -142,6 +146,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
       return;
     }
     this.framer.push(chunk);
+    this.#publishes = 0;
     this.#process();
   }
 
@@ -153,6 +158,8 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
   /** Handles all whole packets at hand, until one has to wait for an answer. */
   #process(): void {
     const { framer } = this;
+    const { traffic } = this.context;
+    const before = traffic.publishesReceived;
     this.#processing = true;
     try {
       for (;;) {
@@ -170,10 +177,14 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
       this.#fail(error);
     } finally {
       this.#processing = false;
+      this.#publishes += traffic.publishesReceived - before;
     }
     if (this.#chunks?.length === 0) this.#chunks = undefined;
     if (this.#gone !== undefined) this.#gone();
-    else if (!this.isOver) this.#regulate();
+    else if (!this.isOver) {
+      this.#brake?.take(this.#publishes);
+      this.#regulate();
+    }
   }
 
   /** Reads on, or waits for the store where requests outrun it, or for a client that does not read its answers. */
@@ -183,12 +194,25 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
     if (writePath.openBytes > (waiting > 0 ? 1 : 2) * HELD_BACK_BYTES || waiting > settings.receiveMaximum) {
       this.#holdBack();
       writePath.wait(this);
-    } else if (this.#answerBytes > ANSWER_BYTES && !this.outbox.hasRoomFor(ANSWER_BYTES)) {
+    } else if (this.#isHeld() || (this.#answerBytes > ANSWER_BYTES && !this.outbox.hasRoomFor(ANSWER_BYTES))) {
       this.#holdBack(); // Messages have a limit of their own; here the rest of the outbox gets one. `onRoom` goes on.
     } else if (this.#paused && !this.#blocked) {
       this.#paused = false;
+      this.#lastReceived = this.context.clock.now(); // It could not be heard before.
       this.stream.resume();
     }
+  }
+
+  /** Whether it has sent more than it may, or publishes while there is no memory for that. */
+  #isHeld(): boolean {
+    const { guard } = this.context;
+    if (this.#brake?.holds === true) return true;
+    return guard.holdsPublishers && this.#publishes > 0 && (this.#paused || guard.memory?.holdsPublisher() === true);
+  }
+
+  /** What it was held back for may be over. */
+  readOn(): void {
+    if (this.#paused) this.#regulate();
   }
 
   #holdBack(): void {
@@ -250,7 +274,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
   // ---- bytes out ----
 
   get writable(): boolean {
-    return this.outbox.hasRoomFor(this.context.settings.outboxBytesMax);
+    return this.outbox.hasRoomFor(this.context.guard.outboxBytesMax);
   }
 
   get congested(): boolean {
@@ -264,7 +288,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
   onRoom(): void {
     this.#answerBytes = 0;
     this.session?.pump();
-    if (this.#paused) this.#regulate();
+    this.readOn();
   }
 
   sendPublish(
@@ -357,7 +381,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
     this.#acks?.release(flushed, this);
     this.#deferred?.run(flushed);
     if (this.#acksWaiting() > 0 || this.#stepsWaiting() > 0) this.context.writePath.wait(this);
-    if (this.#paused) this.#regulate();
+    this.readOn();
   }
 
   onStoreFull(failed: number, retriedAs: number): void {
@@ -383,10 +407,11 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
   establish(session: Session): void {
     this.state = 'connected';
     this.framer.maximumPacketSize = this.context.settings.maximumPacketSize;
-    this.context.connections.settled(this);
-    if (this.keepAliveLimitMs > 0)
-      this.context.deadlines.schedule(this, this.context.clock.now() + this.keepAliveLimitMs);
-    else this.context.deadlines.cancel(this);
+    const { context, keepAliveLimitMs } = this;
+    const now = context.clock.now();
+    this.admission.connected(session.clientId, now);
+    if (keepAliveLimitMs > 0) context.deadlines.schedule(this, now + keepAliveLimitMs);
+    else context.deadlines.cancel(this);
     session.attach(this);
   }
 
@@ -400,8 +425,8 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
       case 'connected': {
         const due = this.#lastReceived + this.keepAliveLimitMs;
         if (due > now) this.context.deadlines.schedule(this, due);
-        // Not read from because of the store: what the client sends meanwhile is not seen.
-        else if (this.#paused && this.waitingFor > this.context.writePath.flushed)
+        // Not read from because of the store or a limit: what the client sends meanwhile is not seen.
+        else if (this.#paused && (this.waitingFor > this.context.writePath.flushed || this.#isHeld()))
           this.context.deadlines.schedule(this, now + this.keepAliveLimitMs);
         else this.close(ReasonCode.keepAliveTimeout, 'nothing received for 1.5 times the keep alive'); // [MQTT-3.1.2-22]
         return;
@@ -438,6 +463,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
       this.state = 'closed';
       this.context.deadlines.cancel(this);
       this.context.connections.remove(this);
+      this.admission.closed();
     });
   }
 
@@ -464,44 +490,18 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
     } else {
       refuseConnect(this, reasonCode, reason, serverReference);
     }
-    this.#finish(why, false, reason);
+    this.#finish(why, false, reason, reasonCode);
     this.#linger();
   }
 
-  /** Lets go of session and will, exactly once. */
-  #finish(why: DisconnectReason, clean: boolean, reason: string): void {
+  /** Lets go of session and will, exactly once. @param reasonCode undefined where it is the client who went. */
+  #finish(why: DisconnectReason, clean: boolean, reason: string, reasonCode?: number): void {
     if (this.isOver) return;
-    const wasConnected = this.state === 'connected';
-    const { context, client, session } = this;
-    if (!wasConnected) context.connections.settled(this);
+    const before = this.state;
     this.state = 'closing';
-    settleClaim(this);
-    if (this.expiry !== undefined) context.deadlines.cancel(this.expiry);
+    this.#brake?.release();
     this.#chunks = undefined;
-    context.connections.countEnd(why);
-    if (session !== undefined && client !== undefined) {
-      context.connections.disown(client.clientId, this);
-      if (clean) context.wills.forget(client.clientId); // [MQTT-3.1.2-10], [MQTT-3.14.4-3]
-      const lives = context.registry.disconnect(session);
-      if (!clean) context.wills.connectionLost(client.clientId, lives ? session : undefined); // [MQTT-3.1.2-8]
-    }
-    this.#tellEnd(why, reason, wasConnected);
-    context.scheduler.schedule(this.outbox);
-  }
-
-  #tellEnd(why: DisconnectReason, reason: string, wasConnected: boolean): void {
-    const { client } = this;
-    const { logger, events } = this.context;
-    const ended = wasConnected && client !== undefined;
-    if (logsInfo(logger)) {
-      const fields = { client: client?.clientId, remote: this.stream.remoteAddress, reason };
-      logger.info(`connection ${ended ? 'ended' : 'refused'}: ${why}`, fields);
-    }
-    if (ended) {
-      if (events.hears('clientDisconnected')) events.emit('clientDisconnected', client, why);
-    } else if (events.hears('connectionRefused')) {
-      events.emit('connectionRefused', this.stream.remoteAddress, `${why}: ${reason}`);
-    }
+    letGo(this, before, { why, clean, reason, reasonCode });
   }
 
   /** Sends what is left, closes our side, and drains the peer for a moment so that it can read the reason [MQTT-4.13.1-1]. */

@@ -2,6 +2,7 @@ import type { Awaitable, BrokerEvents, Hooks } from '../hooks/hooks.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { DeadlineHeap } from '../lib/deadline-heap.ts';
 import type { Logger } from '../lib/logger.ts';
+import type { Guard } from '../limits/guard.ts';
 import type { PublishFrame } from '../protocol/publish.ts';
 import type { Books } from '../session/books.ts';
 import type { SessionContext } from '../session/context.ts';
@@ -48,6 +49,7 @@ export interface ConnectionContext {
   readonly retained: RetainedMessages;
   readonly wills: Wills;
   readonly connections: ConnectionTable;
+  readonly guard: Guard;
   readonly hooks: Hooks;
   /** The access rules; undefined where there are none and everything is allowed. */
   readonly access: Access | undefined;
@@ -72,4 +74,18 @@ export interface Traffic {
   publishesSent: number;
   payloadBytesReceived: number;
   payloadBytesSent: number;
+}
+
+/** Nothing has come and gone yet. */
+export function noTraffic(): Traffic {
+  return {
+    bytesReceived: 0,
+    bytesSent: 0,
+    packetsReceived: 0,
+    packetsSent: 0,
+    publishesReceived: 0,
+    publishesSent: 0,
+    payloadBytesReceived: 0,
+    payloadBytesSent: 0,
+  };
 }

@@ -20,14 +20,15 @@ class CredentialExpiry implements Deadline {
 
 /** A client with the name and the rights that were proven, and no others. */
 export function entitled(client: ClientInfo, username: string | undefined, proven: Entitlement): ClientInfo {
-  const { roles, claims, grants } = proven;
-  const { roles: _roles, claims: _claims, grants: _grants, ...unproven } = client;
+  const { roles, claims, grants, provenBy } = proven;
+  const { roles: _roles, claims: _claims, grants: _grants, provenBy: _provenBy, ...unproven } = client;
   return {
     ...unproven,
     ...(username !== undefined && { username }),
     ...(roles !== undefined && { roles }),
     ...(claims !== undefined && { claims }),
     ...(grants !== undefined && { grants }),
+    ...(provenBy !== undefined && { provenBy }),
   };
 }
 

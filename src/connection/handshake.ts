@@ -8,6 +8,7 @@ import { ReasonCode } from '../protocol/reason-codes.ts';
 import { isValidTopicName } from '../protocol/topic.ts';
 import { LOCAL_PREFIX } from '../session/registry.ts';
 import { NEVER_EXPIRES, type Session } from '../session/session.ts';
+import { admitClaimed, admitProven, refusalOfBan } from './admit.ts';
 import { authenticate } from './authenticate.ts';
 import { claimClientId, settleClaim } from './claim.ts';
 import type { Connection } from './connection.ts';
@@ -36,7 +37,9 @@ const STEPS: readonly Step[] = [
   takeTerms,
   checkLimits,
   checkClientId,
+  admitClaimed,
   authenticate,
+  admitProven,
   checkWill,
   authorizeWill,
   checkRoom,
@@ -213,7 +216,7 @@ function openSession(handshake: Handshake): Awaitable<Refusal | undefined> {
   const { context, epoch } = connection;
   const { registry, connections, writePath } = context;
   const { clientId, username } = client;
-  const refusal = checkLimits(handshake);
+  const refusal = checkLimits(handshake) ?? refusalOfBan(handshake);
   if (refusal !== undefined) return refusal;
   if (!context.clientIds.holds(clientId))
     return { reasonCode: ReasonCode.sessionTakenOver, reasonString: 'another node has this client id now' };

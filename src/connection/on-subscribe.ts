@@ -110,7 +110,7 @@ function unavailableFor(
   filter: string,
   shared: boolean,
 ): Refusal | undefined {
-  const { settings, session, writePath } = connection.context;
+  const { settings, session, writePath, guard, clock } = connection.context;
   if (shared && !settings.sharedSubscriptionAvailable) {
     return {
       reasonCode: ReasonCode.sharedSubscriptionsNotSupported,
@@ -124,6 +124,11 @@ function unavailableFor(
   // Whether it is a new one is looked up only where it matters.
   if (durable && writePath.full && !subscriptions.has(request.topicFilter)) {
     return { reasonCode: ReasonCode.quotaExceeded, reasonString: 'the store has no room' };
+  }
+  guard.memory?.look(clock.now());
+  if (guard.memory?.sheds('subscriptions') === true && !subscriptions.has(request.topicFilter)) {
+    guard.memory.refusesSubscription();
+    return { reasonCode: ReasonCode.quotaExceeded, reasonString: 'limits.memoryBytesMax is nearly reached' };
   }
   const { subscriptionsPerSessionMax, topicLevelsMax } = session.settings;
   if (subscriptions.size >= subscriptionsPerSessionMax && !subscriptions.has(request.topicFilter)) {

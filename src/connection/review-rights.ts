@@ -1,11 +1,10 @@
 import type { Clock } from '../lib/clock.ts';
 import type { ClientInfo } from '../hooks/hooks.ts';
+import { ReasonCode } from '../protocol/reason-codes.ts';
 import { parseTopicFilter } from '../protocol/topic.ts';
 import type { Session } from '../session/session.ts';
 import type { Connection } from './connection.ts';
-
-/** Connections looked at before others get their turn. */
-const TURN_CONNECTIONS = 200;
+import { inTurns } from './in-turns.ts';
 
 /**
  * Looks anew at what a client may have by the access rules, where its session comes from before, or the rules have changed:
@@ -30,13 +29,18 @@ export function reviewRights(connection: Connection): void {
   }
 }
 
-/** Looks anew at the rights of all clients that are connected. @returns when all have been looked at. */
-export async function reviewAll(connections: Iterable<Connection>, clock: Clock): Promise<void> {
-  let looked = 0;
-  for (const connection of [...connections]) {
-    if (connection.state !== 'connected') continue;
-    reviewRights(connection);
-    looked += 1;
-    if (looked % TURN_CONNECTIONS === 0) await new Promise<void>((resolve) => clock.setImmediate(resolve));
-  }
+/**
+ * Looks anew at the rights of all clients that are connected, and ends the connections of those nobody knows any more.
+ * @returns when all have been looked at.
+ */
+export async function reviewAll(
+  connections: Iterable<Connection>,
+  clock: Clock,
+  isKnown: (client: ClientInfo) => boolean,
+): Promise<void> {
+  await inTurns(connections, clock, (connection) => {
+    if (connection.state !== 'connected') return;
+    if (isKnown(connection.client as ClientInfo)) reviewRights(connection);
+    else connection.close(ReasonCode.notAuthorized, 'the user is not known any more');
+  });
 }

@@ -29,18 +29,6 @@ export interface ConnectionSettings {
   connectBytesMax: number;
   /** Connections open at once. */
   connectionsMax: number;
-  /** Connections from one address that have not finished CONNECT yet. */
-  pendingConnectionsPerAddressMax: number;
-  /** Connections open at once from one address (IPv6: from one /64); 0 for any number. */
-  connectionsPerAddressMax: number;
-  /** Connections open at once of one user; 0 for any number. */
-  connectionsPerUserMax: number;
-  /** New connections a second from one address (IPv6: from one /64); 0 for any number. */
-  connectRatePerAddress: number;
-  /** PUBLISH packets a second of one client; 0 for any number. Who sends more is read from more slowly. */
-  messageRateMax: number;
-  /** Bytes a second of one client; 0 for any number. Who sends more is read from more slowly. */
-  byteRateMax: number;
   /** Bytes waiting for one slow reader; above it QoS 0 messages are dropped and QoS 1 and 2 stay in the queue. */
   outboxBytesMax: number;
   /** How long few bytes for a client that only listens may wait for more, ms; 0 for not at all. */

@@ -48,6 +48,8 @@ export interface ClientInfo {
   readonly claims?: Readonly<Record<string, unknown>>;
   /** What it may do beyond the access rules. */
   readonly grants?: readonly Grant[];
+  /** What said who it is: `password`, `jwt`, `certificate`, `psk`, `webhook`; undefined for the program's own hook, or nothing. */
+  readonly provenBy?: string;
 }
 
 /** A message as hooks see it and may change it. */
@@ -72,6 +74,7 @@ export interface Refusal {
 
 /** What comes with a proven identity. */
 export interface Entitlement {
+  readonly provenBy?: string;
   readonly roles?: readonly string[];
   readonly claims?: Readonly<Record<string, unknown>>;
   readonly grants?: readonly Grant[];

@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import type { Document, YAMLError } from 'yaml';
+import { maskUrl } from './mask-url.ts';
 
 type Yaml = typeof import('yaml');
 
@@ -49,7 +50,13 @@ export function parseYaml(
 /** What a node is, to complete a sentence. */
 export function nodeKind({ isScalar, isSeq }: Yaml, node: unknown): string {
   if (isSeq(node)) return 'a list';
-  return isScalar(node) ? JSON.stringify(node.value) : 'a section';
+  if (!isScalar(node)) return 'a section';
+  return JSON.stringify(typeof node.value === 'string' ? maskUrl(node.value) : node.value);
+}
+
+/** What the whole of a file is, as `nodeKind`, but nothing of a text: it may be a file of another kind, with secrets in it. */
+export function rootKind(yaml: Yaml, root: unknown): string {
+  return yaml.isScalar(root) && typeof root.value === 'string' ? 'a text' : nodeKind(yaml, root);
 }
 
 /** What the YAML parser says, as the rest of a sentence. */

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { open, readFile, rename, rm } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { readBoundedText } from '../lib/bounded-file.ts';
 import type { Clock } from '../lib/clock.ts';
 import { networkOf, parseAddress, parseAddressRange } from '../lib/ip-address.ts';
 import {
@@ -14,6 +15,9 @@ import {
   parseBans,
 } from './ban-lines.ts';
 import type { LimitCounters, LimitReason } from './limit-counters.ts';
+
+/** Bytes a file of bans may have. */
+const FILE_BYTES_MAX = 16 * 1024 * 1024;
 
 const COUNTED_AS: ReadonlyMap<BanKind, LimitReason> = new Map<BanKind, LimitReason>([
   ['address', 'banned-address'],
@@ -39,8 +43,8 @@ export class BanFileError extends Error {
  * forgotten when it is asked for, and left out when the file is written.
  */
 export class BanList {
+  readonly counters: LimitCounters;
   readonly #clock: Clock;
-  readonly #counters: LimitCounters;
   readonly #byKey: Map<string, Ban> = new Map();
   /** Banned networks by the length of their prefix. */
   readonly #networks: Map<number, Map<bigint, Ban>> = new Map();
@@ -51,7 +55,7 @@ export class BanList {
 
   constructor(clock: Clock, counters: LimitCounters) {
     this.#clock = clock;
-    this.#counters = counters;
+    this.counters = counters;
   }
 
   /** Bans, those that have expired and were not asked for since included. */
@@ -157,7 +161,7 @@ export class BanList {
   }
 
   #counted(ban: Ban | undefined): Ban | undefined {
-    if (ban !== undefined) this.#counters.count(COUNTED_AS.get(ban.kind) as LimitReason);
+    if (ban !== undefined) this.counters.count(COUNTED_AS.get(ban.kind) as LimitReason);
     return ban;
   }
 
@@ -193,18 +197,12 @@ export class BanList {
 }
 
 async function readText(file: string): Promise<string> {
-  let bytes: Buffer;
   try {
-    bytes = await readFile(file);
+    return await readBoundedText(file, { bytesMax: FILE_BYTES_MAX, secret: false });
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const why = code === 'ENOENT' ? 'there is no such file; an empty one bans nobody' : `it cannot be read: ${message}`;
-    throw new BanFileError([`${file}: ${why}.`]);
-  }
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes);
-  } catch {
-    throw new BanFileError([`${file}: it is not UTF-8 text.`]);
+    const { cause, message } = error as Error;
+    const isMissing = (cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
+    throw new BanFileError([isMissing ? `${file}: there is no such file; an empty one bans nobody.` : message]);
   }
 }
 

@@ -64,6 +64,11 @@ export class MemoryBudget {
     return this.#level;
   }
 
+  /** What is given up last of all that is. */
+  get shed(): Shed {
+    return stepOf(this.#level).sheds;
+  }
+
   /** How often that was begun to be given up. */
   entered(shed: Shed): number {
     return this.#entered[levelOf(shed)] as number;

@@ -180,7 +180,7 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
     else this.queue.push(entry);
   }
 
-  /** Delivers an entry that a shared-subscription group picked this session for; `canSend` was true. */
+  /** Delivers an entry that a shared-subscription group picked this session for, as it can take it now. */
   deliverShared(entry: QueueEntry): void {
     if (entry.qos > 0) this.#send(entry);
     else if (this.#writeQos0(entry.message, entry.retain, entry.subscriptionIdentifiers))
@@ -360,13 +360,11 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
     if (this.#pumping || this.link === undefined) return;
     this.#pumping = true;
     if (this.#resend.length > 0) this.#pumpResend();
-    if (this.#resendAt === this.#resend.length) {
-      if (this.#waiting() > 0) this.#pumpQueue();
-      if (this.#waiting() === 0) {
-        if (this.groups !== undefined) for (const group of this.groups) group.pump();
-        if (this.replays !== undefined) this.#pumpReplays();
-      }
-    }
+    const isResent = this.#resendAt === this.#resend.length;
+    if (isResent && this.#waiting() > 0) this.#pumpQueue();
+    // A group knows itself what it may give: with QoS 0 also to who has others waiting.
+    if (this.groups !== undefined) for (const group of this.groups) group.pump();
+    if (isResent && this.#waiting() === 0 && this.replays !== undefined) this.#pumpReplays();
     this.#pumping = false;
   }
 

@@ -47,6 +47,9 @@ export class ShareGroup implements QueueOwner {
   /** Until when a member that went to another node may still be on its way, ms since the epoch. */
   movingUntil = 0;
   readonly #handOver: HandOver | undefined;
+  /** Whether a member can be sent a message of QoS 1 or 2 now; what becomes QoS 0 for it needs no room in its Receive Maximum. */
+  readonly #canTake = (member: Session): boolean =>
+    this.#members.get(member)?.qos === 0 ? isWritable(member) : member.canSend;
 
   constructor(context: SessionContext, record: GroupRecord, owner: PartOwner) {
     this.#context = context;
@@ -205,8 +208,9 @@ export class ShareGroup implements QueueOwner {
   #deliver(message: Message, acceptedIn: number): void {
     const { books } = this.#context;
     books.owed += 1;
-    if (this.queue.waiting === 0) {
-      const member = this.#strategy.pick(this.#list, canSend);
+    // QoS 0 needs no room in a Receive Maximum, so that it waits for nothing, section 4.9.
+    if (message.qos === 0 || this.queue.waiting === 0) {
+      const member = this.#strategy.pick(this.#list, message.qos === 0 ? isWritable : this.#canTake);
       if (member !== undefined) {
         const entry = this.#entryFor(member, message);
         entry.acceptedIn = acceptedIn;
@@ -235,7 +239,7 @@ export class ShareGroup implements QueueOwner {
     this.#pumping = true;
     const now = this.#context.clock.now();
     for (;;) {
-      const member = this.#strategy.pick(this.#list, canSend);
+      const member = this.#strategy.pick(this.#list, this.#canTake);
       if (member === undefined) break;
       const waiting = this.queue.shift(now);
       if (waiting === undefined) break;
@@ -338,6 +342,6 @@ function isNews(online: number, told: number): boolean {
   return told < 0 || (online === 0) !== (told === 0) || online > 2 * told || 2 * online < told;
 }
 
-function canSend(member: Session): boolean {
-  return member.canSend;
+function isWritable(member: Session): boolean {
+  return member.link?.writable === true;
 }

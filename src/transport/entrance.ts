@@ -1,7 +1,8 @@
 import { createServer, type Socket } from 'node:net';
 import { type Handshake, type HandshakeOptions, Handshakes } from './handshakes.ts';
+import { AddressRanges, hostOf } from '../lib/ip-address.ts';
 import { portOf, startServer } from './node-stream.ts';
-import { Balancers, readProxyHeader } from './proxy-protocol.ts';
+import { readProxyHeader } from './proxy-protocol.ts';
 import { urlAuthority } from './url-authority.ts';
 
 /** Where to accept connections, and what is to come before the bytes of a client. */
@@ -18,6 +19,8 @@ export interface EntranceOptions {
    */
   readonly balancers?: readonly string[];
   readonly handshake?: HandshakeOptions;
+  /** Whether a client is sent away by its address before anything is spent on its handshake; nobody unless given. */
+  readonly turnsAway?: (address: string) => boolean;
 }
 
 /** Who takes what was accepted. */
@@ -52,13 +55,17 @@ export async function openEntrance(
   onError: (error: Error) => void,
 ): Promise<Entrance> {
   const { host, backlog = 1024 } = options;
-  const balancers = options.balancers?.length ? new Balancers(options.balancers) : undefined;
+  const balancers = options.balancers?.length ? new AddressRanges(options.balancers) : undefined;
   const handshakes = new Handshakes(options.handshake ?? {}, onError);
-  const { allowHalfOpen, onHandshake, onSocket } = handler;
+  const { allowHalfOpen, onSocket } = handler;
+  const onHandshake = (handshake: Handshake): void => {
+    if (options.turnsAway?.(hostOf(handshake.remoteAddress)) === true) handshake.refuse('its address is sent away');
+    else handler.onHandshake(handshake);
+  };
   const server = createServer({ allowHalfOpen, noDelay: true });
   server.on('connection', (socket) => {
     // Asking where a socket comes from costs a call of the system.
-    const isProxied = balancers?.has(socket.remoteAddress) === true;
+    const isProxied = balancers?.has(socket.remoteAddress ?? '') === true;
     if (!isProxied && onSocket !== undefined) {
       onSocket(socket);
       return;

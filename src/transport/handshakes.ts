@@ -34,8 +34,10 @@ export class Handshake implements Deadline {
   index = -1;
   readonly socket: Socket;
   readonly #owner: Handshakes;
+  /** Why it is about to be closed, once the peer has got an answer that says so. */
+  refusal = 'it closed the connection before its handshake was done';
   /** Listens to `close` of the socket while it is under way. */
-  readonly onClose = (): void => this.refuse('it closed the connection before its handshake was done');
+  readonly onClose = (): void => this.refuse(this.refusal);
   /** As `Peer.address`. */
   address = '';
   /** What TLS said of it. */
@@ -44,6 +46,11 @@ export class Handshake implements Deadline {
   constructor(owner: Handshakes, socket: Socket) {
     this.#owner = owner;
     this.socket = socket;
+  }
+
+  /** Where the client is: `127.0.0.1:51234`, as a balancer has it or the socket knows. */
+  get remoteAddress(): string {
+    return this.address === '' ? peerAddress(this.socket) : this.address;
   }
 
   /** It is a stream now. */
@@ -55,7 +62,7 @@ export class Handshake implements Deadline {
   /** Says why it becomes no stream and closes it; without effect once it has left. */
   refuse(reason: string): void {
     if (!this.#owner.leave(this)) return;
-    this.#owner.onRefused(this.address === '' ? peerAddress(this.socket) : this.address, reason);
+    this.#owner.onRefused(this.remoteAddress, reason);
     this.socket.destroy();
   }
 

@@ -5,7 +5,7 @@
  *     version 1   PROXY TCP4 192.0.2.1 198.51.100.1 51234 8883\r\n            at most 107 bytes
  *     version 2   signature (12) | version, command | family, transport | length (2) | addresses | TLVs     at most 536
  */
-import { BlockList, isIPv4, isIPv6, type Socket, SocketAddress } from 'node:net';
+import { isIPv4, isIPv6, type Socket, SocketAddress } from 'node:net';
 import { crc32c } from '../lib/crc32c.ts';
 import { urlAuthority } from './url-authority.ts';
 
@@ -144,40 +144,6 @@ function addressText(address: string, port: number): string {
 function plainAddress(address: string): string {
   const mapped = address.toLowerCase().startsWith('::ffff:') ? address.slice('::ffff:'.length) : '';
   return isIPv4(mapped) ? mapped : address;
-}
-
-/** The balancers that may say whose connection it is. */
-export class Balancers {
-  readonly #list = new BlockList();
-
-  /**
-   * @param entries addresses and networks: `192.0.2.1`, `10.0.0.0/8`, `::1`, `fd00::/8`.
-   * @throws Error that names the entry which is neither.
-   */
-  constructor(entries: readonly string[]) {
-    for (const entry of entries) this.#add(entry);
-  }
-
-  #add(entry: string): void {
-    const [, address = '', bits] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(entry) ?? [];
-    const isV6 = isIPv6(address) && !address.includes('%');
-    const family = isV6 ? 'ipv6' : 'ipv4';
-    const bitsMax = isV6 ? 128 : 32;
-    if ((!isV6 && !isIPv4(address)) || Number(bits ?? 0) > bitsMax) {
-      throw new Error(
-        `${JSON.stringify(entry)} is no address or network of a balancer; write 192.0.2.1, 10.0.0.0/8 or fd00::/8.`,
-      );
-    }
-    if (bits === undefined) this.#list.addAddress(address, family);
-    else this.#list.addSubnet(address, Number(bits), family);
-  }
-
-  /** Whether connections from this address begin with a header. */
-  has(address: string | undefined): boolean {
-    if (address === undefined) return false;
-    const plain = plainAddress(address.split('%', 1)[0]!);
-    return this.#list.check(plain, plain.includes(':') ? 'ipv6' : 'ipv4');
-  }
 }
 
 /**

@@ -1,5 +1,6 @@
 import { constants, type X509Certificate } from 'node:crypto';
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
+import { tlsReason } from '../lib/tls-reason.ts';
 import { alternativeNamesOf } from './client-certificate.ts';
 import { certificatesIn, type Pem, type PemSource, privateKeyIn, readPem } from './pem.ts';
 import { readPskFile } from './psk-file.ts';
@@ -109,17 +110,6 @@ export async function loadTlsCredentials(options: TlsOptions, nowMs: number): Pr
   return { context, contexts, pskKeys, warnings };
 }
 
-/** The files that `loadTlsCredentials` reads, for who watches them. */
-export function tlsFilesOf(options: TlsOptions): string[] {
-  const sources = [
-    ...options.certificates.flatMap(({ certificate, key }) => [certificate, key]),
-    ...(options.authorities ?? []),
-    ...(options.revocationLists ?? []),
-  ];
-  const files = sources.flatMap((source) => ('file' in source ? [source.file] : []));
-  return options.pskFile === undefined ? files : [...files, options.pskFile];
-}
-
 function nameOf(source: PemSource, what: string): string {
   return 'file' in source ? source.file : what;
 }
@@ -175,8 +165,7 @@ function makeContext(options: SecureContextOptions, name: string): SecureContext
   try {
     return createSecureContext(options);
   } catch (error) {
-    const { reason } = error as { reason?: string };
-    throw new Error(`OpenSSL does not take ${name}: ${reason ?? 'it gives no reason'}; make it anew.`, {
+    throw new Error(`OpenSSL does not take ${name}: ${tlsReason(error) ?? 'it gives no reason'}; make it anew.`, {
       cause: error,
     });
   }

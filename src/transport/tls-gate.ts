@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { createServer, type SecureContext, type Server, type TLSSocket } from 'node:tls';
 import { errorText } from '../lib/error-text.ts';
 import { FileError } from '../lib/file-error.ts';
+import { tlsReason } from '../lib/tls-reason.ts';
 import type { PeerIdentity } from './byte-stream.ts';
 import { describeCertificate } from './client-certificate.ts';
 import type { Handshake } from './handshakes.ts';
@@ -64,6 +65,8 @@ export class TlsGate {
   /** Identities whose keys were handed out in handshakes that are not over. */
   readonly #pskIdentities = new WeakMap<Socket, string>();
   #credentials: TlsCredentials;
+  /** The latest reload; never rejects. */
+  #reloaded: Promise<void> = Promise.resolve();
 
   constructor(options: TlsOptions, protocol: string, credentials: TlsCredentials, onSecure: OnSecureSocket) {
     this.#options = options;
@@ -103,8 +106,14 @@ export class TlsGate {
     this.#server.emit('connection', socket);
   }
 
-  /** As `SecureListener.reload`. */
-  async reload(): Promise<void> {
+  /** As `SecureListener.reload`. One waits for the other, so that what was read last stays. */
+  reload(): Promise<void> {
+    const reloading = this.#reloaded.then(() => this.#reload());
+    this.#reloaded = reloading.catch(() => {});
+    return reloading;
+  }
+
+  async #reload(): Promise<void> {
     const credentials = await load(this.#options);
     // Brings new keys for tickets along, so that no session from before is resumed.
     this.#server.setSecureContext(credentials.context);
@@ -194,8 +203,7 @@ function verifyFault(socket: TLSSocket, certificate: X509Certificate): string {
   return VERIFY_FAULTS.get(code) ?? `its certificate does not verify (${code})`;
 }
 
-/** OpenSSL's own short reason; its whole message names places in its sources. */
 function handshakeFault(error: Error): string {
-  const { code, reason } = error as NodeJS.ErrnoException & { reason?: string };
-  return `the TLS handshake failed: ${reason ?? code ?? error.message}`;
+  const { code } = error as NodeJS.ErrnoException;
+  return `the TLS handshake failed: ${tlsReason(error) ?? code ?? error.message}`;
 }

@@ -82,12 +82,18 @@ function refuseUpgrade(socket: Duplex, { status, sentence }: Refusal): void {
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
 }
 
+/** Why a request that asks for no upgrade is not what belongs here. */
+function refusalOfPlainRequest(request: IncomingMessage, path: string): Refusal {
+  return (
+    refusalOfPath(request, path) ?? {
+      status: 426,
+      sentence: 'This is an MQTT broker; connect with a WebSocket client that speaks the sub-protocol "mqtt".',
+    }
+  );
+}
+
 /** Answers a request that asks for no upgrade. */
-function answerPlainRequest(request: IncomingMessage, response: ServerResponse, path: string): void {
-  const { status, sentence } = refusalOfPath(request, path) ?? {
-    status: 426,
-    sentence: 'This is an MQTT broker; connect with a WebSocket client that speaks the sub-protocol "mqtt".',
-  };
+function answerPlainRequest(response: ServerResponse, { status, sentence }: Refusal): void {
   const headers = {
     Connection: status === 426 ? 'Upgrade, close' : 'close',
     'Content-Type': 'text/plain; charset=utf-8',
@@ -115,14 +121,23 @@ function createUpgrader(options: WebSocketOptions, onStream: OnStream): Upgrader
   };
   const upgrader = new WebSocketServer(upgradeOptions);
   const server: Server = createServer({ noDelay: true });
-  server.on('request', (request, response) => answerPlainRequest(request, response, options.path));
+  const noteRefusal = (socket: Socket, { status, sentence }: Refusal): void => {
+    const handshake = handshakeOf.get(socket);
+    if (handshake !== undefined) handshake.refusal = `its request was answered with ${status}: ${sentence}`;
+  };
+  server.on('request', (request, response) => {
+    const refusal = refusalOfPlainRequest(request, options.path);
+    noteRefusal(request.socket, refusal);
+    answerPlainRequest(response, refusal);
+  });
   server.on('upgrade', (request, duplex, head) => {
     const refusal = refusalOf(request, options);
+    const { socket } = request;
     if (refusal) {
+      noteRefusal(socket, refusal);
       refuseUpgrade(duplex, refusal);
       return;
     }
-    const { socket } = request;
     upgrader.handleUpgrade(request, duplex, head, (webSocket) => {
       const handshake = handshakeOf.get(socket);
       if (handshake === undefined) throw new Error('A request came by a socket that nobody accepted.');

@@ -86,7 +86,7 @@ test.each<[string, string, string[]]>([
     'YAML under another name',
     'roles:\n',
     [
-      'acl:1: a line begins with user, topic or pattern, not with roles:; a file in YAML has a name that ends in .yaml.',
+      'acl:1: a line begins with user, topic or pattern, which this one does not; a file in YAML has a name that ends in .yaml.',
     ],
   ],
   [

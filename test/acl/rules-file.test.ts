@@ -37,7 +37,7 @@ test.each<[string, string | Buffer, string[]]>([
   ['nothing at all', '', ['rules.yaml:1: the file must be sections such as "roles:", not nothing.']],
   ['comments only', '# soon\n', ['rules.yaml:1: the file must be sections such as "roles:", not nothing.']],
   ['a list', '- a\n', ['rules.yaml:1: the file must be sections such as "roles:", not a list.']],
-  ['a word', 'roles\n', ['rules.yaml:1: the file must be sections such as "roles:", not "roles".']],
+  ['a word', 'roles\n', ['rules.yaml:1: the file must be sections such as "roles:", not a text.']],
   ['no roles', 'everyone: []\n', ['rules.yaml:1: there is no section "roles:"; without roles there are no rules.']],
   ['empty roles', 'roles: {}\n', ['rules.yaml:1: roles has no role; without roles there are no rules.']],
   ['roles without a value', '\nroles:\n', ['rules.yaml:2: roles must be roles with their rules, not nothing.']],

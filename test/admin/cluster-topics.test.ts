@@ -33,6 +33,7 @@ function figures(some: Partial<SysFigures> = {}): SysFigures {
     subscriptions: 0,
     sharedSubscriptions: 0,
     heapBytes: 0,
+    limits: {},
     ...some,
   };
 }

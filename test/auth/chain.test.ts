@@ -24,7 +24,7 @@ function connectOf(username?: string, password?: string): ConnectPacket {
     properties: {},
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password: Buffer.from(password) }),
-  } as ConnectPacket;
+  };
 }
 
 /** A chain, and what became of what it was asked. */
@@ -64,7 +64,7 @@ class Trial {
       attempts,
       letsInAnonymous: () => false,
       showsUserNames: true,
-      hook: undefined,
+      hooks: {},
       logger,
     };
     return new AuthenticatorChain({ ...defaults, ...options });
@@ -80,7 +80,7 @@ describe('a chain of authenticators', () => {
     const trial = new Trial();
     const authenticators = [trial.saying('a', UNKNOWN), trial.saying('b', ACCEPTED), trial.saying('c', REFUSED)];
     const result = await trial.chain({ authenticators }).authenticate(CLIENT, connectOf('alice', 'x'));
-    expect(result).toEqual({ allow: true, username: 'Alice', roles: ['sensor'], expiresAt: 7 });
+    expect(result).toEqual({ allow: true, username: 'Alice', roles: ['sensor'], expiresAt: 7, provenBy: 'b' });
     expect(trial.asked).toEqual(['a alice', 'b alice']);
     expect(trial.told).toEqual(['succeeded alice 10.0.0.7']);
   });
@@ -106,7 +106,9 @@ describe('a chain of authenticators', () => {
       const hook = (): never => {
         throw new Error('asked');
       };
-      const result = await trial.chain({ authenticators, hook }).authenticate(CLIENT, connectOf('alice', 'x'));
+      const result = await trial
+        .chain({ authenticators, hooks: { authenticate: hook } })
+        .authenticate(CLIENT, connectOf('alice', 'x'));
       expect(result.allow).toBe(false);
       expect(trial.asked).toEqual(['a alice']);
     }
@@ -115,11 +117,11 @@ describe('a chain of authenticators', () => {
   test('asks the hook of an embedding program last, where nobody knows the client', async () => {
     const trial = new Trial();
     const hook = () => ({ allow: true, username: 'by hook' }) as const;
-    const known = trial.chain({ authenticators: [trial.saying('a', ACCEPTED)], hook });
+    const known = trial.chain({ authenticators: [trial.saying('a', ACCEPTED)], hooks: { authenticate: hook } });
     expect(await known.authenticate(CLIENT, connectOf('alice', 'x'))).toMatchObject({ username: 'Alice' });
-    const unknown = trial.chain({ authenticators: [trial.saying('a', UNKNOWN)], hook });
+    const unknown = trial.chain({ authenticators: [trial.saying('a', UNKNOWN)], hooks: { authenticate: hook } });
     expect(await unknown.authenticate(CLIENT, connectOf('alice', 'x'))).toMatchObject({ username: 'by hook' });
-    const alone = trial.chain({ hook });
+    const alone = trial.chain({ hooks: { authenticate: hook } });
     expect(await alone.authenticate(CLIENT, connectOf('alice', 'x'))).toMatchObject({ username: 'by hook' });
   });
 

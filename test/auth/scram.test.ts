@@ -109,6 +109,7 @@ describe.each(scramMechanisms)('%s', (mechanism) => {
     expect(challenge).toEqual({ kind: 'continue', data: Buffer.from(`r=${nonce},s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096`) });
     expect(await exchange.step(Buffer.from(`c=biws,r=${nonce},p=${proof}`), auth)).toEqual({
       kind: 'success',
+      provenBy: 'password',
       data: Buffer.from(`v=${signature}`),
       username: 'user',
     });

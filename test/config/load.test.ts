@@ -210,7 +210,7 @@ test.each<[string, string, string[]]>([
     ['broker.yaml:1: limits is a section with options below it, not a list.'],
   ],
   ['a list at the top', '- a\n', ['broker.yaml:1: must be sections such as "listeners:", not a list.']],
-  ['a word at the top', 'hello\n', ['broker.yaml:1: must be sections such as "listeners:", not "hello".']],
+  ['a word at the top', 'hello\n', ['broker.yaml:1: must be sections such as "listeners:", not a text.']],
   [
     'the same key twice',
     'log:\n  level: info\n  level: debug\n',

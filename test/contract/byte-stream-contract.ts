@@ -187,6 +187,25 @@ function describeTransfer(pairNow: () => StreamPair): void {
     expect(connected.drains).toBe(1);
   });
 
+  test('lets the memory of a write that it is done with be used again', async () => {
+    const accepted = new Recorder(pairNow().accepted);
+    const connected = new Recorder(pairNow().connected);
+    const expected = createHash('sha256');
+    let bytes = Buffer.alloc(300);
+    let total = 0;
+    for (let count = 0; count < 200; count++, total += bytes.length) {
+      expected.update(bytes.fill(count));
+      if (!connected.stream.write(bytes)) bytes = Buffer.alloc(300);
+      if (count % 10 > 0) continue;
+      await new Promise((resolve) => {
+        setImmediate(resolve);
+      });
+    }
+    bytes.fill(255);
+    await accepted.until(() => accepted.receivedBytes === total);
+    expect(accepted.hash.digest('hex')).toBe(expected.digest('hex'));
+  });
+
   test('pauses from within a chunk: nothing more comes until it reads again', async () => {
     const accepted = new Recorder(pairNow().accepted);
     const connected = new Recorder(pairNow().connected);

@@ -5,7 +5,7 @@ import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startBroker } from '../../src/broker.ts';
-import { createConfig } from '../../src/config.ts';
+import { type Config, createConfig, type DeepPartial } from '../../src/config.ts';
 import { MemoryStore } from '../../src/store/memory-store.ts';
 import { boundCommand } from '../support/bound-command.ts';
 import { until } from '../support/polling.ts';
@@ -22,11 +22,17 @@ const RECEIVE_MAXIMUM = 20;
 const TOPIC_ALIAS_MAXIMUM = 10;
 const QUEUE_MESSAGES_MAX = 1_000;
 
-/** Trellis in this process, set up as the other is. */
-export async function startTrellis(): Promise<ComparedBroker> {
+/** Trellis in this process, set up as the other is. @param overrides what is to be otherwise. */
+export async function startTrellis({ limits }: DeepPartial<Config> = {}): Promise<ComparedBroker> {
   const config = createConfig({
     listeners: { tcp: { host: HOST, port: 0 }, websocket: { port: 'off' } },
-    limits: { receiveMaximum: RECEIVE_MAXIMUM, topicAliasMaximum: TOPIC_ALIAS_MAXIMUM, writeDelayMs: 0, lingerMs: 200 },
+    limits: {
+      receiveMaximum: RECEIVE_MAXIMUM,
+      topicAliasMaximum: TOPIC_ALIAS_MAXIMUM,
+      writeDelayMs: 0,
+      lingerMs: 200,
+      ...limits,
+    },
     session: {
       inFlightMessagesMax: RECEIVE_MAXIMUM,
       queueMessagesMax: QUEUE_MESSAGES_MAX,

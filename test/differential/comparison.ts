@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { type Explanation, EXPLANATIONS } from './explained.ts';
+import { type Explanation, EXPLANATIONS, surplusMessages } from './explained.ts';
 import { makeSequence } from './generator.ts';
 import type { Seen } from './normal-form.ts';
 import { Player, type Trace } from './player.ts';
@@ -72,27 +72,40 @@ function firstUnexplained(
   explained: Map<string, number>,
 ): Difference | undefined {
   for (const [at, step] of steps.entries()) {
-    let isOver = false;
     for (const [client, seen] of actorFirst(trellis[at] ?? [], step.client)) {
-      if (isOver) break;
       const other = mosquitto[at]?.[client] as Seen;
       if (isDeepStrictEqual(seen, other)) continue;
       const difference = { steps, at, step, client, trellis: seen, mosquitto: other };
-      const explanation = EXPLANATIONS.find(({ explains }) => explains(difference));
-      if (explanation === undefined) return difference;
-      count(explanation, explained);
-      isOver ||= explanation.states === 'differ';
+      const explanations = explain(difference);
+      if (explanations === undefined) return difference;
+      for (const { name } of explanations) explained.set(name, (explained.get(name) ?? 0) + 1);
+      if (explanations.some(({ states }) => states === 'differ')) return undefined;
     }
-    if (isOver) return undefined;
   }
   return undefined;
+}
+
+/** All that explains a difference; undefined where a part of it is left. */
+function explain(difference: Difference): Explanation[] | undefined {
+  const { trellis, mosquitto } = difference;
+  const found = new Set<Explanation>();
+  if (trellis.end !== mosquitto.end || !isDeepStrictEqual(trellis.answers, mosquitto.answers)) {
+    const explanation = EXPLANATIONS.find(({ explainsAnswers }) => explainsAnswers?.(difference) === true);
+    if (explanation === undefined) return undefined;
+    found.add(explanation);
+    // Messages may well differ then.
+    if (explanation.states === 'differ') return [explanation];
+  }
+  for (const message of surplusMessages(difference)) {
+    const explanation = EXPLANATIONS.find(({ explainsMessage }) => explainsMessage?.(message, difference) === true);
+    if (explanation === undefined) return undefined;
+    found.add(explanation);
+  }
+  // The same messages in another order are explained by nothing.
+  return found.size > 0 ? [...found] : undefined;
 }
 
 /** What others see may come of what the acting client does. */
 function actorFirst(seen: readonly Seen[], actor: number): [client: number, seen: Seen][] {
   return [...seen.entries()].toSorted(([one], [other]) => Number(other === actor) - Number(one === actor));
-}
-
-function count({ name }: Explanation, explained: Map<string, number>): void {
-  explained.set(name, (explained.get(name) ?? 0) + 1);
 }

@@ -1,4 +1,5 @@
 import { type Packet, PacketType, type Properties, type PublishPacket } from '../../src/protocol/packets.ts';
+import { PACKET_NAMES } from '../support/packet-text.ts';
 
 /** What a client saw in one step, without what servers may choose. */
 export interface Seen {
@@ -10,28 +11,22 @@ export interface Seen {
   end: string;
 }
 
-/** Left out: identifiers that servers choose, reasons in words, and properties that only announce limits. */
+/** How a connection ends on which the broker sent what no server may send. */
+export const BROKEN_OFF = 'broken off by the client for what it was sent';
+
+/** A server may say so, or success. */
 const NO_MATCHING_SUBSCRIBERS = 0x10;
 
-/** What was received in one step, packet by packet, in the form that is compared; `closed` where the connection ended in it. */
-export function normalForm(packets: readonly Packet[], closed: boolean): Seen {
+/** What was received in one step, packet by packet, in the form that is compared. @param ended how the connection ended in it; empty where it did not. */
+export function normalForm(packets: readonly Packet[], ended: string): Seen {
   const answers: string[] = [];
   const messages: { order: string; text: string }[] = [];
-  let end = closed ? 'closed' : '';
+  let end = ended;
   for (const packet of packets) {
-    switch (packet.type) {
-      case PacketType.publish:
-        messages.push(messageOf(packet));
-        break;
-      case PacketType.disconnect:
-        end = `DISCONNECT 0x${packet.reasonCode.toString(16)}, ${end}`;
-        break;
-      case PacketType.pingresp:
-      case PacketType.pubrel:
-        break;
-      default:
-        answers.push(answerOf(packet));
-    }
+    const { type } = packet;
+    if (type === PacketType.publish) messages.push(messageOf(packet));
+    else if (type === PacketType.disconnect) end = `DISCONNECT 0x${packet.reasonCode.toString(16)}, ${end}`;
+    else if (type !== PacketType.pingresp && type !== PacketType.pubrel) answers.push(answerOf(packet));
   }
   // Array.prototype.sort is stable: messages of the same kind keep their order.
   messages.sort((one, other) => compare(one.order, other.order));
@@ -49,36 +44,29 @@ function orderOf(answer: string): string {
   return /^(SUB|UNSUB)ACK/.test(answer) ? answer : answer.slice(0, answer.indexOf(' '));
 }
 
-function answerOf(packet: Packet): string {
-  switch (packet.type) {
-    case PacketType.connack: {
-      const assigned = packet.properties.assignedClientIdentifier === undefined ? '' : ' with an assigned client id';
-      return `CONNACK 0x${packet.reasonCode.toString(16)}${packet.sessionPresent ? ' session present' : ''}${assigned}`;
-    }
-    case PacketType.puback:
-    case PacketType.pubrec:
-    case PacketType.pubcomp: {
-      const code = packet.reasonCode === NO_MATCHING_SUBSCRIBERS ? 0 : packet.reasonCode;
-      const name = { 4: 'PUBACK', 5: 'PUBREC', 7: 'PUBCOMP' }[packet.type];
-      return `${name} ${packet.packetId} 0x${code.toString(16)}`;
-    }
-    case PacketType.suback:
-    case PacketType.unsuback: {
-      const codes = packet.reasonCodes.map((code) => `0x${code.toString(16)}`).join(' ');
-      return `${packet.type === PacketType.suback ? 'SUBACK' : 'UNSUBACK'} ${packet.packetId} ${codes}`;
-    }
-    default:
-      return `packet type ${packet.type}`;
+function answerOf(packet: Exclude<Packet, PublishPacket>): string {
+  const name = PACKET_NAMES[packet.type];
+  if (packet.type === PacketType.connack) {
+    const assigned = packet.properties.assignedClientIdentifier === undefined ? '' : ' with an assigned client id';
+    return `${name} ${hex(packet.reasonCode)}${packet.sessionPresent ? ' session present' : ''}${assigned}`;
   }
+  if (packet.type === PacketType.suback || packet.type === PacketType.unsuback)
+    return `${name} ${packet.packetId} ${packet.reasonCodes.map(hex).join(' ')}`;
+  if (!('packetId' in packet) || !('reasonCode' in packet)) return name;
+  return `${name} ${packet.packetId} ${hex(packet.reasonCode === NO_MATCHING_SUBSCRIBERS ? 0 : packet.reasonCode)}`;
 }
 
-/** Messages of one topic and one QoS of publication stay in order; between others no order is promised. */
+function hex(code: number): string {
+  return `0x${code.toString(16)}`;
+}
+
+/** Messages of one topic and QoS, as published and as delivered, stay in order; between others no order is promised [MQTT-4.6.0-5]. */
 function messageOf(packet: PublishPacket): { order: string; text: string } {
   const { topicName, qos, retain, dup } = packet;
   const payload = Buffer.from(packet.payload).toString();
   const flags = `${retain ? ' retained' : ''}${dup ? ' again' : ''}`;
   const text = `${topicName} "${payload}" QoS ${qos}${flags}${propertiesText(packet.properties)}`;
-  return { order: `${topicName} ${payload.replace(/^\d+/, '')}${retain ? ' retained' : ''}`, text };
+  return { order: `${topicName} ${payload.replace(/^\d+/, '')}${retain ? ' retained' : ''} QoS ${qos}`, text };
 }
 
 function propertiesText(properties: Properties): string {

@@ -5,7 +5,7 @@ import { Framer } from '../../src/protocol/framer.ts';
 import { type Packet, PacketType, type ProtocolVersion } from '../../src/protocol/packets.ts';
 import { connectPacket } from '../support/connect-packet.ts';
 import { clientIdOf, TOPIC_NAMES } from './generator.ts';
-import { normalForm, type Seen } from './normal-form.ts';
+import { BROKEN_OFF, normalForm, type Seen } from './normal-form.ts';
 import { CLIENTS, type Step } from './step.ts';
 
 /** What all clients saw, step by step. */
@@ -25,6 +25,8 @@ const PINGREQ: Buffer = Buffer.of(0xc0, 0);
 class Wire {
   readonly received: Packet[] = [];
   closed = false;
+  /** Whether this client broke off for what it was sent. */
+  wasSentFaults = false;
   /** Packets received that are no PINGRESP. */
   news = 0;
   /** Packets sent that an answer is due for. */
@@ -85,6 +87,7 @@ class Wire {
       if (!(error instanceof ProtocolError)) throw error;
       // A client ends the connection for what a server must not send, section 4.13.1.
       this.#socket.destroy();
+      this.wasSentFaults = true;
       this.closed = true;
     }
     this.#wake();
@@ -185,7 +188,7 @@ export class Player {
     for (let round = 0; round < ROUNDS_MAX && quiet < QUIET_ROUNDS; round++) {
       const before = this.#news();
       await this.#wires[client]?.ping();
-      await Promise.all(this.#wires.map((wire) => wire?.ping()));
+      await Promise.all(this.#wires.filter((wire) => wire !== undefined).map((wire) => wire.ping()));
       const isDue = (this.#wires[client]?.due ?? 0) > 0 && round < PATIENT_ROUNDS;
       quiet = this.#news() === before && !isDue ? quiet + 1 : 0;
     }
@@ -201,10 +204,10 @@ export class Player {
   #seen(): Seen[] {
     return this.#wires.map((wire, client) => {
       const former = this.#former[client];
-      const seen = wire === undefined ? normalForm([], false) : normalForm(wire.received.splice(0), wire.closed);
+      const seen = wire === undefined ? normalForm([], '') : normalForm(wire.received.splice(0), endOf(wire));
       if (wire?.closed === true) this.#wires[client] = undefined;
       if (former === undefined) return seen;
-      const { messages, end } = normalForm(former.received.splice(0), former.closed);
+      const { messages, end } = normalForm(former.received.splice(0), endOf(former));
       return {
         answers: [`before: ${end}`, ...messages.map((text) => `before: ${text}`), ...seen.answers],
         messages: seen.messages,
@@ -246,4 +249,9 @@ export class Player {
     wire.send(encodePacket(connectPacket(4, clientId, {}), 4));
     return wire;
   }
+}
+
+function endOf({ closed, wasSentFaults }: Wire): string {
+  if (wasSentFaults) return BROKEN_OFF;
+  return closed ? 'closed' : '';
 }

@@ -42,7 +42,7 @@ export interface LiveReport {
 }
 
 /** Throws mutated streams at a broker in a process of its own. */
-export class LiveFuzzer {
+class LiveFuzzer {
   readonly report: LiveReport;
   readonly #transport: FuzzTransport;
   readonly #maker: StreamMaker;

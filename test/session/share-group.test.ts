@@ -427,6 +427,22 @@ describe('a shared subscription', () => {
     expect(bench.books.imbalance).toBe(0);
   });
 
+  test('gives a member QoS 0 messages, and those that become so, whatever it has not acknowledged', async () => {
+    const bench = await new SessionBench().start();
+    const member = new Member(bench, 'member', DURABLE);
+    bench.subscribe(member.session, GROUP, 1);
+    member.attach(1);
+    for (const payload of ['unacknowledged', 'waits']) bench.publish({ payload });
+    bench.publish({ payload: 'free', qos: 0 });
+    expect((member.link as RecordingLink).payloads).toEqual(['unacknowledged', 'free']);
+    bench.subscribe(member.session, GROUP, 0);
+    bench.publish({ payload: 'becomes free' });
+    // What waits became free with the new subscription, and comes before what was published later.
+    expect((member.link as RecordingLink).payloads.slice(2)).toEqual(['waits', 'becomes free']);
+    expect(Object.values(bench.books.dropped).some((count) => count > 0)).toBe(false);
+    expect(bench.books.imbalance).toBe(0);
+  });
+
   test('drops QoS 0 messages nobody can take, by the reason', async () => {
     const bench = await new SessionBench().start();
     const member = new Member(bench, 'member', DURABLE);

@@ -34,6 +34,8 @@ export function planOf(random: Random): Plan {
       receiveMaximum: pick([3, 20, 1024]),
       topicAliasMaximum: pick([0, 2, 64]),
       topicAliasMaximumOutgoing: 2,
+      // The memory of this process is none of the simulation's.
+      memoryBytesMax: 0,
     },
     session: {
       queueMessagesMax: isLossy ? pick([3, 10]) : 100_000,

@@ -1,3 +1,4 @@
+import { execFile } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { X509Certificate } from 'node:crypto';
@@ -76,4 +77,11 @@ export class TestAuthority {
       key: { file: this.write(`${name}.key`, key) },
     };
   }
+}
+
+/** Runs a program to its end and resolves to all that it printed, whether it succeeds or not. */
+export async function runCommand(program: string, args: readonly string[]): Promise<string> {
+  return new Promise((resolve) => {
+    execFile(program, args, { timeout: 60_000 }, (_, stdout, stderr) => resolve(`${stdout}${stderr}`));
+  });
 }

@@ -4,7 +4,7 @@ import { type Config, createConfig, type DeepPartial } from '../../src/config.ts
 import type { Access } from '../../src/connection/access.ts';
 import type { BrokerCounters } from '../../src/counters.ts';
 import type { BrokerEvents, Hooks } from '../../src/hooks/hooks.ts';
-import { createLogger } from '../../src/lib/logger.ts';
+import { createLogger, type Logger } from '../../src/lib/logger.ts';
 import { systemClock } from '../../src/lib/system-clock.ts';
 import type { ConnackPacket, ProtocolVersion } from '../../src/protocol/packets.ts';
 import type { ReasonCode } from '../../src/protocol/reason-codes.ts';
@@ -26,6 +26,8 @@ export interface TestBrokerOptions {
   hooks?: Hooks;
   /** The access rules; none by default. */
   access?: Access;
+  /** Silent by default. */
+  logger?: Logger;
   /** Makes time stand still but for `TestBroker.advance`. */
   clock?: MovableClock;
   /**
@@ -33,6 +35,8 @@ export interface TestBrokerOptions {
    * restart. With a store of the test there is one node, also in the project with several.
    */
   store?: Store;
+  /** Part of the memory in use; without it there is no limit to memory. */
+  memoryUsed?: () => number;
 }
 
 /** How a client comes to the broker. */
@@ -171,20 +175,26 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
     ...overrides,
     listeners: { tcp: { host: HOST, port: 0 }, websocket: { host: HOST, port: 0 }, ...overrides.listeners },
     // A clock that stands still would hold such bytes, and such batches, back for good.
-    limits: { ...(clock === undefined ? {} : { writeDelayMs: 0 }), ...overrides.limits },
+    // What the process that runs the tests has in memory is nothing to the broker.
+    limits: {
+      ...(clock === undefined ? {} : { writeDelayMs: 0 }),
+      memoryBytesMax: options.memoryUsed === undefined ? 0 : 'auto',
+      ...overrides.limits,
+    },
     store: { type: 'memory', ...(clock === undefined ? {} : { holdMs: 0 }), ...overrides.store },
     admin: { sysIntervalSeconds: 0, ...overrides.admin },
   });
-  const logger = createLogger({ level: 'error', format: 'json', write: () => undefined, clock: systemClock });
+  const silent = createLogger({ level: 'error', format: 'json', write: () => undefined, clock: systemClock });
   const nodes: TestNode[] = [];
   try {
     for (const store of await storesOf(options)) {
       const broker = await startBroker(config, {
-        logger,
+        logger: options.logger ?? silent,
         clock: clock === undefined ? systemClock : new SocketClock(clock),
         store,
         hooks: options.hooks,
         access: options.access,
+        memoryUsed: options.memoryUsed,
       });
       nodes.push({ broker, store });
     }

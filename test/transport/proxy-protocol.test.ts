@@ -9,7 +9,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { crc32c } from '../../src/lib/crc32c.ts';
 import type { ByteStream, Listener, OnStream } from '../../src/transport/byte-stream.ts';
 import type { EntranceOptions } from '../../src/transport/entrance.ts';
-import { Balancers, decodeProxyHeader } from '../../src/transport/proxy-protocol.ts';
+import { decodeProxyHeader } from '../../src/transport/proxy-protocol.ts';
 import { listenTcp } from '../../src/transport/tcp.ts';
 import { listenTls } from '../../src/transport/tls.ts';
 import { listenSecureWebSocket, listenWebSocket } from '../../src/transport/websocket.ts';
@@ -118,39 +118,6 @@ describe('a PROXY header', () => {
       }),
       { numRuns: 2_000 },
     );
-  });
-});
-
-describe('the list of balancers', () => {
-  test.each([
-    ['192.0.2.7', '192.0.2.7', true],
-    ['192.0.2.7', '::ffff:192.0.2.7', true],
-    ['192.0.2.7', '192.0.2.8', false],
-    ['10.0.0.0/8', '10.255.0.1', true],
-    ['10.0.0.0/8', '11.0.0.1', false],
-    ['0.0.0.0/0', '203.0.113.1', true],
-    ['fd00::/8', 'fd12::1', true],
-    ['fd00::/8', 'fe80::1%eth0', false],
-    ['::1', '::1', true],
-  ])('with %s has %s: %s', (entry, address, isThere) => {
-    expect(new Balancers([entry]).has(address)).toBe(isThere);
-  });
-
-  test.each([
-    '',
-    'balancer.example',
-    '10.0.0.0/33',
-    '::1/129',
-    '10.0.0.0/',
-    '10.0.0/8',
-    'fe80::1%eth0',
-    '10.0.0.0/8/8',
-  ])('refuses %j', (entry) => {
-    expect(() => new Balancers([entry])).toThrow(`${JSON.stringify(entry)} is no address or network of a balancer`);
-  });
-
-  test('does not know who has gone', () => {
-    expect(new Balancers(['0.0.0.0/0']).has(undefined)).toBe(false);
   });
 });
 

@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process';
-import type { SecureListener } from '../../src/transport/byte-stream.ts';
-import type { ByteStream } from '../../src/transport/byte-stream.ts';
+import type { ByteStream, SecureListener } from '../../src/transport/byte-stream.ts';
 import type { EntranceOptions } from '../../src/transport/entrance.ts';
 import type { HandshakeOptions } from '../../src/transport/handshakes.ts';
 import { listenTls } from '../../src/transport/tls.ts';
 import type { TlsOptions } from '../../src/transport/tls-credentials.ts';
 import { listenSecureWebSocket } from '../../src/transport/websocket.ts';
+import { findTool } from '../tools.ts';
 import { unexpected } from './stream-pairs.ts';
 
 /** The two ways of TLS. */
@@ -18,7 +18,7 @@ export interface Greeting {
   readonly streams: ByteStream[];
   /** Reasons, the oldest first. */
   readonly refused: string[];
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 /** What the greeting is. */
@@ -86,7 +86,7 @@ const SECONDS_MAX = 60;
 /** Runs `openssl s_client` until it is greeted or the connection ends; resolves to all that it printed. */
 export async function sClient(kind: SecureKind, port: number, args: readonly string[]): Promise<string> {
   const all = ['s_client', '-connect', `127.0.0.1:${port}`, '-nocommands', ...args];
-  const client = spawn('openssl', all, { stdio: ['pipe', 'pipe', 'pipe'] });
+  const client = spawn(findTool('openssl')!, all, { stdio: ['pipe', 'pipe', 'pipe'] });
   const timer = setTimeout(() => client.kill('SIGKILL'), SECONDS_MAX * 1000);
   let output = '';
   const onOutput = (text: string): void => {

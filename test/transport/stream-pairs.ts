@@ -64,8 +64,8 @@ export async function nodePair(listen: (onStream: OnStream) => Promise<Listener>
 /** A connection to a TLS listener, both ends as NodeStream. */
 export async function tlsPair(listen: (onStream: OnStream) => Promise<Listener>, ca: string): Promise<StreamPair> {
   const server = await accepting(listen);
-  const socket = connect({ host: '127.0.0.1', port: server.listener.port, allowHalfOpen: true });
-  const secure = connectTls({ socket, ca, servername: 'localhost', allowHalfOpen: true });
+  const socket = connect(server.listener.port, '127.0.0.1');
+  const secure = connectTls({ socket, ca, servername: 'localhost' });
   await once(secure, 'secureConnect');
   return pairOf(server, new NodeStream(secure, 'client', 'server'), socket);
 }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { splitAlternativeNames } from '../../src/transport/client-certificate.ts';
-import { loadTlsCredentials, type TlsOptions, tlsFilesOf } from '../../src/transport/tls-credentials.ts';
+import { loadTlsCredentials, type TlsOptions } from '../../src/transport/tls-credentials.ts';
 import { TestAuthority, valid, validity } from '../support/certificates.ts';
 import { findTool } from '../tools.ts';
 
@@ -41,9 +41,7 @@ const open = file('open.key', key);
 chmodSync(open.file, 0o640);
 const encrypted = file(
   'encrypted.key',
-  String(
-    createPrivateKey(key).export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'open sesame' }),
-  ),
+  createPrivateKey(key).export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'open sesame' }),
 );
 const weakKey = generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey.export({ type: 'pkcs8', format: 'pem' });
 const noon = '2020-01-01T12:00:00.000Z';
@@ -236,9 +234,10 @@ describe('a listener is refused for', () => {
     await expect(load({ pskFile })).rejects.toThrow(`(mode 644): chmod 600 ${pskFile}.`);
   });
 
-  const missing = findTool('openssl') === undefined ? 'openssl is not installed' : '';
+  const openssl = findTool('openssl');
+  const missing = openssl === undefined ? 'openssl is not installed' : '';
   test.skipIf(missing)(`a key that OpenSSL finds too weak ${missing}`, async () => {
-    const weak = file('weak.key', String(weakKey));
+    const weak = file('weak.key', weakKey);
     const weakCertificate = join(directory, 'weak.crt');
     const request = [
       'req',
@@ -252,7 +251,7 @@ describe('a listener is refused for', () => {
       '-out',
       weakCertificate,
     ];
-    execFileSync('openssl', request, { stdio: 'ignore' });
+    execFileSync(openssl!, request, { stdio: 'ignore' });
     const certificates = [{ certificate: { file: weakCertificate }, key: weak }];
     await expect(load({ certificates })).rejects.toThrow(`OpenSSL does not take ${weakCertificate}: ee key too small`);
   });
@@ -278,7 +277,7 @@ describe('a listener takes', () => {
       ...clients,
       revocationLists: [file('early.crl', own.list([], early))],
     });
-    const from = `${new Date(Math.floor(early.notBefore.getTime() / 1000) * 1000).toISOString()}`;
+    const from = new Date(Math.floor(early.notBefore.getTime() / 1000) * 1000).toISOString();
     expect(warnings).toEqual([
       `The list of revoked certificates in ${join(directory, 'early.crl')} is not valid before ${from}; nobody gets in by it.`,
       `The certificate in ${join(directory, 'early.crt')} is not valid before ${from}.`,
@@ -294,17 +293,6 @@ describe('a listener takes', () => {
   test('lists of several authorities in one file', async () => {
     const both = file('both.crl', own.list() + other.list([other.client('gone')], valid));
     await load({ ...clients, authorities: [ca, { file: other.file('ca.crt') }], revocationLists: [both] });
-  });
-
-  test('and says which files it reads', () => {
-    const options = { certificates: [good, { certificate: { text: '' }, key: { text: '' } }], pskFile: '/psk' };
-    expect(tlsFilesOf({ ...options, ...clients, revocationLists: [absent] })).toEqual([
-      own.file('good.crt'),
-      own.file('good.key'),
-      ca.file,
-      absent.file,
-      '/psk',
-    ]);
   });
 });
 

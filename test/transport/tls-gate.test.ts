@@ -40,6 +40,9 @@ async function greeted(port: number, options: ConnectionOptions = {}): Promise<T
   return socket;
 }
 
+/** What a client hears of a refusal, depending on how far it came. */
+const REFUSED = /closed without a greeting|SSL routines|disconnected|ECONNRESET|EPIPE|certificate/;
+
 /** Resolves when a socket has closed, with an error or not. */
 function closed(socket: Socket): Promise<void> {
   return new Promise((resolve) => {
@@ -245,9 +248,10 @@ describe('pre-shared keys', () => {
     for (const version of versions) {
       for (const certificates of [tls.certificates, []]) {
         const { listener, streams, refused, close } = await greeting('tls', { certificates, pskFile });
-        await expect(greeted(listener.port, withKey(identity, key, oneVersion(version)))).rejects.toThrow();
+        await expect(greeted(listener.port, withKey(identity, key, oneVersion(version)))).rejects.toThrow(REFUSED);
         await until('a refusal', () => (refused.length > 0 || streams.length > 0 ? true : undefined));
-        expect(streams.map(({ pskIdentity }) => pskIdentity)).toEqual([]);
+        // Beside certificates OpenSSL goes on with those, and the client finds the wrong thing proven.
+        expect(streams.filter((stream) => stream.pskIdentity !== undefined)).toEqual([]);
         await close();
       }
     }
@@ -278,18 +282,24 @@ describe('pre-shared keys', () => {
     });
     for (const version of versions) {
       (await greeted(listener.port, withKey('sensor-1', '0f'.repeat(32), oneVersion(version)))).destroy();
-      await expect(greeted(listener.port, { ca: own.certificate, ...oneVersion(version) })).rejects.toThrow();
+      await expect(greeted(listener.port, { ca: own.certificate, ...oneVersion(version) })).rejects.toThrow(REFUSED);
     }
     await until('the refusals', () => (refused.length === 2 ? true : undefined));
-    expect(new Set(refused)).toEqual(new Set(['it has no certificate']));
+    expect(refused).toEqual(['it has no certificate', 'it has no certificate']);
     own.write('psk', `sensor-2:${'0f'.repeat(32)}\n`);
     await listener.reload();
     for (const version of versions) {
       const gone = greeted(listener.port, withKey('sensor-1', '0f'.repeat(32), oneVersion(version)));
-      await expect(gone).rejects.toThrow();
+      await expect(gone).rejects.toThrow(REFUSED);
       (await greeted(listener.port, withKey('sensor-2', '0f'.repeat(32), oneVersion(version)))).destroy();
     }
-    expect(streams.map(({ pskIdentity }) => pskIdentity)).toEqual(['sensor-1', 'sensor-1', 'sensor-2', 'sensor-2']);
+    const proven = streams.map(({ pskIdentity }) => pskIdentity);
+    expect(proven.filter((identity) => identity !== undefined)).toEqual([
+      'sensor-1',
+      'sensor-1',
+      'sensor-2',
+      'sensor-2',
+    ]);
     await close();
   });
 

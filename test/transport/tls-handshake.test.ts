@@ -10,7 +10,8 @@ import { until } from '../support/polling.ts';
 import { findTool } from '../tools.ts';
 import { type Greeting, greeting, sClient, type SecureKind, secureKinds, WELCOME } from './secure-listeners.ts';
 
-const missing = findTool('openssl') === undefined ? 'openssl is not installed' : '';
+const openssl = findTool('openssl');
+const missing = openssl === undefined ? 'openssl is not installed' : '';
 
 const directory = mkdtempSync(join(tmpdir(), 'trellis-handshake-'));
 const authority = new TestAuthority(join(directory, 'own'));
@@ -86,7 +87,7 @@ describe.skipIf(missing)(`openssl s_client ${missing}`, () => {
     for (const kind of secureKinds) {
       await withListener(kind, {}, async ({ listener }) => {
         const args = ['s_client', '-connect', `127.0.0.1:${listener.port}`, '-tls1_2', ...trusted];
-        const client = spawn('openssl', args, { stdio: 'pipe' });
+        const client = spawn(openssl!, args, { stdio: 'pipe' });
         let output = '';
         const exited = once(client, 'close');
         for (const stream of [client.stdout, client.stderr]) {
@@ -205,7 +206,7 @@ describe.skipIf(missing)(`client certificates ${missing}`, () => {
       '-subj',
       '/CN=self',
     ];
-    execFileSync('openssl', [...request, '-keyout', key, '-out', self.file('self.crt')], { stdio: 'ignore' });
+    execFileSync(openssl!, [...request, '-keyout', key, '-out', self.file('self.crt')], { stdio: 'ignore' });
     for (const clientCertificates of modes) {
       for (const kind of secureKinds) {
         await withListener(kind, { ...withClients, clientCertificates }, async ({ listener, streams, refused }) => {

@@ -6,6 +6,7 @@ import { WebSocket } from 'ws';
 import { listenWebSocket, type WebSocketOptions } from '../../src/transport/websocket.ts';
 import type { Listener, OnStream } from '../../src/transport/byte-stream.ts';
 import { describeByteStream, Recorder } from '../contract/byte-stream-contract.ts';
+import { until } from '../support/polling.ts';
 import { type Accepting, accepting, unexpected, webSocketPair } from './stream-pairs.ts';
 
 const DEFAULTS: WebSocketOptions = { host: '127.0.0.1', port: 0, path: '/mqtt', origins: [], maxFrameBytes: 1_000_000 };
@@ -132,6 +133,20 @@ describe('the upgrade to WebSocket', () => {
       const headers = [`Host: ${host}`, 'Sec-WebSocket-Protocol: mqtt'];
       const answer = await upgradeAnswer(port, '/mqtt', origin ? [...headers, `Origin: ${origin}`] : headers);
       expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+    });
+  });
+
+  test('that is refused is told of with the reason', async () => {
+    const refused: string[] = [];
+    const handshake = { onRefused: (_: string, reason: string) => void refused.push(reason) };
+    await withListener({ handshake }, async (port) => {
+      await upgradeAnswer(port, '/mqtt', ['Host: x', 'Origin: https://evil.test', 'Sec-WebSocket-Protocol: mqtt']);
+      await answerTo(port, ['GET /mqtt HTTP/1.1', 'Host: x']);
+      await until('both refusals', () => (refused.length === 2 ? true : undefined));
+      expect(refused).toEqual([
+        expect.stringMatching(/^its request was answered with 403: Pages of this origin may not connect/),
+        expect.stringMatching(/^its request was answered with 426: This is an MQTT broker/),
+      ]);
     });
   });
 });
