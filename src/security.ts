@@ -12,6 +12,7 @@ import { errorText } from './lib/error-text.ts';
 import { hostOf, isLoopbackAddress } from './lib/ip-address.ts';
 import type { Logger } from './lib/logger.ts';
 import { BanBook } from './limits/ban-book.ts';
+import { BanFileError } from './limits/ban-list.ts';
 
 /** How often an unknown key makes the key set of a URL be asked for, at most, ms; and how long an answer may take. */
 const KEY_SET_COOLDOWN_MS = 30_000;
@@ -100,7 +101,7 @@ export async function openSecurity(config: Config, parts: SecurityParts): Promis
 
 /** What cannot be used is a mistake of the configuration that names it; errors of other kinds are ours. */
 function configError(error: unknown): unknown {
-  if (error instanceof RulesError) return new ConfigError(error.problems);
+  if (error instanceof RulesError || error instanceof BanFileError) return new ConfigError(error.problems);
   return error instanceof Error && error.name === 'Error' ? new ConfigError([error.message]) : error;
 }
 

@@ -5,6 +5,7 @@ import type { Credentials, Verdict } from '../auth/authenticator.ts';
 import type { Config } from '../config.ts';
 import type { ClientInfo } from '../hooks/hooks.ts';
 import { errorText } from '../lib/error-text.ts';
+import type { Ban } from '../limits/ban-lines.ts';
 import { createLogger } from '../lib/logger.ts';
 import { systemClock } from '../lib/system-clock.ts';
 import { accessOptions, openSecurity, type Security } from '../security.ts';
@@ -61,7 +62,13 @@ async function judge(
   lines: string[],
 ): Promise<Outcome> {
   const { authenticators } = security;
+  const { list } = security.bans;
   const { clientId, certificate } = subject;
+  const ban = list.findAddress(address) ?? list.find('client', clientId) ?? (username && list.find('user', username));
+  if (ban) {
+    lines.push(banText(ban));
+    return { kind: 'out' };
+  }
   const client: ClientInfo = {
     clientId,
     username: username ?? '',
@@ -84,7 +91,16 @@ async function judge(
     lines.push('nothing says who clients are: everybody is let in, under the user name they give');
     return { kind: 'in', subject, note: `user ${JSON.stringify(subject.username)}, whoever that is` };
   }
-  return ask(security, { client, username, password }, subject, lines);
+  const outcome = await ask(security, { client, username, password }, subject, lines);
+  const proven = outcome.kind === 'in' ? list.find('user', outcome.subject.username) : undefined;
+  if (proven === undefined) return outcome;
+  lines.push(banText(proven));
+  return { kind: 'out' };
+}
+
+function banText({ kind, value, until, reason }: Ban): string {
+  const end = until === Infinity ? 'for good' : `until ${new Date(until).toISOString()}`;
+  return `${kind} ${JSON.stringify(value)} is banned ${end}${reason === '' ? '' : ` (${JSON.stringify(reason)})`}`;
 }
 
 /** As a chain does, but for a webhook, which would count a question without a password against the client. */

@@ -19,8 +19,8 @@ With publish and subscribe it says whether access rules allow a client to publis
 topic filter: the rule that decides, with its line and role, and why the others do not.
 
 With connect it says whether a client is let in: what each of those who are asked says of it, in their order, and which
-roles and rules it has then. What only a running broker knows, such as failed attempts, limits and the owners of client
-ids, it does not look at.
+roles and rules it has then. What only a running broker knows, such as failed attempts, limits, bans for flapping and
+the owners of client ids, it does not look at.
 
 It reads files, and asks a webhook or for a key set where the configuration names one; no broker is asked.`.trimStart();
 

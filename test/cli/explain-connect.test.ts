@@ -176,6 +176,26 @@ test.each([
   expect((await connect(config, '--address', address)).code).toBe(isIn ? 0 : 1);
 });
 
+test.each([
+  [
+    'address 192.0.2.0/24 until 2100-01-01T00:00:00Z # noise',
+    'address "192.0.2.0/24" is banned until 2100-01-01T00:00:00.000Z ("noise")',
+  ],
+  ['client kitchen', 'client "kitchen" is banned for good'],
+  ['user alice', 'user "alice" is banned for good'],
+])('who is on the list of bans is refused before anybody is asked: %s', async (ban, line) => {
+  const config = { ...passwords(), limits: { banFile: write('bans', `${ban}\n`) } };
+  const right = ['--password-file', join(directory, 'right'), '--address', '192.0.2.7'];
+  const answer = await connect(config, ...alice, ...right);
+  expect(answer.code).toBe(1);
+  expect(answer.lines.slice(0, 3)).toEqual([
+    'Refused: client "kitchen" from 192.0.2.7',
+    `  ${line}`,
+    'Were it let in by that name:',
+  ]);
+  expect((await connect(config, '--user', 'bob', '--client', 'c')).lines[1]).toContain('unknown user');
+});
+
 test('a file that cannot be used is exit code 2', async () => {
   const config = { auth: { passwordFile: join(directory, 'nobody') } };
   expect(await connect(config, ...alice)).toEqual({

@@ -1,11 +1,8 @@
-import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { chmodSync, mkdirSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { validity } from '../support/certificates.ts';
+import { directory, type Fault, garbage, holding, loop, missing, open, pipe, put, zeros } from './faults.ts';
 import { type Materials, RULES, SECRET, user } from './materials.ts';
-
-/** How a file is broken: makes it, or not; gets its path. */
-export type Fault = (file: string, materials: Materials) => void;
 
 /** The sections of a configuration that name a file. */
 export type Naming = (file: string, materials: Materials) => Readonly<Record<string, unknown>>;
@@ -18,35 +15,6 @@ export interface BrokenFile {
   readonly naming: Naming;
   readonly fault: Fault;
   readonly sentence: string;
-}
-
-const missing: Fault = () => undefined;
-const directory: Fault = (file) => mkdirSync(file);
-const garbage: Fault = (file) => put(file, Buffer.from([0x61, 0x0a, 0xff, 0xfe, 0x00, 0x80]));
-const pipe: Fault = (file) => void execFileSync('mkfifo', ['-m', '600', file]);
-const loop: Fault = (file) => symlinkSync(file, file);
-
-function put(file: string, content: string | Uint8Array, mode = 0o600): void {
-  writeFileSync(file, content);
-  chmodSync(file, mode);
-}
-
-/** What is written in it. */
-function holding(content: string | Uint8Array): Fault {
-  return (file) => put(file, content);
-}
-
-/** In order but for who may read it. */
-function open(content: string, mode = 0o644): Fault {
-  return (file) => put(file, content, mode);
-}
-
-/** A file of so many zeros. */
-function zeros(bytes: number): Fault {
-  return (file) => {
-    put(file, '');
-    truncateSync(file, bytes);
-  };
 }
 
 const passwords: Naming = (file) => ({ auth: { passwordFile: file } });
@@ -77,6 +45,7 @@ const revoked: Naming = (file, materials) => {
   return secure({ ...tls, crlFile: file });
 };
 const redisPassword: Naming = (file) => ({ store: { type: 'redis' }, redis: { passwordFile: file } });
+const bans: Naming = (file) => ({ limits: { banFile: file } });
 const psk: Naming = (file) => ({ listeners: { tls: { port: 0 } }, tls: { pskFile: file } });
 
 function pem(made: KeyObject, type: 'spki' | 'pkcs8'): string {
@@ -220,7 +189,7 @@ export const brokenFiles: readonly BrokenFile[] = [
     [
       'YAML',
       holding('roles: {}\n'),
-      'FILE:1: a line begins with user, topic or pattern, not with roles:; a file in YAML has a name that ends in .yaml.',
+      'FILE:1: a line begins with user, topic or pattern, which this one does not; a file in YAML has a name that ends in .yaml.',
     ],
   ]),
   ...group(secret, 'secret', [
@@ -378,6 +347,16 @@ export const brokenFiles: readonly BrokenFile[] = [
       open('secret'),
       'redis.passwordFile: FILE holds secrets, but others than its owner have rights to it (mode 644): chmod 600 FILE.',
     ],
+  ]),
+  ...group(bans, 'bans', [
+    ['missing', missing, 'FILE: there is no such file; an empty one bans nobody.'],
+    ['a directory', directory, 'Cannot read FILE: it is a directory.'],
+    [
+      'an unknown kind',
+      holding('adress 192.0.2.1\n'),
+      'FILE:1: a line must begin with address, client or user, as in "address 10.0.0.0/8 until DATE # why".',
+    ],
+    ['a client twice', holding('client a\nclient a\n'), 'FILE:2: client a is on line 1 already; keep one of them.'],
   ]),
   ...group(psk, 'psk', [
     ['missing', missing, 'Cannot read FILE: there is no such file.'],
