@@ -59,14 +59,19 @@ function acknowledged(config: Config): string {
 }
 
 /** What a client has to be told so that it finds this broker; nothing with the default port. */
-function clientFlags(listeners: readonly Endpoint[], config: Config): string {
-  const { tcp, websocket, unix } = config.listeners;
-  const scheme = tcp.port === 'off' ? 'ws://' : 'mqtt://';
-  const port = listeners.find(({ url }) => url.startsWith(scheme))?.port;
-  if (port === undefined) return unix.path === '' ? '' : ` --unix ${unix.path}`;
-  const host = tcp.port === 'off' ? websocket.host : tcp.host;
-  const everywhere = host === '0.0.0.0' || host === '::' || host === '127.0.0.1' || host === 'localhost';
-  const flags = everywhere ? '' : ` -h ${host}`;
-  if (tcp.port === 'off') return `${flags} --ws -p ${port}`;
-  return port === 1883 ? flags : `${flags} -p ${port}`;
+function clientFlags(endpoints: readonly Endpoint[], { listeners }: Config): string {
+  const { tcp, websocket, tls, secureWebsocket, unix } = listeners;
+  const ways = [
+    { scheme: 'mqtt://', listener: tcp, flags: '', usual: 1883 },
+    { scheme: 'ws://', listener: websocket, flags: ' --ws', usual: undefined },
+    // Who issued the certificate only the people know who had it issued.
+    { scheme: 'mqtts://', listener: tls, flags: ' --cafile CA.crt', usual: undefined },
+    { scheme: 'wss://', listener: secureWebsocket, flags: ' --ws --cafile CA.crt', usual: undefined },
+  ];
+  const way = ways.find(({ listener }) => listener.port !== 'off');
+  const port = endpoints.find(({ url }) => way !== undefined && url.startsWith(way.scheme))?.port;
+  if (way === undefined || port === undefined) return unix.path === '' ? '' : ` --unix ${unix.path}`;
+  const { host } = way.listener;
+  const isHere = host === '0.0.0.0' || host === '::' || host === '127.0.0.1' || host === 'localhost';
+  return `${isHere ? '' : ` -h ${host}`}${way.flags}${port === way.usual ? '' : ` -p ${port}`}`;
 }

@@ -46,7 +46,7 @@ const broken: readonly (readonly [name: string, content: string, sentence: strin
     'roles: {reader: []}\nusers: {alice: [writer]}\n',
     'FILE:2: there is no role writer; roles are defined',
   ],
-  ['rules.yaml', '', 'FILE:1: the file must be sections such as \"roles:\", not nothing.'],
+  ['rules.yaml', '', 'FILE:1: the file must be sections such as "roles:", not nothing.'],
   ['secret', 'short', 'FILE holds a secret of less than the 32 bytes that HS256 needs.'],
   ['secret', SECRET, 'FILE holds secrets, but others than its owner have rights to it (mode 640)', 0o640],
   ['token', 'two\nlines\n', 'FILE holds no token'],

@@ -108,7 +108,7 @@ describe('a broker with the certificate of trellis cert', () => {
         code: 0,
         stdout: 'hello\n',
       });
-      const wrong = args.with(-1, 'wrong');
+      const wrong = [...args, '-P', 'wrong'];
       expect((await runTool(mosquittoPub!, [...wrong, '-t', 'a', '-m', 'x'])).code).not.toBe(0);
     },
   );
@@ -121,7 +121,7 @@ describe('a broker that asks clients for certificates', () => {
       const client = await mqtt.connectAsync(url, shown(certificates.client('alice')));
       await client.publishAsync('of/alice/a', 'x', { qos: 1 });
       await expect(client.publishAsync('of/bob/a', 'x', { qos: 1 })).rejects.toMatchObject({ code: 0x87 });
-      await expect(client.subscribeAsync('of/#')).rejects.toThrow();
+      await expect(client.subscribeAsync('of/#')).rejects.toThrow('Subscribe error: Not authorized');
       await client.endAsync();
       const other = mqtt.connectAsync(url, { ...shown(certificates.client('alice')), username: 'bob' });
       await expect(other).rejects.toMatchObject({ code: 0x86 });
@@ -209,6 +209,6 @@ test('behind a balancer the log has the address of the client, and who comes pas
   await logged(/"client":"proxied","remote":"192\.0\.2\.7:4711"/);
   socket.destroy();
   const past = log();
-  await expect(connectRaw(port, 'direct', { ca })).rejects.toThrow();
+  await expect(connectRaw(port, 'direct', { ca })).rejects.toThrow(/disconnected|ECONNRESET|hang up/);
   await past(/a connection is refused before MQTT begins/);
 });
