@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Broker, startBroker } from '../../src/broker.ts';
 import { type Config, createConfig, type DeepPartial } from '../../src/config.ts';
@@ -70,7 +71,7 @@ class Trail {
 
 /** Bytes as a text would show them. */
 function readable(part: unknown): unknown {
-  if (part instanceof Error) return `${part.stack} ${JSON.stringify({ ...part })}`;
+  if (part instanceof Error) return inspect(part, { depth: 5 });
   if (typeof part === 'object' && part !== null && 'type' in part && part.type === 'Buffer' && 'data' in part)
     return Buffer.from(part.data as number[]).toString('latin1');
   return part;
@@ -136,7 +137,10 @@ async function attempt(
   const { psk } = more;
   const socket =
     psk === undefined ? openTcp(HOST, portOf(broker, 'mqtt:'), client) : openPsk(portOf(broker, 'mqtts:'), client, psk);
-  const opened = await socket.catch((error: unknown) => void trail.add('error of the client', String(error)));
+  const opened = await socket.catch((error: unknown) => {
+    trail.add('error of the client', String(error));
+    return undefined;
+  });
   if (opened === undefined) return -1;
   client.attach(opened).sendConnect(options);
   return codeOf(await answerOf(client));
