@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Config, DeepPartial } from '../../src/config.ts';
 import type { Logger } from '../../src/lib/logger.ts';
-import { PacketType, type ProtocolVersion, type Qos } from '../../src/protocol/packets.ts';
+import { PacketType, type ProtocolVersion } from '../../src/protocol/packets.ts';
 import type { NaiveFile, NaiveRule } from '../acl/naive-rules.ts';
 import { until } from '../support/polling.ts';
 import type { RawClient } from '../support/raw-client.ts';
@@ -92,7 +92,7 @@ async function subscribers(broker: TestBroker, username: string): Promise<readon
   for (const { version, qos, filter } of WAYS) {
     const client = await connect(broker, username, version);
     const isShared = filter.startsWith('$share');
-    await client.subscribe(isShared ? filter.replace('/', `/${username}`) : filter, qos as Qos);
+    await client.subscribe(isShared ? filter.replace('/', `/${username}`) : filter, qos);
     clients.push(client);
   }
   return clients;

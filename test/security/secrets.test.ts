@@ -1,4 +1,4 @@
-import { connect as connectTls } from 'node:tls';
+import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Broker, startBroker } from '../../src/broker.ts';
 import { type Config, createConfig, type DeepPartial } from '../../src/config.ts';
@@ -9,8 +9,7 @@ import { PacketType, type Packet } from '../../src/protocol/packets.ts';
 import { HttpBackend } from '../auth/http-backend.ts';
 import { ScramClient } from '../auth/scram-client.ts';
 import { endAll, finished } from '../cli/trellis.ts';
-import type { ClientSocket } from '../support/client-socket.ts';
-import { openTcp } from '../support/client-socket.ts';
+import { type ClientSocket, openTcp, openTls } from '../support/client-socket.ts';
 import type { RawConnectOptions } from '../support/connect-packet.ts';
 import { until } from '../support/polling.ts';
 import { RawClient } from '../support/raw-client.ts';
@@ -72,7 +71,7 @@ class Trail {
 
 /** Bytes as a text would show them. */
 function readable(part: unknown): unknown {
-  if (part instanceof Error) return `${part.stack} ${JSON.stringify({ ...part })}`;
+  if (part instanceof Error) return inspect(part, { depth: 5 });
   if (typeof part === 'object' && part !== null && 'type' in part && part.type === 'Buffer' && 'data' in part)
     return Buffer.from(part.data as number[]).toString('latin1');
   return part;
@@ -138,7 +137,10 @@ async function attempt(
   const { psk } = more;
   const socket =
     psk === undefined ? openTcp(HOST, portOf(broker, 'mqtt:'), client) : openPsk(portOf(broker, 'mqtts:'), client, psk);
-  const opened = await socket.catch((error: unknown) => void trail.add('error of the client', String(error)));
+  const opened = await socket.catch((error: unknown) => {
+    trail.add('error of the client', String(error));
+    return undefined;
+  });
   if (opened === undefined) return -1;
   client.attach(opened).sendConnect(options);
   return codeOf(await answerOf(client));
@@ -159,27 +161,9 @@ function openPsk(
   handler: RawClient,
   { identity, hex }: { identity: string; hex: string },
 ): Promise<ClientSocket> {
-  return new Promise((resolve, reject) => {
-    const socket = connectTls({
-      host: HOST,
-      port,
-      ca: [],
-      ciphers: 'TLS_AES_128_GCM_SHA256:PSK',
-      checkServerIdentity: () => undefined,
-      pskCallback: () => ({ psk: Buffer.from(hex, 'hex'), identity }),
-    });
-    socket.once('secureConnect', () =>
-      resolve({
-        write: (bytes) => void socket.write(bytes),
-        pause: () => void socket.pause(),
-        resume: () => void socket.resume(),
-        destroy: () => void socket.destroy(),
-      }),
-    );
-    socket.on('data', (chunk: Buffer) => handler.onBytes(chunk));
-    socket.on('error', reject);
-    socket.on('close', () => handler.onClose(false));
-  });
+  const ciphers = 'TLS_AES_128_GCM_SHA256:PSK';
+  const pskCallback = () => ({ psk: Buffer.from(hex, 'hex'), identity });
+  return openTls({ host: HOST, port, ca: [], ciphers, checkServerIdentity: () => undefined, pskCallback }, handler);
 }
 
 /** SCRAM with a password, right or wrong. @returns the reason code of CONNACK. */

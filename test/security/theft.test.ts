@@ -2,7 +2,9 @@ import { afterAll, describe, expect, test } from 'vitest';
 import type { DeepPartial, Config } from '../../src/config.ts';
 import { PacketType, type ProtocolVersion } from '../../src/protocol/packets.ts';
 import type { RawConnectOptions } from '../support/connect-packet.ts';
-import type { RawClient } from '../support/raw-client.ts';
+import { TestAuthority } from '../support/certificates.ts';
+import { openTls } from '../support/client-socket.ts';
+import { RawClient } from '../support/raw-client.ts';
 import { type OpenOptions, startTestBroker, type TestBroker } from '../support/test-broker.ts';
 import { SecurityFiles, tokenOf } from './security-files.ts';
 
@@ -209,4 +211,45 @@ test('the client id of an anonymous client does not belong to users, and that of
     expect(next.connack.sessionPresent).toBe(true);
     await owner.expectClose();
   }
+});
+
+test('the client id of who has one certificate does not belong to who has another', async () => {
+  const authority = new TestAuthority(files.path('authority'));
+  authority.server('server');
+  const tls = {
+    certFiles: [authority.file('server.crt')],
+    keyFiles: [authority.file('server.key')],
+    caFile: authority.file('ca.crt'),
+    clientCertificates: 'required' as const,
+  };
+  const listeners = { tls: { host: '127.0.0.1', port: 0 } };
+  const auth = { certificateIdentity: 'common-name' as const };
+  await using broker = await startTestBroker({ config: { listeners, tls, auth, acl: config.acl } });
+  const { port } = broker.broker.listeners.find(({ url }) => url.startsWith('mqtts:'))!;
+  const open = async (name: string): Promise<RawClient> => {
+    const { certificate, key } = authority.client(name);
+    const client = new RawClient(LAMP, 5);
+    return client.attach(
+      await openTls({ host: '127.0.0.1', port, ca: authority.certificate, cert: certificate, key }, client),
+    );
+  };
+  const owner = await open('ann');
+  await owner.connect({ cleanStart: false, properties: STAYS });
+  await owner.subscribe('a', 1);
+  for (const [connect, answer] of [
+    [{}, 0x87],
+    [{ cleanStart: false, properties: STAYS }, 0x87],
+    [as('ann'), 0x86],
+  ] as const) {
+    const thief = await open('eve');
+    thief.sendConnect(connect);
+    await thief.expectConnack(answer);
+    await thief.expectClose();
+  }
+  await owner.publish('a', 'mine', { qos: 1 });
+  await owner.expectMessage({ payload: 'mine' });
+  await owner.disconnect();
+  const again = await open('ann');
+  expect((await again.connect({ cleanStart: false, properties: STAYS })).sessionPresent).toBe(true);
+  again.destroy();
 });

@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net';
+import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { WebSocket } from 'ws';
 
 /** Who is told of what happens on a client's socket. */
@@ -31,6 +32,28 @@ export function openTcp(host: string, port: number, handler: ClientSocketHandler
         destroy: () => void socket.destroy(),
       });
     });
+    socket.on('error', (error) => {
+      reset = true;
+      reject(error);
+    });
+    socket.on('data', (chunk: Buffer) => handler.onBytes(chunk));
+    socket.on('close', () => handler.onClose(reset));
+  });
+}
+
+/** Opens a TLS connection. @throws Error when its handshake fails. */
+export function openTls(options: ConnectionOptions, handler: ClientSocketHandler): Promise<ClientSocket> {
+  return new Promise((resolve, reject) => {
+    const socket = connectTls(options);
+    socket.once('secureConnect', () => {
+      resolve({
+        write: (bytes) => void socket.write(bytes),
+        pause: () => void socket.pause(),
+        resume: () => void socket.resume(),
+        destroy: () => void socket.destroy(),
+      });
+    });
+    let reset = false;
     socket.on('error', (error) => {
       reset = true;
       reject(error);
