@@ -25,7 +25,7 @@ export interface RuleNote extends WrittenRule {
 }
 
 /** A role of a client; one that is not known is in no file. */
-export interface HeldRole {
+interface HeldRole {
   readonly name: string;
   readonly origin: RoleOrigin;
   readonly isKnown: boolean;

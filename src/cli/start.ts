@@ -15,9 +15,11 @@ Usage: trellis start [flags]
 
 Runs the broker until it gets SIGTERM or SIGINT; it then says goodbye to its clients, keeps what is due to them and exits.
 A second signal ends it at once. Without flags: MQTT on 127.0.0.1:1883, WebSocket on 127.0.0.1:8083/mqtt, data in ./data,
-anonymous clients allowed because nobody else can reach it. SIGHUP makes it read users, access rules, certificates and keys
-anew, as it does by itself when their files change; one that cannot be used leaves what was in force. A flag wins over the environment (TRELLIS_SECTION__KEY), the
-environment over the file, the file over the default.`.trimStart();
+anonymous clients allowed because nobody else can reach it. A flag wins over the environment (TRELLIS_SECTION__KEY), the
+environment over the file, the file over the default.
+
+SIGHUP makes it read users, access rules, bans, certificates and keys anew, as it does by itself when their files change;
+one that cannot be used leaves what was in force. With --workers it goes to the first process.`.trimStart();
 
 const after = `
 Examples:

@@ -5,7 +5,7 @@ import { directory, type Fault, garbage, holding, loop, missing, open, pipe, put
 import { type Materials, RULES, SECRET, user } from './materials.ts';
 
 /** The sections of a configuration that name a file. */
-export type Naming = (file: string, materials: Materials) => Readonly<Record<string, unknown>>;
+type Naming = (file: string, materials: Materials) => Readonly<Record<string, unknown>>;
 
 /** A broken file, how a configuration names it, and what is said of it, FILE being its path. */
 export interface BrokenFile {

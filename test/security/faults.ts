@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { findTool } from '../tools.ts';
 import type { Materials } from './materials.ts';
 
 /** How a file is broken: makes it, or not; gets its path. */
@@ -12,7 +13,7 @@ export const directory: Fault = (file) => mkdirSync(file);
 /** Its second line is no text. */
 export const garbage: Fault = (file) => put(file, Buffer.from([0x61, 0x0a, 0xff, 0xfe, 0x00, 0x80]));
 /** It is a pipe that nobody writes to. */
-export const pipe: Fault = (file) => void execFileSync('mkfifo', ['-m', '600', file]);
+export const pipe: Fault = (file) => void execFileSync(findTool('mkfifo') ?? '', ['-m', '600', file]);
 /** It is a link to itself. */
 export const loop: Fault = (file) => symlinkSync(file, file);
 

@@ -145,7 +145,7 @@ describe('a broker that asks clients for certificates', () => {
       for (const url of urls) {
         const logged = log();
         expect(await outcome(url, who)).toBe('closed');
-        const [, said = ''] = await logged(/a connection is refused before MQTT begins",[^\n]*"reason":"([^"]*)"/);
+        const [, said = ''] = await logged(/connection refused before CONNECT",[^\n]*"reason":"([^"]*)"/);
         reasons.push(said);
       }
       expect(reasons[0]).toContain(reason);
@@ -210,5 +210,5 @@ test('behind a balancer the log has the address of the client, and who comes pas
   socket.destroy();
   const past = log();
   await expect(connectRaw(port, 'direct', { ca })).rejects.toThrow(/disconnected|ECONNRESET|hang up/);
-  await past(/a connection is refused before MQTT begins/);
+  await past(/connection refused before CONNECT/);
 });
