@@ -253,7 +253,7 @@ export class NodeCluster implements Cluster, Neighbours, Topology, NodeEvents, F
     if (targets.entries.length + targets.nodes.length + targets.shares.length + own.length === 0) return NOWHERE;
     const posts: MessageRoute['posts'][number][] = [];
     for (const entry of targets.entries) {
-      if (this.#departures.isEmpty || !this.#departures.wasHere(entry.queueId, view)) posts.push(postOf(entry));
+      if (!this.#departures.wasHere(entry.queueId, view)) posts.push(postOf(entry));
     }
     const nodes = new Map<string, string[]>();
     for (const nodeId of targets.nodes) if (this.#isThere(nodeId)) nodes.set(nodeId, []);

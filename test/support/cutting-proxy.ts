@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { endRelay } from './relay-end.ts';
 
 const HOST = '127.0.0.1';
 
@@ -115,15 +116,8 @@ export class CuttingProxy {
   }
 
   /** Closes everything. */
-  async stop(): Promise<void> {
-    if (!this.#server.listening) return;
-    const ended = once(this.#server, 'close');
-    this.#server.close();
-    for (const { client, server } of this.#links) {
-      client.destroy();
-      server.destroy();
-    }
-    await ended;
+  stop(): Promise<void> {
+    return endRelay(this.#server, this.#links);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

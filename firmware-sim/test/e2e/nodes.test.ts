@@ -4,21 +4,9 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Nodes, startNodes } from '../../../test/support/nodes.ts';
 import { redisMissing } from '../../../test/support/redis-server.ts';
-import { faults } from '../../src/checker/witness.ts';
 import { run } from '../../src/run/runner.ts';
 import { loadScenario } from '../../src/scenario/load.ts';
-
-/** Seconds that each scenario is played for; what has none is played at length only, for TRELLIS_FAULT_SECONDS. */
-const SECONDS: ReadonlyMap<string, number | undefined> = new Map([
-  ['tour', 15],
-  ['kill-broker', 20],
-  ['smart-home', undefined],
-  ['factory', undefined],
-  ['trackers', undefined],
-  ['firmware-rollout', undefined],
-  ['dashboard-wall', undefined],
-]);
-const LONG_SECONDS = Number(process.env['TRELLIS_FAULT_SECONDS'] ?? 0);
+import { expectFaultless, SCENARIO_TIMEOUT_MS, scenarios } from './scenarios.ts';
 
 /** Kills a node and starts it again for each request, one node after the other. */
 async function openAxe(nodes: Nodes): Promise<Server> {
@@ -54,25 +42,16 @@ describe.skipIf(redisMissing !== '')('no fault is found in several Trellis nodes
     await nodes?.stop();
   });
 
-  const runs = [...SECONDS].map(([name, seconds]) => [name, Math.max(seconds ?? 0, LONG_SECONDS)] as const);
-  test.each(runs.filter(([, seconds]) => seconds > 0))(
+  test.each(scenarios({ tour: 15, 'kill-broker': 20 }))(
     '%s',
     async (name, durationSeconds) => {
       const scenario = loadScenario(name, { durationSeconds, brokerUrl: `mqtt://127.0.0.1:${nodes.port}` });
       const swing = `fetch('http://127.0.0.1:${(axe.address() as AddressInfo).port}').then((answer) => process.exit(answer.ok ? 0 : 1))`;
       const killBroker = `'${process.execPath}' -e "${swing}"`;
       const options = { threads: 0, command: [], killBroker, interrupt: new AbortController().signal };
-      const { delivery, thresholds, broker } = await run(scenario, options);
-      const counts = faults.map((fault) => [fault, delivery.faults[fault].total] as const);
-      expect(
-        counts.filter(([, total]) => total > 0),
-        JSON.stringify(delivery.examples.slice(0, 5)),
-      ).toEqual([]);
-      expect(thresholds.filter(({ holds }) => !holds)).toEqual([]);
-      expect(delivery.counts.outstanding).toEqual([0, 0, 0]);
-      if (name === 'kill-broker') expect(broker.kills).toBeGreaterThan(0);
+      expectFaultless(name, await run(scenario, options));
       for (let index = 0; index < nodes.count; index++) expect(nodes.runs(index)).toBe(true);
     },
-    240_000 + 4_000 * LONG_SECONDS,
+    SCENARIO_TIMEOUT_MS,
   );
 });

@@ -17,7 +17,8 @@ export type InboxFrame =
 const Code = { forward: 1, retained: 2, wanted: 3, 'handed-over': 4, refused: 5 } as const;
 
 /**
- * Encodes frames; messages come as `RecordWriter.message` writes them. Numbers are little-endian, a string is its length in bytes (u32) and its UTF-8.
+ * Encodes frames; messages come as `RecordWriter.message` writes them. Numbers are little-endian, a string is its length in
+ * bytes (u32) and its UTF-8.
  *
  *     forward      1 | count u32 | each: share keys u32, strings | length u32, message
  *     retained     2 | count u32 | each: topic name | length u32 (0 for none), message
