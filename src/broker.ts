@@ -39,6 +39,7 @@ import { parseTopicFilter } from './protocol/topic.ts';
 import { Books } from './session/books.ts';
 import type { SessionContext } from './session/context.ts';
 import { Dispatcher } from './session/dispatcher.ts';
+import { InFlightBudget } from './session/in-flight-budget.ts';
 import { LOCAL_PREFIX, SessionRegistry } from './session/registry.ts';
 import { RetainedMessages } from './session/retained-messages.ts';
 import type { Session } from './session/session.ts';
@@ -133,10 +134,12 @@ export class Broker implements EventSink {
     if (this.#store.durability !== 'memory') this.#writePath.holdMs = config.store.holdMs;
     this.#node = this.#makeNode();
     this.#cluster = this.#node ?? new SingleNode();
+    const settings = sessionSettings(config);
     this.#session = {
       neighbours: this.#node,
       waitingMemory: { bytes: 0 },
-      settings: sessionSettings(config),
+      inFlight: new InFlightBudget(settings.inFlightBytesMax, () => this.#guard.counters.count('in-flight-bytes')),
+      settings,
       clock: this.#clock,
       deadlines: this.#deadlines,
       store: this.#store,

@@ -59,6 +59,7 @@ export interface Config {
       readonly flappingBanMs: number;
       /** Memory of the process, bytes; 0 for no limit, `auto` for 80 % of what there is. */
       readonly memoryBytesMax: number | 'auto';
+      readonly inFlightBytesMax: number;
       readonly sessionExpiryIntervalMax: number;
       readonly topicLevelsMax: number;
       readonly subscriptionsPerSessionMax: number;
@@ -246,6 +247,7 @@ export function sessionSettings(config: Config): SessionSettings {
     queueWindowBytes: session.queueWindowBytes,
     queueMemoryBytes: session.queueMemoryBytes,
     inFlightMessagesMax: session.inFlightMessagesMax,
+    inFlightBytesMax: limits.inFlightBytesMax,
     subscriptionsPerSessionMax: limits.subscriptionsPerSessionMax,
     topicLevelsMax: limits.topicLevelsMax,
     overlap: session.overlap,

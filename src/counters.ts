@@ -33,6 +33,8 @@ export interface BrokerCounters {
   /** Groups of shared subscriptions. */
   sharedSubscriptions: number;
   retained: { count: number; bytes: number };
+  /** Bytes of QoS 1 and 2 messages that clients have been sent and have not acknowledged. */
+  inFlightBytes: number;
   store: { commits: number; full: boolean };
   /** How often each limit was in somebody's way. */
   limits: Record<LimitReason, number>;
@@ -65,6 +67,7 @@ export function readCounters(context: ConnectionContext): BrokerCounters {
     subscriptions: registry.subscriptionCount,
     sharedSubscriptions: registry.groupCount,
     retained: { count: retained.trie.count, bytes: retained.trie.bytes },
+    inFlightBytes: registry.inFlightBytes,
     store: { commits: writePath.commits, full: writePath.full },
     limits: Object.fromEntries(guard.counters.entries()) as Record<LimitReason, number>,
     memory: { sheds: guard.memory?.shed ?? 'nothing', entered: enteredOf(guard.memory) },

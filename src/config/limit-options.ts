@@ -149,6 +149,11 @@ export const limitOptions: {
     16 * MiB,
     'Bytes waiting for one slow reader; above it QoS 0 messages are dropped, QoS 1 and 2 stay in the queue.',
   ),
+  'limits.inFlightBytesMax': option(
+    integer(0, 1_099_511_627_776, 'bytes'),
+    256 * MiB,
+    'Bytes of QoS 1 and 2 messages that all clients together have been sent and not acknowledged; above it a client gets the next message when it has acknowledged all before. 0 for any number.',
+  ),
   'limits.writeDelayMs': option(
     integer(0, 1_000, 'ms'),
     1,

@@ -6,6 +6,7 @@
  *   `connect-rate`, `connect-rate-per-address`: connections refused
  * - `banned-client`, `banned-user`, `banned-address`: connections refused by the ban list
  * - `flapping-client`, `flapping-address`: connections refused by a temporary ban
+ * - `in-flight-bytes`: a QoS 1 or 2 message waits, as all clients together have too much in flight
  * - `memory-connections`, `memory-subscriptions`, `memory-publishes`: refused or held back above the memory budget
  */
 export const LIMIT_REASONS = [
@@ -22,6 +23,7 @@ export const LIMIT_REASONS = [
   'banned-address',
   'flapping-client',
   'flapping-address',
+  'in-flight-bytes',
   'memory-connections',
   'memory-subscriptions',
   'memory-publishes',

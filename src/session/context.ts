@@ -3,6 +3,7 @@ import type { DeadlineHeap } from '../lib/deadline-heap.ts';
 import type { Message } from '../protocol/message.ts';
 import type { Store } from '../store/store.ts';
 import type { Books } from './books.ts';
+import type { InFlightBudget } from './in-flight-budget.ts';
 import type { Neighbours } from './neighbours.ts';
 import type { SessionSettings } from './settings.ts';
 import type { WritePath } from './write-path.ts';
@@ -17,6 +18,7 @@ export interface Keeper {
 export interface SessionContext {
   /** About what the messages that wait in memory take, all queues together. */
   readonly waitingMemory: { bytes: number };
+  readonly inFlight: InFlightBudget;
   readonly settings: SessionSettings;
   readonly clock: Clock;
   readonly deadlines: DeadlineHeap;

@@ -1,3 +1,4 @@
+import type { InFlightBudget } from './in-flight-budget.ts';
 import type { QueueEntry } from './queue-entry.ts';
 
 /** The largest packet identifier. */
@@ -7,7 +8,8 @@ const FIRST_PLACES = 8;
 const IDLE_PLACES = 4096;
 
 /**
- * What a session has sent and the client has not acknowledged, by packet id, section 2.2.1.
+ * What a session has sent and the client has not acknowledged, by packet id, section 2.2.1, and its send quota,
+ * section 4.9: what of that was sent on this connection.
  *
  * Packet ids go round, so the place of one is its lowest bits; where two want the same place the table doubles, at most
  * to one place per packet id. Taking in and letting go of a message is one store each, with nothing made.
@@ -17,6 +19,44 @@ export class InFlight {
   #lastPacketId = 0;
   /** Entries in flight. */
   size = 0;
+  readonly #budget: InFlightBudget;
+  /** Serial of the connection; entries know on which they were sent last. */
+  #serial = 1;
+  /** Entries sent on this connection, and their bytes. */
+  #outstanding = 0;
+  #bytes = 0;
+
+  constructor(budget: InFlightBudget) {
+    this.#budget = budget;
+  }
+
+  /** Whether another message may be sent on this connection: by its Receive Maximum [MQTT-3.3.4-9], and by what all clients may have. */
+  hasRoom(receiveMaximum: number): boolean {
+    const outstanding = this.#outstanding;
+    return outstanding === 0 || (outstanding < receiveMaximum && this.#budget.hasRoom());
+  }
+
+  /** Counts an entry as sent on this connection. */
+  count(entry: QueueEntry): void {
+    const { size } = entry.message;
+    entry.sentOn = this.#serial;
+    this.#outstanding += 1;
+    this.#bytes += size;
+    this.#budget.bytes += size;
+  }
+
+  /** Whether the entry was sent on this connection, not on one before. */
+  isOfConnection(entry: QueueEntry): boolean {
+    return entry.sentOn === this.#serial;
+  }
+
+  /** The connection has ended, or another one begins: nothing counts as sent on it. */
+  renew(): void {
+    this.#serial += 1;
+    this.#outstanding = 0;
+    this.#budget.bytes -= this.#bytes;
+    this.#bytes = 0;
+  }
 
   /** The entry with this packet id. */
   get(packetId: number): QueueEntry | undefined {
@@ -48,6 +88,11 @@ export class InFlight {
     if (places[place] !== entry) return;
     places[place] = undefined;
     this.size -= 1;
+    if (entry.sentOn === this.#serial) {
+      this.#outstanding -= 1;
+      this.#bytes -= entry.message.size;
+      this.#budget.bytes -= entry.message.size;
+    }
     if (this.size === 0 && places.length > IDLE_PLACES) this.#places = emptyPlaces(FIRST_PLACES);
   }
 

@@ -78,6 +78,11 @@ export class SessionRegistry {
     return this.subscriptions.size + this.#groups.memberCount;
   }
 
+  /** Bytes in flight to all clients together. */
+  get inFlightBytes(): number {
+    return this.#context.inFlight.bytes;
+  }
+
   get groupCount(): number {
     return this.#groups.size;
   }

@@ -57,10 +57,6 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   #queue: MessageQueue | undefined = undefined;
   /** Sent and not acknowledged; made with the first. */
   #inFlight: InFlight | undefined = undefined;
-  /** Serial of the connection, counted up by each attach. */
-  #serial = 0;
-  /** Messages that count against the client's Receive Maximum on this connection. */
-  #outstanding = 0;
   /** In flight from before this connection and not sent again yet, in order. */
   #resend: readonly QueueEntry[] = NO_ENTRIES;
   #resendAt = 0;
@@ -149,11 +145,11 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
     return (
       link !== undefined &&
       link.writable &&
-      this.#outstanding < link.receiveMaximum && // [MQTT-3.3.4-9]
       this.#waiting() === 0 &&
       this.#resendAt === this.#resend.length &&
       // Those in flight count against what a queue may hold.
-      (this.#queue === undefined || this.#queue.bytes < this.#context.settings.queueBytesMax)
+      (this.#queue === undefined || this.#queue.bytes < this.#context.settings.queueBytesMax) &&
+      (this.#inFlight === undefined || this.#inFlight.hasRoom(link.receiveMaximum))
     );
   }
 
@@ -233,17 +229,16 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   }
 
   #assignPacketId(entry: QueueEntry): void {
-    this.#inFlight ??= new InFlight();
-    if (this.#inFlight.size === 0) this.#context.noteInFlight();
-    this.#inFlight.add(entry); // In flight are at most receiveMaximum of 65,535.
+    const inFlight = this.#flight();
+    if (inFlight.size === 0) this.#context.noteInFlight();
+    inFlight.add(entry); // In flight are at most receiveMaximum of 65,535.
+    inFlight.count(entry);
     entry.state = 'sent';
-    this.#count(entry);
   }
 
-  /** Counts the entry against the Receive Maximum of this connection. */
-  #count(entry: QueueEntry): void {
-    entry.sentOn = this.#serial;
-    this.#outstanding += 1;
+  #flight(): InFlight {
+    this.#inFlight ??= new InFlight(this.#context.inFlight);
+    return this.#inFlight;
   }
 
   /** Writes the PUBLISH or PUBREL an entry stands at. */
@@ -268,7 +263,6 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   /** Takes an entry out of flight, queue and store. */
   #settle(entry: QueueEntry): void {
     this.#inFlight?.delete(entry);
-    if (entry.sentOn === this.#serial) this.#outstanding -= 1;
     if (entry.place !== 'gone') (entry.lentBy ?? this.queue).remove(entry);
   }
 
@@ -326,7 +320,7 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   onFlushed(flushed: number): void {
     for (const entry of this.#unflushed?.take(flushed) ?? NO_ENTRIES) {
       // It may be gone (too large, session ended) or belong to a later connection's resend.
-      if (this.#inFlight?.get(entry.packetId) === entry && entry.sentOn === this.#serial) this.#write(entry);
+      if (this.#inFlight?.get(entry.packetId) === entry && this.#inFlight.isOfConnection(entry)) this.#write(entry);
     }
     this.#waitForFlush();
     this.pump();
@@ -344,7 +338,8 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   /** Gives up an entry the store had no room for. */
   forget(entry: QueueEntry): void {
     if (entry.place !== 'flight') this.queue.forget(entry);
-    else if (this.link === undefined || entry.sentOn !== this.#serial || !entry.sentBefore) this.#settle(entry);
+    else if (this.link === undefined || this.#inFlight?.isOfConnection(entry) !== true || !entry.sentBefore)
+      this.#settle(entry);
     else {
       // The client has it, and counts it against its Receive Maximum until it has acknowledged it.
       this.queue.remove(entry);
@@ -369,7 +364,7 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   }
 
   #hasQuota(link: Link): boolean {
-    return this.link === link && link.writable && this.#outstanding < link.receiveMaximum;
+    return this.link === link && link.writable && (this.#inFlight?.hasRoom(link.receiveMaximum) ?? true);
   }
 
   /** [MQTT-4.4.0-1], [MQTT-4.6.0-1] in the order they were sent first, never more than the client takes. */
@@ -389,7 +384,7 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
         entry.withheld = true;
         this.#release(entry);
       }
-      this.#count(entry);
+      this.#flight().count(entry);
       if (entry.ticket > this.#context.writePath.flushed && entry.qos === 2 && this.durable) continue; // onFlushed sends it
       this.#write(entry);
     }
@@ -452,15 +447,13 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   }
 
   onInFlightRead(entry: QueueEntry): void {
-    this.#inFlight ??= new InFlight();
-    this.#inFlight.restore(entry);
+    this.#flight().restore(entry);
   }
 
   /** Gives the session its connection, CONNACK being on its way, and resumes delivery [MQTT-4.4.0-1]. */
   attach(link: Link): void {
     this.link = link;
-    this.#serial += 1;
-    this.#outstanding = 0;
+    this.#inFlight?.renew();
     this.#setResend(this.#inFlight?.list() ?? NO_ENTRIES);
     if (this.groups !== undefined) for (const group of this.groups) group.onMemberOnline(this);
     this.pump();
@@ -472,6 +465,7 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
     this.link = undefined;
     this.#setResend(NO_ENTRIES);
     for (const entry of this.#inFlight?.list() ?? NO_ENTRIES) if (entry.place === 'gone') this.#settle(entry);
+    this.#inFlight?.renew();
     this.detachMessages();
     if (this.groups !== undefined) for (const group of this.groups) group.onMemberOffline(this);
   }

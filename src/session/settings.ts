@@ -25,6 +25,8 @@ export interface SessionSettings {
   queueMemoryBytes: number;
   /** Unacknowledged QoS 1 and 2 messages sent to a client that announced no Receive Maximum (3.x; 5.0 means 65,535). */
   inFlightMessagesMax: number;
+  /** Bytes in flight to all clients together, above which each gets one message after the other; 0 for any number. */
+  inFlightBytesMax: number;
   /** Subscriptions a session may hold. */
   subscriptionsPerSessionMax: number;
   /** Levels a topic filter or topic name may have. */

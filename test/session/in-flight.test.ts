@@ -1,10 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { Message } from '../../src/protocol/message.ts';
+import { InFlightBudget } from '../../src/session/in-flight-budget.ts';
 import { InFlight } from '../../src/session/in-flight.ts';
 import { QueueEntry } from '../../src/session/queue-entry.ts';
 import { Random } from '../fakes/random.ts';
 
 const MESSAGE = new Message({ topicName: 't', payload: Buffer.alloc(0), qos: 1 });
+
+const NO_LIMIT = new InFlightBudget(0, () => {});
 
 function entry(packetId = 0): QueueEntry {
   const made = new QueueEntry(MESSAGE, 1, false, [], '');
@@ -18,7 +21,7 @@ function idsOf(inFlight: InFlight): number[] {
 
 describe('what is in flight', () => {
   test('gets packet ids one after the other, from 1 to 65,535 and round again, past those in use', () => {
-    const inFlight = new InFlight();
+    const inFlight = new InFlight(NO_LIMIT);
     const stays = entry();
     inFlight.add(stays);
     for (let packetId = 2; packetId <= 65_535; packetId++) {
@@ -34,7 +37,7 @@ describe('what is in flight', () => {
   });
 
   test('is as large as there are packet ids', () => {
-    const inFlight = new InFlight();
+    const inFlight = new InFlight(NO_LIMIT);
     for (let i = 0; i < 65_535; i++) inFlight.add(entry());
     expect(inFlight.size).toBe(65_535);
     expect(inFlight.get(65_535)?.packetId).toBe(65_535);
@@ -47,7 +50,7 @@ describe('what is in flight', () => {
   });
 
   test('does not let go of an entry for another that had its packet id', () => {
-    const inFlight = new InFlight();
+    const inFlight = new InFlight(NO_LIMIT);
     inFlight.restore(entry(7));
     inFlight.delete(entry(7));
     inFlight.delete(entry(15));
@@ -59,7 +62,7 @@ describe('what is in flight', () => {
   test('behaves like an ordered map, through 200,000 random steps and the end of the packet ids', () => {
     const numbers = new Random(1);
     const random = (): number => numbers.next() / 2 ** 32;
-    const inFlight = new InFlight();
+    const inFlight = new InFlight(NO_LIMIT);
     const model = new Map<number, QueueEntry>();
     for (const packetId of [65_000, 65_400]) {
       const one = entry(packetId);

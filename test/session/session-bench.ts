@@ -4,6 +4,7 @@ import type { Qos } from '../../src/protocol/packets.ts';
 import { Books } from '../../src/session/books.ts';
 import type { SessionContext } from '../../src/session/context.ts';
 import { Dispatcher } from '../../src/session/dispatcher.ts';
+import { InFlightBudget } from '../../src/session/in-flight-budget.ts';
 import type { Neighbours } from '../../src/session/neighbours.ts';
 import { SessionRegistry } from '../../src/session/registry.ts';
 import { RetainedMessages } from '../../src/session/retained-messages.ts';
@@ -28,6 +29,7 @@ const SETTINGS: SessionSettings = {
   queueWindowBytes: 100_000,
   queueMemoryBytes: 0,
   inFlightMessagesMax: 100,
+  inFlightBytesMax: 0,
   subscriptionsPerSessionMax: 100,
   topicLevelsMax: 128,
   overlap: 'once',
@@ -69,6 +71,8 @@ export class SessionBench {
   readonly settings: SessionSettings;
   /** Errors after which a broker would end. */
   readonly fatal: unknown[] = [];
+  /** How often a message had to wait for `inFlightBytesMax`. */
+  held = 0;
   /** Sessions that ended, with the reason. */
   readonly ended: string[] = [];
   readonly #deadlines: DeadlineHeap;
@@ -102,6 +106,7 @@ export class SessionBench {
       writePath: this.writePath,
       books: this.books,
       waitingMemory: { bytes: 0 },
+      inFlight: new InFlightBudget(this.settings.inFlightBytesMax, () => (this.held += 1)),
       onFatal: (error) => this.fatal.push(error),
       keep: (message) => tick.keep(message),
       noteInFlight: () => {},

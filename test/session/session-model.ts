@@ -40,6 +40,18 @@ export class SessionModel {
   /** In flight and sent on this connection: they count against the client's Receive Maximum. */
   #counted: Set<ModelEntry> = new Set();
   #lastPacketId = 0;
+  /** Bytes in flight above which nothing follows before all of it is acknowledged. */
+  readonly #inFlightBytesMax: number;
+
+  constructor(inFlightBytesMax: number) {
+    this.#inFlightBytesMax = inFlightBytesMax;
+  }
+
+  /** Bytes of topic names and payloads sent on this connection and not acknowledged. */
+  get inFlightBytes(): number {
+    if (this.link === undefined) return 0;
+    return this.answerable.reduce((sum, { payload }) => sum + 't'.length + payload.length, 0);
+  }
 
   get inFlight(): ModelEntry[] {
     return this.entries.filter(({ state }) => state !== 'waiting');
@@ -103,7 +115,10 @@ export class SessionModel {
   pump(now: number, fresh = false): void {
     const { link } = this;
     if (link === undefined) return;
-    const maySend = (): boolean => link.writable && this.#counted.size < link.receiveMaximum;
+    const maySend = (): boolean =>
+      link.writable &&
+      this.#counted.size < link.receiveMaximum &&
+      (this.#counted.size === 0 || this.inFlightBytes < this.#inFlightBytesMax);
     while (this.#again.length > 0 && maySend()) {
       const entry = this.#again.shift() as ModelEntry;
       if (!this.entries.includes(entry)) continue;

@@ -52,12 +52,13 @@ class Trial {
   bench: SessionBench;
   session: Session;
   link: RecordingLink | undefined = undefined;
-  readonly model: SessionModel = new SessionModel();
+  readonly model: SessionModel;
   #sent = 0;
   readonly #expiry: number;
 
   constructor(bench: SessionBench, durable: boolean) {
     this.bench = bench;
+    this.model = new SessionModel(bench.settings.inFlightBytesMax);
     this.#expiry = durable ? DURABLE : 0;
     this.session = bench.open('client', this.#expiry);
     bench.subscribe(this.session, 't', 2);
@@ -164,6 +165,7 @@ class Trial {
       dropped: model.dropped,
     });
     expect(session.inFlightCount).toBe(model.inFlight.length);
+    expect(bench.registry.inFlightBytes).toBe(model.inFlightBytes);
     if (this.#expiry > 0) expect(bench.stored(session.queue.queueId).map(storedForm)).toEqual(model.entries.map(form));
     else expect(bench.store.applied).toEqual([]);
     expect(bench.fatal).toEqual([]);
@@ -187,8 +189,10 @@ describe.each([
       fc.asyncProperty(
         fc.array(step, { minLength: 5, maxLength: 60 }),
         fc.constantFrom(1, 3, 100),
-        async (steps, queueWindowMessages) => {
-          const trial = new Trial(await new SessionBench({ queueWindowMessages }).start(), durable);
+        fc.constantFrom(1, 12, 1_000_000),
+        async (steps, queueWindowMessages, inFlightBytesMax) => {
+          const settings = { queueWindowMessages, inFlightBytesMax };
+          const trial = new Trial(await new SessionBench(settings).start(), durable);
           for (const next of steps) {
             await trial.run(next);
             trial.check();
@@ -201,6 +205,33 @@ describe.each([
 });
 
 describe('a session', () => {
+  test('gets one message after the other while all clients together have too much in flight', async () => {
+    const bench = await new SessionBench({ inFlightBytesMax: 100 }).start();
+    const [silent, other] = [bench.open('silent'), bench.open('other', DURABLE)];
+    const links = [new RecordingLink(), new RecordingLink()] as const;
+    silent.attach(links[0]);
+    other.attach(links[1]);
+    bench.subscribe(silent, 'silent', 1);
+    bench.subscribe(other, 't', 1);
+    for (let sent = 0; sent < 5; sent++) bench.publish({ topicName: 'silent', payload: 'x'.repeat(44) });
+    expect(links[0].payloads).toHaveLength(2);
+    expect(bench.held).toBe(1);
+    for (let sent = 1; sent <= 3; sent++) bench.publish({ payload: `${sent}` });
+    expect(links[1].payloads).toEqual(['1']);
+    // Who acknowledges goes on, whatever the others do.
+    for (const packetId of [1, 2]) expect(other.onPuback(packetId)).toBe('done');
+    expect(links[1].payloads).toEqual(['1', '2', '3']);
+    // The one that went away has nothing in flight: there is room for more than one again.
+    silent.detach();
+    expect(bench.registry.inFlightBytes).toBe(2);
+    bench.publish({ payload: '4' });
+    expect(links[1].payloads).toEqual(['1', '2', '3', '4']);
+    bench.registry.end(other, 'for the test');
+    expect(bench.registry.inFlightBytes).toBe(4);
+    other.detach();
+    expect(bench.registry.inFlightBytes).toBe(0);
+  });
+
   test('counts packet ids up, skips those in use and begins again at 1', async () => {
     const bench = await new SessionBench().start();
     const session = bench.open('client');
