@@ -25,17 +25,23 @@ const SAMPLE_MS = 50;
 const LAP_MESSAGES = 25;
 
 const scale = Number(process.env.TRELLIS_ATTACK_SCALE ?? 0);
+/** Whether attacks are as large as they are meant to be, on a machine where times can be looked at. */
+export const isFullScale: boolean = scale >= 1;
 
 /** How large an attack is: `small` in the usual tests, that part of `full` that TRELLIS_ATTACK_SCALE says (1 is all of it). */
 export function scaled(small: number, full: number): number {
   return scale > 0 ? Math.ceil(scale * full) : small;
 }
 
+/** What the broker under attack tells of itself. */
+interface Figures {
+  readonly counters: BrokerCounters;
+  readonly loopP99Ms: number;
+}
+
 /** How the broker under attack is started. */
 interface AttackOptions {
   config?: DeepPartial<Config>;
-  /** With a slow check of passwords, which only the canary's passes. */
-  authentication?: 'scrypt';
 }
 
 /** A broker in a process of its own and a canary in another; this process is the attacker. */
@@ -71,9 +77,18 @@ export class Attack {
 
   /** All counters of the broker. */
   async counters(): Promise<BrokerCounters> {
-    this.#broker.send('counters');
-    const [{ counters }] = (await once(this.#broker, 'message')) as [{ counters: BrokerCounters }];
-    return counters;
+    return (await this.#figures()).counters;
+  }
+
+  /** How late the event loop of the broker was since it was asked for anything last, ms: 99 of 100 times less than that. */
+  async loopP99Ms(): Promise<number> {
+    return (await this.#figures()).loopP99Ms;
+  }
+
+  async #figures(): Promise<Figures> {
+    this.#broker.send('figures');
+    const [figures] = await once(this.#broker, 'message');
+    return figures as Figures;
   }
 
   /** Waits until the counters are as wanted. */
@@ -88,20 +103,28 @@ export class Attack {
     );
   }
 
-  /** Opens so many TCP connections and nothing more; what comes on them is read and forgotten. */
-  async open(count: number, onOpen: (socket: Socket, index: number) => void = () => {}): Promise<Socket[]> {
+  /** Opens so many TCP connections and nothing more, from a loopback address; what comes on them is read and forgotten. */
+  async open(
+    count: number,
+    onOpen: (socket: Socket, index: number) => void = () => {},
+    localAddress = '127.0.0.1',
+  ): Promise<Socket[]> {
     const sockets: Socket[] = [];
     for (let from = 0; from < count; from += OPENED_AT_ONCE) {
       const some = Array.from({ length: Math.min(OPENED_AT_ONCE, count - from) }, (_, at) =>
-        this.#openOne(from + at, onOpen),
+        this.#openOne(from + at, onOpen, localAddress),
       );
       sockets.push(...(await Promise.all(some)));
     }
     return sockets;
   }
 
-  async #openOne(index: number, onOpen: (socket: Socket, index: number) => void): Promise<Socket> {
-    const socket = connect({ host: '127.0.0.1', port: this.port, noDelay: true });
+  async #openOne(
+    index: number,
+    onOpen: (socket: Socket, index: number) => void,
+    localAddress: string,
+  ): Promise<Socket> {
+    const socket = connect({ host: '127.0.0.1', port: this.port, localAddress, noDelay: true });
     this.#sockets.add(socket);
     socket.on('error', () => {});
     socket.on('close', () => this.#sockets.delete(socket));
@@ -191,11 +214,11 @@ async function lap(canary: ChildProcess): Promise<CanaryReport> {
   return report as CanaryReport;
 }
 
-async function startAttack({ config = {}, authentication }: AttackOptions): Promise<Attack> {
+async function startAttack({ config = {} }: AttackOptions): Promise<Attack> {
   const host = '127.0.0.1';
   const listeners = { tcp: { host, port: 0 }, websocket: { host, port: 0 }, ...config.listeners };
   const configuration = JSON.stringify({ ...config, listeners, admin: { sysIntervalSeconds: 0 } });
-  const broker = child('attacked-child.ts', [configuration, authentication ?? '']);
+  const broker = child('attacked-child.ts', [configuration]);
   try {
     const [{ ports }] = (await once(broker, 'message')) as [{ ports: number[] }];
     const canary = child('canary-child.ts', [String(ports[0])]);
