@@ -178,7 +178,8 @@ async function openJwt({ auth }: Config, { clock, logger }: SecurityParts): Prom
     import('./auth/key-set.ts'),
   ]);
   const kind = file === secretFile ? 'secret' : file === publicKeyFile ? 'public-key' : 'key-set';
-  const timing = { timeoutMs: KEY_SET_TIMEOUT_MS, cooldownMs: KEY_SET_COOLDOWN_MS, clock, logger };
+  const keptMs = jwt.keySetKeptSeconds * 1000;
+  const timing = { timeoutMs: KEY_SET_TIMEOUT_MS, cooldownMs: KEY_SET_COOLDOWN_MS, keptMs, clock, logger };
   const keys =
     file === ''
       ? await RemoteKeySet.open({ url: keySetUrl, algorithms: [], ...timing })
