@@ -43,13 +43,16 @@ export class PasswordAuthenticator implements Authenticator {
     return this.#file.table.has(username);
   }
 
-  /** The table is that of now: somebody who was removed while waiting is not let in. */
+  /** The file is that of now: who was removed while waiting or hashing is not let in, nor is an old password. */
   async #check(username: string, password: Uint8Array): Promise<Verdict> {
+    const before = this.#file.table;
+    const hash = before.passwordOf(username);
+    const isRight = await verifyPassword(password, hash ?? emptyHash(before.usualScheme));
     const { table } = this.#file;
-    const hash = table.passwordOf(username);
-    const isRight = await verifyPassword(password, hash ?? emptyHash(table.usualScheme));
     if (!table.has(username)) return { kind: 'unknown', reason: 'unknown user' };
-    if (hash === undefined) return { kind: 'refused', reason: 'the user has no password, only SCRAM' };
-    return isRight ? { kind: 'accepted', username } : { kind: 'refused', reason: 'wrong password' };
+    const current = table.passwordOf(username);
+    if (current === undefined) return { kind: 'refused', reason: 'the user has no password, only SCRAM' };
+    if (isRight && hash?.hash.equals(current.hash)) return { kind: 'accepted', username };
+    return { kind: 'refused', reason: 'wrong password' };
   }
 }

@@ -117,6 +117,20 @@ test('a user who was removed while the login waited is not let in', async () => 
   await expect(second).resolves.toEqual({ kind: 'unknown', reason: 'unknown user' });
 });
 
+test('a user who is removed, or gets another password, while the old one is hashed is not let in', async () => {
+  const passwords = await authenticator();
+  const removed = passwords.authenticate(credentials('alice', 'wonderland'));
+  writeFileSync(path, '# nobody\n');
+  await passwords.reload();
+  await expect(removed).resolves.toEqual({ kind: 'unknown', reason: 'unknown user' });
+  writeFileSync(path, text);
+  await passwords.reload();
+  const changed = passwords.authenticate(credentials('alice', 'wonderland'));
+  writeFileSync(path, `alice:${text.split('\n')[1]!.slice('__proto__:'.length)}\n`);
+  await passwords.reload();
+  await expect(changed).resolves.toEqual({ kind: 'refused', reason: 'wrong password' });
+});
+
 test('a reload takes over the file, and a broken one leaves the users as they were', async () => {
   const passwords = await authenticator();
   writeFileSync(path, text.replace('alice:', 'alicia:'));
