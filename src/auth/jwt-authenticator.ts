@@ -50,6 +50,7 @@ const shape = /^([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*$/;
 /** Accepts clients that bring a JSON Web Token, RFC 7519, signed as RFC 7515 says. Reasons never hold any part of it. */
 export class JwtAuthenticator implements Authenticator {
   readonly name = 'jwt';
+  readonly isGuessable = false;
   readonly #options: JwtOptions;
 
   constructor(options: JwtOptions) {

@@ -25,7 +25,7 @@ interface Entry {
 export class VerdictCache {
   readonly #options: VerdictCacheOptions;
   readonly #key = randomBytes(32);
-  #entries: RecentMap<string, Entry>;
+  readonly #entries: RecentMap<string, Entry>;
 
   constructor(options: VerdictCacheOptions) {
     this.#options = options;
@@ -51,10 +51,5 @@ export class VerdictCache {
     const expiresAt = (verdict.kind === 'accepted' ? verdict.expiresAt : undefined) ?? Infinity;
     const until = Math.min(clock.now() + forMs, expiresAt);
     if (until > clock.now()) this.#entries.set(key, { verdict, until });
-  }
-
-  /** Forgets everything. */
-  clear(): void {
-    this.#entries = new RecentMap(this.#options.entriesMax);
   }
 }
