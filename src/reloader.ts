@@ -21,7 +21,8 @@ export interface ReloaderOptions {
 export class Reloader {
   readonly #options: ReloaderOptions;
   readonly #watch: FileWatch | undefined;
-  #running: Promise<boolean> | undefined = undefined;
+  /** The latest one; never rejects. */
+  #reloaded: Promise<void> = Promise.resolve();
 
   constructor(options: ReloaderOptions) {
     this.#options = options;
@@ -40,10 +41,9 @@ export class Reloader {
 
   /** Reads all of it anew; what cannot be used stays as it was, and the log says why. @returns whether all could be used. */
   reload(): Promise<boolean> {
-    const before = this.#running ?? Promise.resolve(true);
-    const running = before.then(() => this.#reload());
-    this.#running = running;
-    return running;
+    const reloading = this.#reloaded.then(() => this.#reload());
+    this.#reloaded = reloading.then(() => {});
+    return reloading;
   }
 
   close(): void {
@@ -64,7 +64,12 @@ export class Reloader {
         logger.error('the certificates of a listener cannot be used, and stay as they were', fields);
       }
     }
-    await onRights();
+    try {
+      await onRights();
+    } catch (error) {
+      isWhole = false;
+      logger.error('not all clients were looked at after a reload', { error: errorText(error) });
+    }
     if (isWhole) logger.info('users, access rules and certificates were read anew');
     return isWhole;
   }

@@ -300,5 +300,6 @@ test('alternative names are told apart whatever is in them', () => {
   expect(splitAlternativeNames('')).toEqual([]);
   expect(splitAlternativeNames('DNS:a.example, IP Address:::1')).toEqual(['DNS:a.example', 'IP Address:::1']);
   expect(splitAlternativeNames('URI:"urn:a, DNS:admin", DNS:b')).toEqual(['URI:urn:a, DNS:admin', 'DNS:b']);
+  expect(splitAlternativeNames('DNS:a , DNS: b')).toEqual(['DNS:a ', 'DNS: b']);
   expect(splitAlternativeNames('DNS:"a\\", DNS:b", email:c@d')).toEqual(['DNS:a", DNS:b', 'email:c@d']);
 });
