@@ -1,6 +1,6 @@
 import type { Clock } from './lib/clock.ts';
 import { errorText } from './lib/error-text.ts';
-import { type FileWatch, watchFiles } from './lib/file-watch.ts';
+import { type FileStates, type FileWatch, watchFiles } from './lib/file-watch.ts';
 import type { Logger } from './lib/logger.ts';
 import type { Security } from './security.ts';
 import type { Listener, SecureListener } from './transport/byte-stream.ts';
@@ -9,8 +9,8 @@ import type { Listener, SecureListener } from './transport/byte-stream.ts';
 export interface ReloaderOptions {
   readonly security: Security;
   readonly listeners: readonly (Listener | SecureListener)[];
-  /** Files of the listeners: certificates, keys, authorities. */
-  readonly listenerFiles: readonly string[];
+  /** Files of the listeners (certificates, keys, authorities), and what they were before they were read. */
+  readonly listenerFiles: FileStates;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Told after who clients are and what they may do was read anew. */
@@ -27,11 +27,11 @@ export class Reloader {
   constructor(options: ReloaderOptions) {
     this.#options = options;
     const { security, listenerFiles, clock } = options;
-    const files = [...security.files, ...listenerFiles];
+    const files = new Map([...security.files, ...listenerFiles]);
     const onChange = (): void => {
       void this.reload();
     };
-    this.#watch = files.length === 0 ? undefined : watchFiles({ files, clock, onChange });
+    this.#watch = files.size === 0 ? undefined : watchFiles({ files, clock, onChange });
   }
 
   /** Resolves once changes of the files are noticed. */

@@ -9,6 +9,7 @@ import type { Access } from './connection/access.ts';
 import type { AuthExchange, ClientInfo, Hooks } from './hooks/hooks.ts';
 import type { Clock } from './lib/clock.ts';
 import { errorText } from './lib/error-text.ts';
+import { type FileStates, lookAt } from './lib/file-watch.ts';
 import { hostOf, isLoopbackAddress } from './lib/ip-address.ts';
 import type { Logger } from './lib/logger.ts';
 import { BanBook } from './limits/ban-book.ts';
@@ -33,8 +34,8 @@ export interface Security {
   letsInAnonymous(client: ClientInfo): boolean;
   /** Who may not connect. */
   readonly bans: BanBook;
-  /** Files that `reload` reads. */
-  readonly files: readonly string[];
+  /** Files that `reload` reads, and what they were before they were read. */
+  readonly files: FileStates;
   /** Whether a client that was let in before is still known to what let it in, after `reload`. */
   isKnown(client: ClientInfo): boolean;
   /** Reads its files anew; what cannot be used stays as it was and is logged. @returns whether all could be. */
@@ -50,12 +51,6 @@ export interface SecurityParts {
   readonly logger: Logger;
 }
 
-/** Something that a configuration turns on. */
-interface Part {
-  readonly authenticator: Authenticator;
-  readonly files: readonly string[];
-}
-
 /**
  * Reads what a configuration says about who clients are and what they may do.
  * @throws ConfigError, whose sentences name file and line, or the option.
@@ -64,19 +59,19 @@ export async function openSecurity(config: Config, parts: SecurityParts): Promis
   const { clock, logger, hooks } = parts;
   // Behind a balancer many clients share an address, unless it tells theirs.
   const backoff = new Backoff(clock);
-  const opened: Part[] = [];
-  const take = (part: Part | undefined): void => {
-    if (part !== undefined) opened.push(part);
+  const authenticators: Authenticator[] = [];
+  const take = (authenticator: Authenticator | undefined): void => {
+    if (authenticator !== undefined) authenticators.push(authenticator);
   };
+  const files = await lookAt(filesOf(config));
   try {
     for (const open of [openPsk, openCertificate, openJwt]) take(await open(config, parts));
     const passwords = await openPasswords(config, parts, backoff);
-    take(passwords);
+    take(passwords?.authenticator);
     // Last, so that users known here get in while it is away.
     take(await openWebhook(config, parts));
     const control = openAccess(config);
     const bans = await BanBook.open(config.limits.banFile, clock);
-    const authenticators = opened.map(({ authenticator }) => authenticator);
     if (authenticators.length > 0 && config.acl.file === '' && control !== undefined)
       logger.warn('no access rules: clients may do only what their tokens say; set acl.file, or acl.default to allow');
     return {
@@ -85,7 +80,7 @@ export async function openSecurity(config: Config, parts: SecurityParts): Promis
       authenticators,
       letsInAnonymous: asksWho(config, authenticators) ? anonymousRule(config) : () => true,
       bans,
-      files: [...opened.flatMap(({ files }) => files), ...listOf(config.acl.file), ...listOf(config.limits.banFile)],
+      files,
       isKnown: ({ username, provenBy }) =>
         authenticators.find(({ name }) => name === provenBy)?.stillKnows?.(username) !== false,
       reload: () => reloadAll(authenticators, [control, bans], logger),
@@ -94,9 +89,17 @@ export async function openSecurity(config: Config, parts: SecurityParts): Promis
       },
     };
   } catch (error) {
-    for (const { authenticator } of opened) authenticator.close?.();
+    for (const authenticator of authenticators) authenticator.close?.();
     throw configError(error);
   }
+}
+
+/** Files that say who clients are and what they may do. */
+function filesOf({ auth, acl, limits }: Config): string[] {
+  const { secretFile, publicKeyFile, keySetFile } = auth.jwt;
+  const { passwordFile, webhook } = auth;
+  const names = [passwordFile, secretFile, publicKeyFile, keySetFile, webhook.tokenFile, acl.file, limits.banFile];
+  return names.filter((name) => name !== '');
 }
 
 /** What cannot be used is a mistake of the configuration that names it; errors of other kinds are ours. */
@@ -153,21 +156,21 @@ function anonymousRule(config: Config): (client: ClientInfo) => boolean {
   }
 }
 
-async function openPsk({ tls }: Config): Promise<Part | undefined> {
+async function openPsk({ tls }: Config): Promise<Authenticator | undefined> {
   if (tls.pskFile === '') return undefined;
   const { PskAuthenticator } = await import('./auth/psk-authenticator.ts');
-  return { authenticator: new PskAuthenticator(), files: [] };
+  return new PskAuthenticator();
 }
 
-async function openCertificate({ auth }: Config): Promise<Part | undefined> {
+async function openCertificate({ auth }: Config): Promise<Authenticator | undefined> {
   const { certificateIdentity } = auth;
   if (certificateIdentity === 'none') return undefined;
   const { CertificateAuthenticator } = await import('./auth/certificate-authenticator.ts');
   const kinds = { 'common-name': 'commonName', dns: 'DNS', uri: 'URI', email: 'email' } as const;
-  return { authenticator: new CertificateAuthenticator(kinds[certificateIdentity]), files: [] };
+  return new CertificateAuthenticator(kinds[certificateIdentity]);
 }
 
-async function openJwt({ auth }: Config, { clock, logger }: SecurityParts): Promise<Part | undefined> {
+async function openJwt({ auth }: Config, { clock, logger }: SecurityParts): Promise<Authenticator | undefined> {
   const { jwt } = auth;
   const { secretFile, publicKeyFile, keySetFile, keySetUrl } = jwt;
   const file = [secretFile, publicKeyFile, keySetFile].find((name) => name !== '') ?? '';
@@ -184,7 +187,7 @@ async function openJwt({ auth }: Config, { clock, logger }: SecurityParts): Prom
     file === ''
       ? await RemoteKeySet.open({ url: keySetUrl, algorithms: [], ...timing })
       : await FileKeys.open(file, kind, []);
-  const authenticator = new JwtAuthenticator({
+  return new JwtAuthenticator({
     keys,
     from: jwt.from,
     issuers: listOf(jwt.issuer),
@@ -198,14 +201,13 @@ async function openJwt({ auth }: Config, { clock, logger }: SecurityParts): Prom
     // Tokens live by the calendar, which a clock that counts from the start loses while the machine sleeps.
     now: Date.now,
   });
-  return { authenticator, files: listOf(file) };
 }
 
-async function openWebhook({ auth }: Config, { clock, logger }: SecurityParts): Promise<Part | undefined> {
+async function openWebhook({ auth }: Config, { clock, logger }: SecurityParts): Promise<Authenticator | undefined> {
   const { url, timeoutMs, tokenFile, cacheSeconds, requestsMax } = auth.webhook;
   if (url === '') return undefined;
   const { WebhookAuthenticator } = await import('./auth/webhook-authenticator.ts');
-  const authenticator = await WebhookAuthenticator.open({
+  return WebhookAuthenticator.open({
     url,
     timeoutMs,
     tokenFile: tokenFile || undefined,
@@ -217,11 +219,11 @@ async function openWebhook({ auth }: Config, { clock, logger }: SecurityParts): 
     clock,
     logger,
   });
-  return { authenticator, files: listOf(tokenFile) };
 }
 
 /** A password file, which also holds secrets for SCRAM. */
-interface Passwords extends Part {
+interface Passwords {
+  readonly authenticator: Authenticator;
   startExchange(method: string, client: ClientInfo): AuthExchange | undefined;
 }
 
@@ -249,7 +251,6 @@ async function openPasswords(
   const scram = new ScramAuthentication({ file, backoff, onRefused });
   return {
     authenticator: new PasswordAuthenticator(file, new HashQueue()),
-    files: [passwordFile],
     startExchange: (method, client) => scram.startExchange(method, client, hostOf(client.remoteAddress)),
   };
 }
