@@ -234,8 +234,7 @@ async function openPasswords(
 ): Promise<Passwords | undefined> {
   const { passwordFile } = auth;
   if (passwordFile === '') return undefined;
-  const [{ HashQueue }, { PasswordAuthenticator }, { PasswordFile }, { ScramAuthentication }] = await Promise.all([
-    import('./auth/hash-queue.ts'),
+  const [{ PasswordAuthenticator }, { PasswordFile }, { ScramAuthentication }] = await Promise.all([
     import('./auth/password-authenticator.ts'),
     import('./auth/password-file.ts'),
     import('./auth/scram.ts'),
@@ -250,7 +249,7 @@ async function openPasswords(
     });
   const scram = new ScramAuthentication({ file, backoff, onRefused });
   return {
-    authenticator: new PasswordAuthenticator(file, new HashQueue()),
+    authenticator: new PasswordAuthenticator(file),
     startExchange: (method, client) => scram.startExchange(method, client, hostOf(client.remoteAddress)),
   };
 }

@@ -1,16 +1,21 @@
 import type { Authenticator, Credentials, Verdict } from './authenticator.ts';
-import type { HashQueue } from './hash-queue.ts';
 import type { PasswordFile } from './password-file.ts';
 import { emptyHash, verifyPassword } from './password-hash.ts';
+import { TurnQueue, type TurnQueueOptions } from './turn-queue.ts';
+
+/**
+ * Hashes at once. Each takes one of the four threads of the pool, two of which stay free for files and names, and with
+ * scrypt 32 MiB; 256 logins wait some ten seconds at most.
+ */
+export const HASH_TURNS: TurnQueueOptions = { concurrency: 2, waitingMax: 256 };
 
 /** Knows the users of a password file. Unknown users cost the time that a wrong password costs. */
 export class PasswordAuthenticator implements Authenticator {
   readonly name = 'password';
   readonly #file: PasswordFile;
-  readonly #queue: HashQueue;
+  readonly #queue: TurnQueue;
 
-  /** @param queue Shared by all that hash, so that its bounds hold for the process. */
-  constructor(file: PasswordFile, queue: HashQueue) {
+  constructor(file: PasswordFile, queue: TurnQueue = new TurnQueue(HASH_TURNS)) {
     this.#file = file;
     this.#queue = queue;
   }

@@ -5,7 +5,7 @@ import type { Logger } from '../lib/logger.ts';
 import type { Authenticator, Credentials, Verdict } from './authenticator.ts';
 import { CircuitBreaker } from './circuit-breaker.ts';
 import { isFitName, isModest, isObject, readGrants, readRoles } from './claims.ts';
-import { HashQueue } from './hash-queue.ts';
+import { TurnQueue } from './turn-queue.ts';
 import { backendUrl, exchange, HttpProblem, urlForLog } from './http-exchange.ts';
 import { VerdictCache } from './verdict-cache.ts';
 
@@ -64,7 +64,7 @@ export class WebhookAuthenticator implements Authenticator {
   readonly #url: URL;
   readonly #closing = new AbortController();
   readonly #breaker: CircuitBreaker;
-  readonly #queue: HashQueue;
+  readonly #queue: TurnQueue;
   /** Another one after each reload: an answer to a question from before it is remembered where nobody looks. */
   #cache: VerdictCache;
   /** Empty for none. */
@@ -76,7 +76,7 @@ export class WebhookAuthenticator implements Authenticator {
     this.#url = url;
     this.#token = token;
     this.#cache = emptyCache(options);
-    this.#queue = new HashQueue({ concurrency: options.requestsMax, waitingMax: options.waitingMax });
+    this.#queue = new TurnQueue({ concurrency: options.requestsMax, waitingMax: options.waitingMax });
     this.#breaker = new CircuitBreaker({
       failuresMax: options.failuresMax,
       pauseMs: options.pauseMs,
