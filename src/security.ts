@@ -198,8 +198,7 @@ async function openJwt({ auth }: Config, { clock, logger }: SecurityParts): Prom
     clientIdClaim: jwt.clientIdClaim || undefined,
     rolesClaim: jwt.rolesClaim || undefined,
     aclClaim: jwt.aclClaim || undefined,
-    // Tokens live by the calendar, which a clock that counts from the start loses while the machine sleeps.
-    now: Date.now,
+    now: () => clock.calendarNow(),
   });
 }
 

@@ -30,7 +30,7 @@ export interface JwtOptions {
   /** Claim with `{"pub": [filters], "sub": [filters], "all": [filters]}`; a token without it gives none. Undefined for none. */
   readonly aclClaim: string | undefined;
   /**
-   * Time of day, ms since the epoch; `Date.now` for a broker: tokens live by the calendar, which a clock that counts
+   * Time of day, ms since the epoch, as `Clock.calendarNow`: tokens live by the calendar, which a clock that counts
    * from the start of the process loses while the machine sleeps.
    */
   readonly now: () => number;

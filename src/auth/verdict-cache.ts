@@ -49,7 +49,7 @@ export class VerdictCache {
   set(key: string, verdict: Verdict): void {
     const { forMs, clock } = this.#options;
     const expiresAt = (verdict.kind === 'accepted' ? verdict.expiresAt : undefined) ?? Infinity;
-    const until = Math.min(clock.now() + forMs, expiresAt);
-    if (until > clock.now()) this.#entries.set(key, { verdict, until });
+    const leftMs = Math.min(forMs, expiresAt - clock.calendarNow());
+    if (leftMs > 0) this.#entries.set(key, { verdict, until: clock.now() + leftMs });
   }
 }

@@ -129,7 +129,7 @@ export class WebhookAuthenticator implements Authenticator {
   async #ask(question: string, key: string, cache: VerdictCache, username: string | undefined): Promise<Verdict> {
     try {
       const text = await this.#answerTo(question);
-      const verdict = verdictOf(text, username, this.#options.clock.now());
+      const verdict = verdictOf(text, username, this.#options.clock.calendarNow());
       this.#breaker.succeeded();
       if (text.length <= cachedLengthMax) cache.set(key, verdict);
       return verdict;
