@@ -10,7 +10,7 @@ import type { AuthExchange, ClientInfo, Hooks } from './hooks/hooks.ts';
 import type { Clock } from './lib/clock.ts';
 import { errorText } from './lib/error-text.ts';
 import { type FileStates, lookAt } from './lib/file-watch.ts';
-import { hostOf, isLoopbackAddress } from './lib/ip-address.ts';
+import { AddressRanges, hostOf, isLoopbackAddress } from './lib/ip-address.ts';
 import type { Logger } from './lib/logger.ts';
 import { BanBook } from './limits/ban-book.ts';
 import { BanFileError } from './limits/ban-list.ts';
@@ -57,8 +57,8 @@ export interface SecurityParts {
  */
 export async function openSecurity(config: Config, parts: SecurityParts): Promise<Security> {
   const { clock, logger, hooks } = parts;
-  // Behind a balancer many clients share an address, unless it tells theirs.
-  const backoff = new Backoff(clock);
+  const shared = new AddressRanges(config.limits.addressesExempt);
+  const backoff = new Backoff(clock, { isShared: (address) => shared.has(address) });
   const authenticators: Authenticator[] = [];
   const take = (authenticator: Authenticator | undefined): void => {
     if (authenticator !== undefined) authenticators.push(authenticator);

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { readBoundedText } from '../lib/bounded-file.ts';
 import type { Clock } from '../lib/clock.ts';
+import { hostOf } from '../lib/ip-address.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { Authenticator, Credentials, Verdict } from './authenticator.ts';
 import { CircuitBreaker } from './circuit-breaker.ts';
@@ -200,16 +201,11 @@ function questionOf({ client, username, password }: Credentials): string {
     password: password === undefined || !isText ? null : Buffer.from(password).toString(),
     // Two passwords that differ never look the same, as they would if text and base64 shared a member.
     ...(isText ? {} : { passwordBase64: Buffer.from(password).toString('base64') }),
-    address: withoutPort(remoteAddress),
+    address: hostOf(remoteAddress),
     transport,
     protocolVersion,
     certificate: certificate === undefined ? null : { commonName, alternativeNames, fingerprint },
   });
-}
-
-/** `[::1]:1883` and `127.0.0.1:1883` without brackets and port, which differs with every connection. */
-function withoutPort(address: string): string {
-  return /^\[(.*)\](?::\d+)?$/.exec(address)?.[1] ?? /^([^:]*):\d+$/.exec(address)?.[1] ?? address;
 }
 
 /**
