@@ -216,7 +216,6 @@ export class Broker implements EventSink {
       guard: this.#guard,
       hooks: this.#hooks,
       access: this.#access,
-      isKnown: (client) => this.#security?.isKnown(client) !== false,
       events: this,
       logger: this.#logger,
       scheduler: this.#tick,
@@ -352,7 +351,7 @@ export class Broker implements EventSink {
    * @returns when all clients that are connected have been looked at.
    */
   rightsChanged(): Promise<void> {
-    return reviewAll(this.#connections, this.#context);
+    return reviewAll(this.#connections, this.#clock, (client) => this.#security?.isKnown(client) !== false);
   }
 
   /**

@@ -13,7 +13,7 @@ import { authenticate } from './authenticate.ts';
 import { claimClientId, settleClaim } from './claim.ts';
 import type { Connection } from './connection.ts';
 import { OutgoingAliases } from './outgoing-aliases.ts';
-import { NOT_KNOWN, reviewRights } from './review-rights.ts';
+import { reviewRights } from './review-rights.ts';
 import { authorize } from './rights.ts';
 
 /** What the steps find out on the way from CONNECT to CONNACK. */
@@ -218,8 +218,6 @@ function openSession(handshake: Handshake): Awaitable<Refusal | undefined> {
   const { clientId, username } = client;
   const refusal = checkLimits(handshake) ?? refusalOfBan(handshake);
   if (refusal !== undefined) return refusal;
-  // The users may have been read anew since it was asked who it is.
-  if (!context.isKnown(client)) return NOT_KNOWN;
   if (!context.clientIds.holds(clientId))
     return { reasonCode: ReasonCode.sessionTakenOver, reasonString: 'another node has this client id now' };
   const owner = connections.owner(clientId);

@@ -1,9 +1,9 @@
-import type { ClientInfo, Refusal } from '../hooks/hooks.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { ClientInfo } from '../hooks/hooks.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { parseTopicFilter } from '../protocol/topic.ts';
 import type { Session } from '../session/session.ts';
 import type { Connection } from './connection.ts';
-import type { ConnectionContext } from './context.ts';
 import { inTurns } from './in-turns.ts';
 
 /**
@@ -29,24 +29,18 @@ export function reviewRights(connection: Connection): void {
   }
 }
 
-/** What a client is told whose user is not there any more. */
-export const NOT_KNOWN: Refusal & { reasonString: string } = {
-  reasonCode: ReasonCode.notAuthorized,
-  reasonString: 'the user is not known any more',
-};
-
 /**
  * Looks anew at the rights of all clients that are connected, and ends the connections of those nobody knows any more.
  * @returns when all have been looked at.
  */
 export async function reviewAll(
   connections: Iterable<Connection>,
-  { clock, isKnown }: Pick<ConnectionContext, 'clock' | 'isKnown'>,
+  clock: Clock,
+  isKnown: (client: ClientInfo) => boolean,
 ): Promise<void> {
   await inTurns(connections, clock, (connection) => {
-    // One that has no session yet is looked at when it gets one.
-    if (connection.client === undefined) return;
-    if (isKnown(connection.client)) reviewRights(connection);
-    else connection.close(NOT_KNOWN.reasonCode, NOT_KNOWN.reasonString);
+    if (connection.state !== 'connected') return;
+    if (isKnown(connection.client as ClientInfo)) reviewRights(connection);
+    else connection.close(ReasonCode.notAuthorized, 'the user is not known any more');
   });
 }

@@ -5,7 +5,6 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { hashPassword } from '../../src/auth/password-hash.ts';
 import type { Config, DeepPartial } from '../../src/config.ts';
 import { ReasonCode } from '../../src/protocol/reason-codes.ts';
-import { until } from '../support/polling.ts';
 import { startTestBroker, type TestBroker } from '../support/test-broker.ts';
 
 let directory = '';
@@ -83,21 +82,6 @@ describe('a broker with a password file and access rules', () => {
     await users('bob');
     await removed.expectDisconnect(ReasonCode.notAuthorized);
     await stays.ping();
-  });
-
-  test('lets nobody in who is removed after the password was found right and before there is a session', async () => {
-    const passwordFile = await users('alice', 'bob');
-    const asked: ((isAllowed: boolean) => void)[] = [];
-    const authorize = (): Promise<boolean> => new Promise((resolve) => void asked.push(resolve));
-    const config = { auth: { passwordFile }, acl: { default: 'allow' as const } };
-    await using broker = await startTestBroker({ config, hooks: { authorize } });
-    const client = await broker.open();
-    client.sendConnect({ ...alice, will: { topicName: 'w' } });
-    const release = await until('the will to be asked for', () => asked[0]);
-    await users('bob');
-    await broker.broker.reload();
-    release(true);
-    await client.expectConnack(ReasonCode.notAuthorized);
   });
 
   test('keeps what was in force where a file cannot be used any more', async () => {
