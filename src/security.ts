@@ -74,8 +74,6 @@ export async function openSecurity(config: Config, parts: SecurityParts): Promis
     const bans = await BanBook.open(config.limits.banFile, clock);
     if (authenticators.length > 0 && config.acl.file === '' && control !== undefined)
       logger.warn('no access rules: clients may do only what their tokens say; set acl.file, or acl.default to allow');
-    if (config.acl.file !== '' && !asksWho(config, authenticators) && hooks.authenticate === undefined)
-      logger.warn('access rules, but nothing says who clients are: user names in them hold for whoever gives one');
     return {
       hooks: { ...hooks, ...hooksOf(config, parts, { authenticators, backoff, passwords }) },
       access: control,
