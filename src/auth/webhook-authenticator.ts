@@ -100,17 +100,17 @@ export class WebhookAuthenticator implements Authenticator {
   }
 
   async authenticate(credentials: Credentials): Promise<Verdict> {
-    const question = questionOf(credentials);
     const cache = this.#cache;
-    const key = cache.keyOf(question);
+    const key = cache.keyOf(questionOf(credentials));
     const known = cache.get(key);
     if (known !== undefined) return known;
     if (this.#breaker.refuses) return resting;
     const { clock, timeoutMs } = this.#options;
     const since = clock.now();
     const result = await this.#queue.run(
-      // Those before it may have found out that the webhook fails.
-      async () => (this.#breaker.tryEnter() ? this.#ask(question, key, cache, credentials.username) : resting),
+      // Those before it may have found out that the webhook fails. The question is put together anew: in JSON, the password
+      // of each who waits could take six times the memory that it came in.
+      async () => (this.#breaker.tryEnter() ? this.#ask(credentials, key, cache) : resting),
       () => clock.now() - since <= timeoutMs && credentials.isWanted?.() !== false,
     );
     if (result.kind === 'done') return result.value;
@@ -127,10 +127,10 @@ export class WebhookAuthenticator implements Authenticator {
     this.#closing.abort();
   }
 
-  async #ask(question: string, key: string, cache: VerdictCache, username: string | undefined): Promise<Verdict> {
+  async #ask(credentials: Credentials, key: string, cache: VerdictCache): Promise<Verdict> {
     try {
-      const text = await this.#answerTo(question);
-      const verdict = verdictOf(text, username, this.#options.clock.calendarNow());
+      const text = await this.#answerTo(questionOf(credentials));
+      const verdict = verdictOf(text, credentials.username, this.#options.clock.calendarNow());
       this.#breaker.succeeded();
       if (text.length <= cachedLengthMax) cache.set(key, verdict);
       return verdict;
