@@ -21,6 +21,7 @@ import { type BrokerCounters, readCounters, sysFiguresOf } from './counters.ts';
 import type { BrokerEvents, Hooks } from './hooks/hooks.ts';
 import type { Clock, Timer } from './lib/clock.ts';
 import { DeadlineHeap } from './lib/deadline-heap.ts';
+import { type FileStates, lookAt } from './lib/file-watch.ts';
 import type { Logger } from './lib/logger.ts';
 import { systemClock } from './lib/system-clock.ts';
 import { type BanRequest, banNow } from './local-ban.ts';
@@ -234,6 +235,7 @@ export class Broker implements EventSink {
     const state = await this.#store.open();
     try {
       await this.#restore(state);
+      const listenerFiles = await lookAt(tlsFiles(this.config));
       this.listeners = await openListeners(this.config, {
         onStream: (stream) => this.accept(stream),
         turnsAway: (address) => this.#guard.turnsAway(address),
@@ -241,7 +243,7 @@ export class Broker implements EventSink {
         onWarning: (sentence) => this.#logger.warn(sentence),
         onRefused: (remote, reason) => this.#refused(remote, reason),
       });
-      await this.#watchFiles();
+      await this.#watchFiles(listenerFiles);
     } catch (error) {
       for (const listener of this.listeners) await listener.close();
       this.#stopTimers();
@@ -260,12 +262,12 @@ export class Broker implements EventSink {
     if (this.hears('connectionRefused')) this.emit('connectionRefused', remoteAddress, reason);
   }
 
-  async #watchFiles(): Promise<void> {
+  async #watchFiles(listenerFiles: FileStates): Promise<void> {
     if (this.#security === undefined) return;
     this.#reloader = new Reloader({
       security: this.#security,
       listeners: this.listeners,
-      listenerFiles: tlsFiles(this.config),
+      listenerFiles,
       clock: this.#clock,
       logger: this.#logger,
       onRights: async () => {

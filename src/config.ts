@@ -125,6 +125,7 @@ export interface Config {
       readonly publicKeyFile: string;
       readonly keySetFile: string;
       readonly keySetUrl: string;
+      readonly keySetKeptSeconds: number;
       /** Empty for any. */
       readonly issuer: string;
       readonly audience: string;

@@ -1,6 +1,6 @@
 import type { Clock } from './lib/clock.ts';
 import { errorText } from './lib/error-text.ts';
-import { type FileWatch, watchFiles } from './lib/file-watch.ts';
+import { type FileStates, type FileWatch, watchFiles } from './lib/file-watch.ts';
 import type { Logger } from './lib/logger.ts';
 import type { Security } from './security.ts';
 import type { Listener, SecureListener } from './transport/byte-stream.ts';
@@ -9,8 +9,8 @@ import type { Listener, SecureListener } from './transport/byte-stream.ts';
 export interface ReloaderOptions {
   readonly security: Security;
   readonly listeners: readonly (Listener | SecureListener)[];
-  /** Files of the listeners: certificates, keys, authorities. */
-  readonly listenerFiles: readonly string[];
+  /** Files of the listeners (certificates, keys, authorities), and what they were before they were read. */
+  readonly listenerFiles: FileStates;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Told after who clients are and what they may do was read anew. */
@@ -21,16 +21,17 @@ export interface ReloaderOptions {
 export class Reloader {
   readonly #options: ReloaderOptions;
   readonly #watch: FileWatch | undefined;
-  #running: Promise<boolean> | undefined = undefined;
+  /** The latest one; never rejects. */
+  #reloaded: Promise<void> = Promise.resolve();
 
   constructor(options: ReloaderOptions) {
     this.#options = options;
     const { security, listenerFiles, clock } = options;
-    const files = [...security.files, ...listenerFiles];
+    const files = new Map([...security.files, ...listenerFiles]);
     const onChange = (): void => {
       void this.reload();
     };
-    this.#watch = files.length === 0 ? undefined : watchFiles({ files, clock, onChange });
+    this.#watch = files.size === 0 ? undefined : watchFiles({ files, clock, onChange });
   }
 
   /** Resolves once changes of the files are noticed. */
@@ -40,10 +41,9 @@ export class Reloader {
 
   /** Reads all of it anew; what cannot be used stays as it was, and the log says why. @returns whether all could be used. */
   reload(): Promise<boolean> {
-    const before = this.#running ?? Promise.resolve(true);
-    const running = before.then(() => this.#reload());
-    this.#running = running;
-    return running;
+    const reloading = this.#reloaded.then(() => this.#reload());
+    this.#reloaded = reloading.then(() => {});
+    return reloading;
   }
 
   close(): void {
@@ -64,7 +64,12 @@ export class Reloader {
         logger.error('the certificates of a listener cannot be used, and stay as they were', fields);
       }
     }
-    await onRights();
+    try {
+      await onRights();
+    } catch (error) {
+      isWhole = false;
+      logger.error('not all clients were looked at after a reload', { error: errorText(error) });
+    }
     if (isWhole) logger.info('users, access rules and certificates were read anew');
     return isWhole;
   }

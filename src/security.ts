@@ -9,7 +9,8 @@ import type { Access } from './connection/access.ts';
 import type { AuthExchange, ClientInfo, Hooks } from './hooks/hooks.ts';
 import type { Clock } from './lib/clock.ts';
 import { errorText } from './lib/error-text.ts';
-import { hostOf, isLoopbackAddress } from './lib/ip-address.ts';
+import { type FileStates, lookAt } from './lib/file-watch.ts';
+import { AddressRanges, hostOf, isLoopbackAddress } from './lib/ip-address.ts';
 import type { Logger } from './lib/logger.ts';
 import { BanBook } from './limits/ban-book.ts';
 import { BanFileError } from './limits/ban-list.ts';
@@ -33,8 +34,8 @@ export interface Security {
   letsInAnonymous(client: ClientInfo): boolean;
   /** Who may not connect. */
   readonly bans: BanBook;
-  /** Files that `reload` reads. */
-  readonly files: readonly string[];
+  /** Files that `reload` reads, and what they were before they were read. */
+  readonly files: FileStates;
   /** Whether a client that was let in before is still known to what let it in, after `reload`. */
   isKnown(client: ClientInfo): boolean;
   /** Reads its files anew; what cannot be used stays as it was and is logged. @returns whether all could be. */
@@ -50,33 +51,27 @@ export interface SecurityParts {
   readonly logger: Logger;
 }
 
-/** Something that a configuration turns on. */
-interface Part {
-  readonly authenticator: Authenticator;
-  readonly files: readonly string[];
-}
-
 /**
  * Reads what a configuration says about who clients are and what they may do.
  * @throws ConfigError, whose sentences name file and line, or the option.
  */
 export async function openSecurity(config: Config, parts: SecurityParts): Promise<Security> {
   const { clock, logger, hooks } = parts;
-  // Behind a balancer many clients share an address, unless it tells theirs.
-  const backoff = new Backoff(clock);
-  const opened: Part[] = [];
-  const take = (part: Part | undefined): void => {
-    if (part !== undefined) opened.push(part);
+  const shared = new AddressRanges(config.limits.addressesExempt);
+  const backoff = new Backoff(clock, { isShared: (address) => shared.has(address) });
+  const authenticators: Authenticator[] = [];
+  const take = (authenticator: Authenticator | undefined): void => {
+    if (authenticator !== undefined) authenticators.push(authenticator);
   };
+  const files = await lookAt(filesOf(config));
   try {
     for (const open of [openPsk, openCertificate, openJwt]) take(await open(config, parts));
     const passwords = await openPasswords(config, parts, backoff);
-    take(passwords);
+    take(passwords?.authenticator);
     // Last, so that users known here get in while it is away.
     take(await openWebhook(config, parts));
     const control = openAccess(config);
     const bans = await BanBook.open(config.limits.banFile, clock);
-    const authenticators = opened.map(({ authenticator }) => authenticator);
     if (authenticators.length > 0 && config.acl.file === '' && control !== undefined)
       logger.warn('no access rules: clients may do only what their tokens say; set acl.file, or acl.default to allow');
     return {
@@ -85,7 +80,7 @@ export async function openSecurity(config: Config, parts: SecurityParts): Promis
       authenticators,
       letsInAnonymous: asksWho(config, authenticators) ? anonymousRule(config) : () => true,
       bans,
-      files: [...opened.flatMap(({ files }) => files), ...listOf(config.acl.file), ...listOf(config.limits.banFile)],
+      files,
       isKnown: ({ username, provenBy }) =>
         authenticators.find(({ name }) => name === provenBy)?.stillKnows?.(username) !== false,
       reload: () => reloadAll(authenticators, [control, bans], logger),
@@ -94,9 +89,17 @@ export async function openSecurity(config: Config, parts: SecurityParts): Promis
       },
     };
   } catch (error) {
-    for (const { authenticator } of opened) authenticator.close?.();
+    for (const authenticator of authenticators) authenticator.close?.();
     throw configError(error);
   }
+}
+
+/** Files that say who clients are and what they may do. */
+function filesOf({ auth, acl, limits }: Config): string[] {
+  const { secretFile, publicKeyFile, keySetFile } = auth.jwt;
+  const { passwordFile, webhook } = auth;
+  const names = [passwordFile, secretFile, publicKeyFile, keySetFile, webhook.tokenFile, acl.file, limits.banFile];
+  return names.filter((name) => name !== '');
 }
 
 /** What cannot be used is a mistake of the configuration that names it; errors of other kinds are ours. */
@@ -153,21 +156,21 @@ function anonymousRule(config: Config): (client: ClientInfo) => boolean {
   }
 }
 
-async function openPsk({ tls }: Config): Promise<Part | undefined> {
+async function openPsk({ tls }: Config): Promise<Authenticator | undefined> {
   if (tls.pskFile === '') return undefined;
   const { PskAuthenticator } = await import('./auth/psk-authenticator.ts');
-  return { authenticator: new PskAuthenticator(), files: [] };
+  return new PskAuthenticator();
 }
 
-async function openCertificate({ auth }: Config): Promise<Part | undefined> {
+async function openCertificate({ auth }: Config): Promise<Authenticator | undefined> {
   const { certificateIdentity } = auth;
   if (certificateIdentity === 'none') return undefined;
   const { CertificateAuthenticator } = await import('./auth/certificate-authenticator.ts');
   const kinds = { 'common-name': 'commonName', dns: 'DNS', uri: 'URI', email: 'email' } as const;
-  return { authenticator: new CertificateAuthenticator(kinds[certificateIdentity]), files: [] };
+  return new CertificateAuthenticator(kinds[certificateIdentity]);
 }
 
-async function openJwt({ auth }: Config, { clock, logger }: SecurityParts): Promise<Part | undefined> {
+async function openJwt({ auth }: Config, { clock, logger }: SecurityParts): Promise<Authenticator | undefined> {
   const { jwt } = auth;
   const { secretFile, publicKeyFile, keySetFile, keySetUrl } = jwt;
   const file = [secretFile, publicKeyFile, keySetFile].find((name) => name !== '') ?? '';
@@ -178,12 +181,13 @@ async function openJwt({ auth }: Config, { clock, logger }: SecurityParts): Prom
     import('./auth/key-set.ts'),
   ]);
   const kind = file === secretFile ? 'secret' : file === publicKeyFile ? 'public-key' : 'key-set';
-  const timing = { timeoutMs: KEY_SET_TIMEOUT_MS, cooldownMs: KEY_SET_COOLDOWN_MS, clock, logger };
+  const keptMs = jwt.keySetKeptSeconds * 1000;
+  const timing = { timeoutMs: KEY_SET_TIMEOUT_MS, cooldownMs: KEY_SET_COOLDOWN_MS, keptMs, clock, logger };
   const keys =
     file === ''
       ? await RemoteKeySet.open({ url: keySetUrl, algorithms: [], ...timing })
       : await FileKeys.open(file, kind, []);
-  const authenticator = new JwtAuthenticator({
+  return new JwtAuthenticator({
     keys,
     from: jwt.from,
     issuers: listOf(jwt.issuer),
@@ -194,17 +198,15 @@ async function openJwt({ auth }: Config, { clock, logger }: SecurityParts): Prom
     clientIdClaim: jwt.clientIdClaim || undefined,
     rolesClaim: jwt.rolesClaim || undefined,
     aclClaim: jwt.aclClaim || undefined,
-    // Tokens live by the calendar, which a clock that counts from the start loses while the machine sleeps.
-    now: Date.now,
+    now: () => clock.calendarNow(),
   });
-  return { authenticator, files: listOf(file) };
 }
 
-async function openWebhook({ auth }: Config, { clock, logger }: SecurityParts): Promise<Part | undefined> {
+async function openWebhook({ auth }: Config, { clock, logger }: SecurityParts): Promise<Authenticator | undefined> {
   const { url, timeoutMs, tokenFile, cacheSeconds, requestsMax } = auth.webhook;
   if (url === '') return undefined;
   const { WebhookAuthenticator } = await import('./auth/webhook-authenticator.ts');
-  const authenticator = await WebhookAuthenticator.open({
+  return WebhookAuthenticator.open({
     url,
     timeoutMs,
     tokenFile: tokenFile || undefined,
@@ -216,11 +218,11 @@ async function openWebhook({ auth }: Config, { clock, logger }: SecurityParts): 
     clock,
     logger,
   });
-  return { authenticator, files: listOf(tokenFile) };
 }
 
 /** A password file, which also holds secrets for SCRAM. */
-interface Passwords extends Part {
+interface Passwords {
+  readonly authenticator: Authenticator;
   startExchange(method: string, client: ClientInfo): AuthExchange | undefined;
 }
 
@@ -231,8 +233,7 @@ async function openPasswords(
 ): Promise<Passwords | undefined> {
   const { passwordFile } = auth;
   if (passwordFile === '') return undefined;
-  const [{ HashQueue }, { PasswordAuthenticator }, { PasswordFile }, { ScramAuthentication }] = await Promise.all([
-    import('./auth/hash-queue.ts'),
+  const [{ PasswordAuthenticator }, { PasswordFile }, { ScramAuthentication }] = await Promise.all([
     import('./auth/password-authenticator.ts'),
     import('./auth/password-file.ts'),
     import('./auth/scram.ts'),
@@ -247,8 +248,7 @@ async function openPasswords(
     });
   const scram = new ScramAuthentication({ file, backoff, onRefused });
   return {
-    authenticator: new PasswordAuthenticator(file, new HashQueue()),
-    files: [passwordFile],
+    authenticator: new PasswordAuthenticator(file),
     startExchange: (method, client) => scram.startExchange(method, client, hostOf(client.remoteAddress)),
   };
 }

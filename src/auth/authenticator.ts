@@ -34,6 +34,8 @@ export type Verdict =
   | { readonly kind: 'refused'; readonly reason: string }
   /** Not looked at, as there is too much to do: refused with 0x89, nobody else is asked, and no failed login is counted. */
   | { readonly kind: 'busy'; readonly reason: string }
+  /** Nobody can say, as what is asked is away or broken: refused like any other, but no failed login is counted. */
+  | { readonly kind: 'failed'; readonly reason: string }
   /** Not known here: the next one is asked. */
   | { readonly kind: 'unknown'; readonly reason: string };
 
@@ -41,6 +43,8 @@ export type Verdict =
 export interface Authenticator {
   /** For the log: `password`, `jwt`, `certificate`, `webhook`. */
   readonly name: string;
+  /** False where nobody gets in by guessing, as it checks what is signed or has a key: then no failed login is counted. */
+  readonly isGuessable?: false;
   /** Where it throws or rejects, the client is refused: nothing falls open. */
   authenticate(credentials: Credentials): Awaitable<Verdict>;
   /**

@@ -8,6 +8,7 @@ export type CertificateIdentity = 'commonName' | 'DNS' | 'URI' | 'email';
 /** Accepts clients by the certificate that they have proved to have; the listener has checked who issued it. */
 export class CertificateAuthenticator implements Authenticator {
   readonly name = 'certificate';
+  readonly isGuessable = false;
   readonly #identity: CertificateIdentity;
 
   constructor(identity: CertificateIdentity) {

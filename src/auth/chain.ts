@@ -76,7 +76,7 @@ export class AuthenticatorChain {
     for (const authenticator of authenticators) {
       const verdict = await this.#verdictOf(authenticator, credentials);
       if (verdict.kind === 'accepted') {
-        attempts.succeeded(username, address);
+        this.#succeeded(username, verdict.username, address);
         const { kind: _, ...proven } = verdict;
         return { allow: true, provenBy: authenticator.name, ...proven };
       }
@@ -85,21 +85,26 @@ export class AuthenticatorChain {
         this.#log(client, reasons.join('; '));
         return { allow: false, reasonCode: ReasonCode.serverBusy, reasonString: 'try again later' };
       }
-      if (verdict.kind === 'refused') return this.#refuse(credentials, address, reasons.join('; '));
+      if (verdict.kind === 'unknown') continue;
+      // Known users must not stand out while the one that is asked for the others is away.
+      if (verdict.kind === 'refused' && authenticator.isGuessable !== false) attempts.failed(username, address);
+      this.#log(client, reasons.join('; '));
+      return NO;
     }
     if (hooks.authenticate === undefined) {
-      return this.#refuse(credentials, address, reasons.join('; ') || 'nothing says who clients are');
+      attempts.failed(username, address);
+      this.#log(client, reasons.join('; ') || 'nothing says who clients are');
+      return NO;
     }
     const result = await hooks.authenticate(client, connect, () => credentials.isWanted?.() !== false);
-    if (result.allow) attempts.succeeded(username, address);
+    if (result.allow) this.#succeeded(username, result.username ?? username, address);
     else attempts.failed(username, address);
     return result;
   }
 
-  #refuse({ client, username = '' }: Credentials, address: string, reason: string): AuthenticateResult {
-    this.#options.attempts.failed(username, address);
-    this.#log(client, reason);
-    return NO;
+  /** Who turns out to be somebody else has shown nothing of the name: with an account of one's own, others could be guessed for ever. */
+  #succeeded(username: string, proven: string, address: string): void {
+    if (username === '' || username === proven) this.#options.attempts.succeeded(username, address);
   }
 
   async #verdictOf(authenticator: Authenticator, credentials: Credentials): Promise<Verdict> {
@@ -108,7 +113,7 @@ export class AuthenticatorChain {
     } catch (error) {
       const { name } = authenticator;
       this.#options.logger.error('an authenticator failed: refused', { authenticator: name, error: String(error) });
-      return { kind: 'refused', reason: 'it failed' };
+      return { kind: 'failed', reason: 'it failed' };
     }
   }
 

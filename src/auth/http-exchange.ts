@@ -1,4 +1,4 @@
-import { isIPv4 } from 'node:net';
+import { isLoopbackAddress } from '../lib/ip-address.ts';
 
 /** One request to a backend and what its answer may cost. */
 export interface HttpRequest {
@@ -53,7 +53,7 @@ export function urlForLog(url: URL): string {
 }
 
 function isLoopback(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || (isIPv4(hostname) && hostname.startsWith('127.'));
+  return hostname === 'localhost' || hostname === '[::1]' || isLoopbackAddress(hostname);
 }
 
 /**

@@ -30,7 +30,7 @@ export interface JwtOptions {
   /** Claim with `{"pub": [filters], "sub": [filters], "all": [filters]}`; a token without it gives none. Undefined for none. */
   readonly aclClaim: string | undefined;
   /**
-   * Time of day, ms since the epoch; `Date.now` for a broker: tokens live by the calendar, which a clock that counts
+   * Time of day, ms since the epoch, as `Clock.calendarNow`: tokens live by the calendar, which a clock that counts
    * from the start of the process loses while the machine sleeps.
    */
   readonly now: () => number;
@@ -50,6 +50,7 @@ const shape = /^([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*$/;
 /** Accepts clients that bring a JSON Web Token, RFC 7519, signed as RFC 7515 says. Reasons never hold any part of it. */
 export class JwtAuthenticator implements Authenticator {
   readonly name = 'jwt';
+  readonly isGuessable = false;
   readonly #options: JwtOptions;
 
   constructor(options: JwtOptions) {

@@ -15,13 +15,14 @@ export interface RemoteKeySetOptions {
   readonly timeoutMs: number;
   /** How long after a request no token with an unknown key makes another, ms; 1,000 to 3,600,000. */
   readonly cooldownMs: number;
+  /** How long keys are used after they were last fetched, ms; 3,600,000 and above. */
+  readonly keptMs: number;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
 const bytesMax = 1_048_576;
 const freshMsMin = 300_000;
-const freshMsMax = 86_400_000;
 /** Where the answer does not say how long it is good for. */
 const freshMsDefault = 3_600_000;
 const retryMsMin = 30_000;
@@ -29,10 +30,10 @@ const retryMsMax = 300_000;
 
 /**
  * A JSON Web Key Set behind a URL, fetched anew in the background before it is stale and, at most once in a cool-down,
- * when a token names a key that it does not hold. While the URL is away the keys known stay in force.
+ * when a token names a key that it does not hold. While the URL is away the keys known stay in force, for a time.
  *
- *     fetched ── max-age (5 min to 24 h) ──► fetched ──► ...
- *        └─ failed ── 30 s, 60 s, ... 5 min ──► fetched
+ *     fetched ── max-age (5 min to half of `keptMs`) ──► fetched ──► ...
+ *        └─ failed ── 30 s, 60 s, ... 5 min ──► fetched, or after `keptMs` ──► no keys
  */
 export class RemoteKeySet implements TokenKeys {
   readonly #options: RemoteKeySetOptions;
@@ -43,6 +44,7 @@ export class RemoteKeySet implements TokenKeys {
   #problem = 'they were not asked for yet';
   #failures = 0;
   #askedAt = -Infinity;
+  #takenAt = -Infinity;
   #asking: Promise<void> | undefined;
   #timer: Timer | undefined;
 
@@ -67,6 +69,7 @@ export class RemoteKeySet implements TokenKeys {
     if (!(algorithms.length > 0 ? algorithms : publicAlgorithms).includes(header.alg)) {
       return { kind: 'none', reason: 'the algorithm that the token names is not allowed' };
     }
+    this.#giveUpOld();
     const found = searchKeys(this.#keys, header);
     if (found.kind === 'found') return found;
     const isCool = this.#options.clock.now() - this.#askedAt >= this.#options.cooldownMs;
@@ -75,14 +78,24 @@ export class RemoteKeySet implements TokenKeys {
     return { kind: 'none', reason: `the keys of tokens are not known: ${this.#problem}` };
   }
 
+  /** Asks anew, and waits for no answer: what else is read anew need not either. */
   async reload(): Promise<void> {
-    await this.#ask();
-    if (this.#failures > 0) throw new Error(`The keys of ${urlForLog(this.#url)} cannot be used: ${this.#problem}.`);
+    void this.#ask();
   }
 
   close(): void {
     this.#closing.abort();
     this.#timer?.cancel();
+  }
+
+  /** Whoever keeps the URL away must not keep a key in force for ever that its owner has withdrawn. */
+  #giveUpOld(): void {
+    const { clock, keptMs, logger } = this.#options;
+    if (this.#keys.length === 0 || clock.now() - this.#takenAt < keptMs) return;
+    this.#keys = [];
+    logger.error('the keys of tokens were not fetched for too long: no token is accepted', {
+      url: urlForLog(this.#url),
+    });
   }
 
   /** One request at a time; never rejects. */
@@ -123,6 +136,7 @@ export class RemoteKeySet implements TokenKeys {
     if (usable.length === 0) throw new Error('holds no key that can do an algorithm which is allowed');
     this.#keys = usable;
     this.#failures = 0;
+    this.#takenAt = this.#options.clock.now();
     const fields = {
       url: urlForLog(this.#url),
       keys: usable.length,
@@ -130,13 +144,14 @@ export class RemoteKeySet implements TokenKeys {
       firstLeftOut: leftOut[0],
     };
     this.#options.logger.info('the keys of tokens were fetched', fields);
-    return freshMs(headers.get('cache-control') ?? '');
+    // With half of the time left to try again.
+    return Math.min(this.#options.keptMs / 2, freshMs(headers.get('cache-control') ?? ''));
   }
 }
 
-/** How long an answer is good for, ms, RFC 9111 section 5.2.2.1, within bounds. */
+/** How long an answer is good for, ms, RFC 9111 section 5.2.2.1, at least five minutes. */
 function freshMs(cacheControl: string): number {
   if (/\bno-(store|cache)\b/i.test(cacheControl)) return freshMsMin;
   const seconds = /(?:^|[\s,])max-age="?(\d{1,9})/i.exec(cacheControl)?.[1];
-  return seconds === undefined ? freshMsDefault : Math.min(freshMsMax, Math.max(freshMsMin, Number(seconds) * 1_000));
+  return seconds === undefined ? freshMsDefault : Math.max(freshMsMin, Number(seconds) * 1_000);
 }

@@ -1,16 +1,21 @@
 import type { Authenticator, Credentials, Verdict } from './authenticator.ts';
-import type { HashQueue } from './hash-queue.ts';
 import type { PasswordFile } from './password-file.ts';
 import { emptyHash, verifyPassword } from './password-hash.ts';
+import { TurnQueue, type TurnQueueOptions } from './turn-queue.ts';
+
+/**
+ * Hashes at once. Each takes one of the four threads of the pool, two of which stay free for files and names, and with
+ * scrypt 32 MiB; 256 logins wait some ten seconds at most.
+ */
+export const HASH_TURNS: TurnQueueOptions = { concurrency: 2, waitingMax: 256 };
 
 /** Knows the users of a password file. Unknown users cost the time that a wrong password costs. */
 export class PasswordAuthenticator implements Authenticator {
   readonly name = 'password';
   readonly #file: PasswordFile;
-  readonly #queue: HashQueue;
+  readonly #queue: TurnQueue;
 
-  /** @param queue Shared by all that hash, so that its bounds hold for the process. */
-  constructor(file: PasswordFile, queue: HashQueue) {
+  constructor(file: PasswordFile, queue: TurnQueue = new TurnQueue(HASH_TURNS)) {
     this.#file = file;
     this.#queue = queue;
   }
@@ -43,13 +48,16 @@ export class PasswordAuthenticator implements Authenticator {
     return this.#file.table.has(username);
   }
 
-  /** The table is that of now: somebody who was removed while waiting is not let in. */
+  /** The file is that of now: who was removed while waiting or hashing is not let in, nor is an old password. */
   async #check(username: string, password: Uint8Array): Promise<Verdict> {
+    const before = this.#file.table;
+    const hash = before.passwordOf(username);
+    const isRight = await verifyPassword(password, hash ?? emptyHash(before.usualScheme));
     const { table } = this.#file;
-    const hash = table.passwordOf(username);
-    const isRight = await verifyPassword(password, hash ?? emptyHash(table.usualScheme));
     if (!table.has(username)) return { kind: 'unknown', reason: 'unknown user' };
-    if (hash === undefined) return { kind: 'refused', reason: 'the user has no password, only SCRAM' };
-    return isRight ? { kind: 'accepted', username } : { kind: 'refused', reason: 'wrong password' };
+    const current = table.passwordOf(username);
+    if (current === undefined) return { kind: 'refused', reason: 'the user has no password, only SCRAM' };
+    if (isRight && hash?.hash.equals(current.hash)) return { kind: 'accepted', username };
+    return { kind: 'refused', reason: 'wrong password' };
   }
 }

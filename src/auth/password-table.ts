@@ -59,11 +59,20 @@ interface KeptSecret {
 /** The users of a password file. */
 export class PasswordTable {
   readonly #users = new Map<string, Partial<Record<SecretKind, KeptSecret>>>();
+  #seed = '';
   readonly #schemes = new Tally<HashScheme>();
   readonly #iterations: Record<ScramMechanism, Tally<number>> = {
     'SCRAM-SHA-256': new Tally<number>(),
     'SCRAM-SHA-512': new Tally<number>(),
   };
+
+  /**
+   * Something that only those know who can read the file, the same in all processes and after a restart; it changes with
+   * its first user alone. Empty where there are no users.
+   */
+  get seed(): string {
+    return this.#seed;
+  }
 
   /** The scheme that most passwords have, that of new ones where there are none. */
   get usualScheme(): HashScheme {
@@ -119,6 +128,7 @@ export class PasswordTable {
     if (other !== undefined)
       return `user ${shown} has a line of this kind (${kind}) at line ${other.line} already: remove one of them`;
     entry[kind] = { secret, line: lineNumber };
+    if (this.#seed === '') this.#seed = secret;
     this.#users.set(user, entry);
     return this.#users.size > USERS_MAX
       ? `there are more than ${USERS_MAX.toLocaleString('en')} users, which is more than is read`

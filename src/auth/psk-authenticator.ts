@@ -4,6 +4,7 @@ import { isFitName } from './claims.ts';
 /** Accepts clients by the pre-shared key that they have proved to have; its identity is the user name. */
 export class PskAuthenticator implements Authenticator {
   readonly name = 'psk';
+  readonly isGuessable = false;
 
   authenticate({ client, username }: Credentials): Verdict {
     const { pskIdentity } = client;

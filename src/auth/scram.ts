@@ -31,8 +31,6 @@ const NONCE_BYTES = 24;
 /** SCRAM over the Authentication Data of CONNECT and AUTH for the users of a password file. */
 export class ScramAuthentication {
   readonly #options: ScramOptions;
-  /** Of this process: what is made up for a user who is not known is made up alike each time. */
-  readonly #key: Buffer = randomBytes(32);
 
   constructor(options: ScramOptions) {
     this.#options = options;
@@ -54,8 +52,10 @@ export class ScramAuthentication {
   #secretOf(username: string, mechanism: ScramMechanism): OfferedSecret {
     const { table } = this.#options.file;
     const known = table.scramOf(username, mechanism);
+    // Alike each time, on all workers and nodes with this file and after a restart: else a salt that changes would give
+    // away who is not known.
     const makeUp = (what: string): Buffer =>
-      createHmac('sha512', this.#key).update(`${mechanism} ${what} ${username}`).digest();
+      createHmac('sha512', table.seed).update(`${mechanism} ${what} ${username}`).digest();
     // Made up for known users as well, so that it takes the same time.
     const madeUp: ScramSecret = {
       mechanism,
@@ -81,7 +81,7 @@ interface ScramExchangeOptions extends ScramOptions {
 }
 
 /** What is remembered between the two messages of a client. */
-interface Challenge extends OfferedSecret {
+interface Challenge {
   readonly first: ClientFirst;
   readonly username: string;
   readonly nonce: string;
@@ -126,11 +126,10 @@ class ScramExchange implements AuthExchange {
     if (first.authorizationId !== undefined && first.authorizationId !== first.username)
       return this.#refused(username, 'the client wants to act as somebody else');
     if (!this.#isNamed(first.username, username)) return this.#refused(username, 'the user name of CONNECT is another');
-    const offered = this.#options.secretOf(username);
     const nonce = first.nonce + (this.#options.makeNonce ?? makeNonce)();
-    const { salt, iterations } = offered.secret;
+    const { salt, iterations } = this.#options.secretOf(username).secret;
     const serverFirst = `r=${nonce},s=${salt.toString('base64')},i=${iterations}`;
-    this.#state = { ...offered, first, username, nonce, serverFirst };
+    this.#state = { first, username, nonce, serverFirst };
     return { kind: 'continue', data: Buffer.from(serverFirst) };
   }
 
@@ -142,12 +141,14 @@ class ScramExchange implements AuthExchange {
   }
 
   #finish(data: Uint8Array, challenge: Challenge): AuthStep {
-    const { first, secret, isKnown, username, nonce, serverFirst } = challenge;
-    const { backoff, address } = this.#options;
+    const { first, username, nonce, serverFirst } = challenge;
+    const { backoff, address, secretOf } = this.#options;
     const final = parseClientFinal(data);
     if (typeof final === 'string') return this.#malformed(username, final);
     // Here rather than at the first message: of many exchanges at once, one that fails holds off the others.
     if (backoff.waitMs(username, address) > 0) return this.#heldOff(username);
+    // As the file has it now: who was removed since the first message is not let in, nor is an old password.
+    const { secret, isKnown } = secretOf(username);
     const message = `${first.bare},${serverFirst},${final.withoutProof}`;
     const isProven = isProof(final.proof, secret, message);
     if (final.gs2Header !== first.gs2Header || final.nonce !== nonce || !isProven || !isKnown) {

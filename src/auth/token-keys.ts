@@ -29,7 +29,7 @@ export interface TokenKeys {
   /** The keys that may have signed a token with this header, at most `candidatesMax`, each of which can do its algorithm. */
   find(header: TokenHeader): Awaitable<KeySearch>;
   /**
-   * Reads the keys anew; those it had stay in force where that fails.
+   * Reads the keys anew, or begins to fetch them; those it had stay in force where that fails.
    * @throws Error of one sentence.
    */
   reload(): Promise<void>;

@@ -25,7 +25,7 @@ interface Entry {
 export class VerdictCache {
   readonly #options: VerdictCacheOptions;
   readonly #key = randomBytes(32);
-  #entries: RecentMap<string, Entry>;
+  readonly #entries: RecentMap<string, Entry>;
 
   constructor(options: VerdictCacheOptions) {
     this.#options = options;
@@ -49,12 +49,7 @@ export class VerdictCache {
   set(key: string, verdict: Verdict): void {
     const { forMs, clock } = this.#options;
     const expiresAt = (verdict.kind === 'accepted' ? verdict.expiresAt : undefined) ?? Infinity;
-    const until = Math.min(clock.now() + forMs, expiresAt);
-    if (until > clock.now()) this.#entries.set(key, { verdict, until });
-  }
-
-  /** Forgets everything. */
-  clear(): void {
-    this.#entries = new RecentMap(this.#options.entriesMax);
+    const leftMs = Math.min(forMs, expiresAt - clock.calendarNow());
+    if (leftMs > 0) this.#entries.set(key, { verdict, until: clock.now() + leftMs });
   }
 }

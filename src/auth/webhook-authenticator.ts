@@ -1,11 +1,12 @@
 import { isUtf8 } from 'node:buffer';
 import { readBoundedText } from '../lib/bounded-file.ts';
 import type { Clock } from '../lib/clock.ts';
+import { hostOf } from '../lib/ip-address.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { Authenticator, Credentials, Verdict } from './authenticator.ts';
 import { CircuitBreaker } from './circuit-breaker.ts';
 import { isFitName, isModest, isObject, readGrants, readRoles } from './claims.ts';
-import { HashQueue } from './hash-queue.ts';
+import { TurnQueue } from './turn-queue.ts';
 import { backendUrl, exchange, HttpProblem, urlForLog } from './http-exchange.ts';
 import { VerdictCache } from './verdict-cache.ts';
 
@@ -64,8 +65,9 @@ export class WebhookAuthenticator implements Authenticator {
   readonly #url: URL;
   readonly #closing = new AbortController();
   readonly #breaker: CircuitBreaker;
-  readonly #queue: HashQueue;
-  readonly #cache: VerdictCache;
+  readonly #queue: TurnQueue;
+  /** Another one after each reload: an answer to a question from before it is remembered where nobody looks. */
+  #cache: VerdictCache;
   /** Empty for none. */
   #token: string;
 
@@ -74,8 +76,8 @@ export class WebhookAuthenticator implements Authenticator {
     this.#options = options;
     this.#url = url;
     this.#token = token;
-    this.#cache = new VerdictCache({ entriesMax: cachedMax, forMs: options.cacheMs, clock });
-    this.#queue = new HashQueue({ concurrency: options.requestsMax, waitingMax: options.waitingMax });
+    this.#cache = emptyCache(options);
+    this.#queue = new TurnQueue({ concurrency: options.requestsMax, waitingMax: options.waitingMax });
     this.#breaker = new CircuitBreaker({
       failuresMax: options.failuresMax,
       pauseMs: options.pauseMs,
@@ -98,46 +100,53 @@ export class WebhookAuthenticator implements Authenticator {
   }
 
   async authenticate(credentials: Credentials): Promise<Verdict> {
-    const question = questionOf(credentials);
-    const key = this.#cache.keyOf(question);
-    const known = this.#cache.get(key);
+    const cache = this.#cache;
+    const key = cache.keyOf(questionOf(credentials));
+    const known = cache.get(key);
     if (known !== undefined) return known;
     if (this.#breaker.refuses) return resting;
     const { clock, timeoutMs } = this.#options;
     const since = clock.now();
     const result = await this.#queue.run(
-      // Those before it may have found out that the webhook fails.
-      async () => (this.#breaker.tryEnter() ? this.#ask(question, key, credentials.username) : resting),
-      () => clock.now() - since <= timeoutMs,
+      // Those before it may have found out that the webhook fails. The question is put together anew: in JSON, the password
+      // of each who waits could take six times the memory that it came in.
+      async () => (this.#breaker.tryEnter() ? this.#ask(credentials, key, cache) : resting),
+      () => clock.now() - since <= timeoutMs && credentials.isWanted?.() !== false,
     );
     if (result.kind === 'done') return result.value;
-    return refused(result.kind === 'busy' ? busy : late);
+    return failed(result.kind === 'busy' ? busy : late);
   }
 
   /** Reads the token anew and forgets all answers. */
   async reload(): Promise<void> {
     this.#token = await readToken(this.#options.tokenFile);
-    this.#cache.clear();
+    this.#cache = emptyCache(this.#options);
   }
 
   close(): void {
     this.#closing.abort();
   }
 
-  async #ask(question: string, key: string, username: string | undefined): Promise<Verdict> {
+  async #ask(credentials: Credentials, key: string, cache: VerdictCache): Promise<Verdict> {
     try {
-      const text = await this.#answerTo(question);
-      const verdict = verdictOf(text, username, this.#options.clock.now());
+      const text = await this.#answerTo(questionOf(credentials));
+      const verdict = verdictOf(text, credentials.username, this.#options.clock.calendarNow());
       this.#breaker.succeeded();
-      if (text.length <= cachedLengthMax) this.#cache.set(key, verdict);
+      if (text.length <= cachedLengthMax) cache.set(key, verdict);
       return verdict;
     } catch (error) {
-      const isProblem = error instanceof HttpProblem;
-      // Whoever makes it dislike one request must not shut the others out: it is there, and judges them one by one.
-      if (isProblem && isAboutTheRequest(error.status)) this.#breaker.succeeded();
-      else if (!this.#closing.signal.aborted) this.#breaker.failed();
-      if (!isProblem) throw error;
-      return refused(`the webhook gives no answer: ${error.message}`);
+      if (!(error instanceof HttpProblem)) {
+        this.#breaker.failed();
+        throw error;
+      }
+      const reason = `the webhook gives no answer: ${error.message}`;
+      if (isAboutTheRequest(error.status)) {
+        // Whoever makes it dislike one request must not shut the others out: it is there, and judges them one by one.
+        this.#breaker.succeeded();
+        return refused(reason);
+      }
+      if (!this.#closing.signal.aborted) this.#breaker.failed();
+      return failed(reason);
     }
   }
 
@@ -153,11 +162,19 @@ export class WebhookAuthenticator implements Authenticator {
 }
 
 const busy = 'too many clients wait for the webhook';
-const late = 'the webhook is too slow for so many clients';
-const resting: Verdict = refused('the webhook failed too often and is not asked for a while');
+const late = 'nobody waits for the webhook any more, or it is too slow for so many clients';
+const resting: Verdict = failed('the webhook failed too often and is not asked for a while');
 
 function refused(reason: string): Verdict {
   return { kind: 'refused', reason };
+}
+
+function failed(reason: string): Verdict {
+  return { kind: 'failed', reason };
+}
+
+function emptyCache({ cacheMs, clock }: WebhookOptions): VerdictCache {
+  return new VerdictCache({ entriesMax: cachedMax, forMs: cacheMs, clock });
 }
 
 /** Whether a status is about one request; 408 and 429 are about how many there are. */
@@ -184,16 +201,11 @@ function questionOf({ client, username, password }: Credentials): string {
     password: password === undefined || !isText ? null : Buffer.from(password).toString(),
     // Two passwords that differ never look the same, as they would if text and base64 shared a member.
     ...(isText ? {} : { passwordBase64: Buffer.from(password).toString('base64') }),
-    address: withoutPort(remoteAddress),
+    address: hostOf(remoteAddress),
     transport,
     protocolVersion,
     certificate: certificate === undefined ? null : { commonName, alternativeNames, fingerprint },
   });
-}
-
-/** `[::1]:1883` and `127.0.0.1:1883` without brackets and port, which differs with every connection. */
-function withoutPort(address: string): string {
-  return /^\[(.*)\](?::\d+)?$/.exec(address)?.[1] ?? /^([^:]*):\d+$/.exec(address)?.[1] ?? address;
 }
 
 /**

@@ -8,6 +8,7 @@ import {
   X509Certificate,
 } from 'node:crypto';
 import { isIP, isIPv4 } from 'node:net';
+import { parseAddress } from '../lib/ip-address.ts';
 import { derParts, DerTag, derValueAt } from '../lib/der.ts';
 import {
   derBitString,
@@ -118,21 +119,16 @@ function makeCertificate(parts: CertificateParts, issuerKey: KeyObject): Buffer 
   return signed(content, issuerKey);
 }
 
+/** 4 bytes of IPv4, 16 of IPv6. */
+function addressBytes(address: string): Buffer {
+  const bytes = Buffer.from((parseAddress(address) ?? 0n).toString(16).padStart(32, '0'), 'hex');
+  return isIPv4(address) ? bytes.subarray(12) : bytes;
+}
+
 /** An alternative name, RFC 5280, section 4.2.1.6. */
 function alternativeName(host: string): Buffer {
   if (isIP(host) === 0) return derValue(0x82, Buffer.from(host));
-  return derValue(0x87, isIPv4(host) ? Buffer.from(host.split('.').map(Number)) : ipv6Bytes(host));
-}
-
-function ipv6Bytes(address: string): Buffer {
-  // As a URL has it, an address ends in no IPv4 address.
-  const [head = '', tail] = new URL(`http://[${address}]`).hostname.slice(1, -1).split('::');
-  const groupsOf = (text: string): number[] =>
-    text === '' ? [] : text.split(':').map((group) => Number.parseInt(group, 16));
-  const before = groupsOf(head);
-  const after = groupsOf(tail ?? '');
-  const groups = [...before, ...Array.from({ length: 8 - before.length - after.length }, () => 0), ...after];
-  return Buffer.from(groups.flatMap((group) => [group >> 8, group & 0xff]));
+  return derValue(0x87, addressBytes(host));
 }
 
 function keyUse(use: CertificateRequest['use']): Buffer {

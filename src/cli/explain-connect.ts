@@ -135,7 +135,7 @@ async function verdictOf(run: () => Verdict | Promise<Verdict>): Promise<Verdict
   try {
     return await run();
   } catch (error) {
-    return { kind: 'refused', reason: `it failed: ${errorText(error)}` };
+    return { kind: 'failed', reason: errorText(error) };
   }
 }
 
@@ -149,6 +149,8 @@ function verdictText(verdict: Verdict): string {
       return `knows it and does not let it in: ${verdict.reason}`;
     case 'busy':
       return `has too much to do: ${verdict.reason}`;
+    case 'failed':
+      return `cannot say: ${verdict.reason}`;
   }
 }
 

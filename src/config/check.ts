@@ -1,5 +1,5 @@
-import { isIPv4 } from 'node:net';
 import type { Config } from '../config.ts';
+import { isLoopbackAddress } from '../lib/ip-address.ts';
 import { parseRedisUrl } from '../store/redis/redis-address.ts';
 import { MiB, type OptionKey } from './option.ts';
 import { thousands } from './values.ts';
@@ -137,5 +137,5 @@ export function exposureSentence(exposed: ExposedListener): string {
 }
 
 function isLoopback(host: string): boolean {
-  return host.toLowerCase() === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
+  return host.toLowerCase() === 'localhost' || isLoopbackAddress(host);
 }

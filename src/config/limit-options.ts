@@ -110,7 +110,7 @@ export const limitOptions: {
   'limits.addressesExempt': option(
     { kind: 'list', rule: 'network' },
     ['127.0.0.0/8', '::1'],
-    'Addresses and networks behind which many clients stand, such as a balancer that does not tell theirs: limits of one address and bans for flapping do not hold for them. Unix sockets are exempt always.',
+    'Addresses and networks behind which many clients stand, such as a balancer that does not tell theirs: limits of one address, bans for flapping and what failed logins cost an address do not hold for them. Unix sockets are exempt always.',
   ),
   'limits.banFile': option(
     file(0),

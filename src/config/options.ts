@@ -246,6 +246,11 @@ export const options: { readonly [Key in OptionKey]: Option<ValueAt<Config, Key>
     '',
     'JSON Web Key Set of who signs tokens, as an https URL (http on this machine); empty for none.',
   ),
+  'auth.jwt.keySetKeptSeconds': option(
+    integer(3_600, 31_536_000, 's'),
+    86_400,
+    'How long keys from keySetUrl hold after they were last fetched, while the URL is away.',
+  ),
   'auth.jwt.issuer': option(text(0, 2_048), '', 'What tokens must have as iss; empty for anything.'),
   'auth.jwt.audience': option(text(0, 2_048), '', 'What tokens must have as aud; empty for anything.'),
   'auth.jwt.from': option(choice('password', 'username'), 'password', 'Where in CONNECT the token is.'),

@@ -32,12 +32,12 @@ export function entitled(client: ClientInfo, username: string | undefined, prove
   };
 }
 
-/** Has the connection end at a time, ms since the epoch; undefined for never. Replaces what was said before. */
+/** Has the connection end at a time of day, ms since the epoch; undefined for never. Replaces what was said before. */
 export function limitTime(connection: Connection, expiresAt: number | undefined): void {
-  const { deadlines } = connection.context;
+  const { deadlines, clock } = connection.context;
   if (connection.expiry !== undefined) deadlines.cancel(connection.expiry);
   connection.expiry = undefined;
   if (expiresAt === undefined) return;
   connection.expiry = new CredentialExpiry(connection);
-  deadlines.schedule(connection.expiry, expiresAt);
+  deadlines.schedule(connection.expiry, clock.now() + expiresAt - clock.calendarNow());
 }

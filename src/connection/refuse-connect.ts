@@ -24,7 +24,7 @@ export function refuseConnect(
     connection.send({ type: PacketType.connack, sessionPresent: false, reasonCode: returnCode, properties: {} });
 }
 
-/** The nearest reason code CONNACK has [MQTT-3.2.2-8]. */
+/** The nearest reason code CONNACK has [MQTT-3.2.2-8]; 0x80 where none is near, as for a client id that a newer connection has (0x8E is for DISCONNECT alone). */
 function connackReasonCodeOf(reasonCode: number): number {
   if (reasonCode === ReasonCode.serverShuttingDown) return ReasonCode.serverUnavailable;
   return isConnackReasonCode(reasonCode) && reasonCode !== ReasonCode.success

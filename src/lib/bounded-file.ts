@@ -6,8 +6,18 @@ import { errorText, readProblem } from './error-text.ts';
 export interface FileRule {
   /** Larger files are refused; 1 and above. */
   readonly bytesMax: number;
-  /** Whether it holds secrets: then it is refused where its group or others have any right to it. */
+  /** Whether it holds secrets: then it is refused where others have rights to it, see `isExposed`. */
   readonly secret: boolean;
+}
+
+/**
+ * Whether others than its owner have rights to a file with secrets that no one meant to give them. A group may read a file
+ * of root where this process is not root: only root can have said so, and the process could not read it otherwise.
+ * @param ownUid User of this process.
+ */
+export function isExposed(file: { readonly mode: number; readonly uid: number }, ownUid: number | undefined): boolean {
+  const isForGroup = file.uid === 0 && ownUid !== undefined && ownUid !== 0;
+  return (file.mode & (isForGroup ? 0o037 : 0o077)) !== 0;
 }
 
 /**
@@ -48,9 +58,8 @@ async function checkFile(file: FileHandle, path: string, { secret }: FileRule): 
   const status = await file.stat();
   if (status.isDirectory()) throw new Error(`Cannot read ${path}: it is a directory.`);
   if (!status.isFile()) throw new Error(`Cannot read ${path}: it is not a regular file.`);
-  const mode = status.mode & 0o777;
-  if (secret && (mode & 0o077) !== 0) {
-    const octal = mode.toString(8).padStart(3, '0');
+  if (secret && isExposed(status, process.getuid?.())) {
+    const octal = (status.mode & 0o777).toString(8).padStart(3, '0');
     throw new Error(
       `${path} holds secrets, but others than its owner have rights to it (mode ${octal}): chmod 600 ${path}.`,
     );

@@ -2,6 +2,11 @@
 export interface Clock {
   /** Milliseconds since the Unix epoch. Never goes backwards within a process. */
   now(): number;
+  /**
+   * The time of day as others have it, ms since the Unix epoch, for dates that come from elsewhere. It jumps where the clock
+   * of the machine is set, as that of a small one is after its start; `now` does not follow.
+   */
+  calendarNow(): number;
   /** Runs the callback once after at least `delayMs` milliseconds. */
   setTimeout(callback: () => void, delayMs: number): Timer;
   /** Runs the callback once the events of this turn of the loop are handled. */

@@ -11,9 +11,13 @@ export interface FileWatch {
   close(): void;
 }
 
+/** What each of some files was when it was looked at, by the name it was asked for with; equal texts for the same file with the same content. */
+export type FileStates = ReadonlyMap<string, string>;
+
 /** How files are watched. */
 export interface FileWatchOptions {
-  readonly files: readonly string[];
+  /** What each of them was before it was read, as `lookAt` says: what has changed since is told as well. */
+  readonly files: FileStates;
   readonly clock: Clock;
   /** Told that one of them, or where its name leads, is another file now, has another content, came or went. */
   readonly onChange: () => void;
@@ -27,6 +31,24 @@ const SETTLE_MS = 100;
 const POLL_MS = 2_000;
 /** A directory in which something happens all the time does not put it off for longer than so many times `settleMs`. */
 const SETTLES_MAX = 10;
+
+/** Looks at files; never rejects. */
+export async function lookAt(files: Iterable<string>): Promise<FileStates> {
+  const states = new Map<string, string>();
+  for (const file of files) states.set(file, (await look(file)).state);
+  return states;
+}
+
+/** What a file is now, and where its name leads. */
+async function look(file: string): Promise<{ readonly path: string; readonly state: string }> {
+  try {
+    const path = await realpath(file);
+    const { ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
+    return { path, state: `${path} ${ino} ${size} ${mtimeNs} ${ctimeNs}` };
+  } catch (error) {
+    return { path: file, state: String((error as NodeJS.ErrnoException).code) };
+  }
+}
 
 /**
  * Watches files. Their directories are watched, for tools put a new file in the place of the old one, and so are those that
@@ -42,7 +64,7 @@ class DirectoryWatch implements FileWatch {
   readonly #options: FileWatchOptions;
   readonly #watchers = new Map<string, FSWatcher>();
   /** What the files were when last looked at. */
-  #seen = '';
+  #seen: FileStates;
   #timer: Timer | undefined;
   /** How often the look was put off since the first event. */
   #settles = 0;
@@ -52,6 +74,7 @@ class DirectoryWatch implements FileWatch {
 
   constructor(options: FileWatchOptions) {
     this.#options = options;
+    this.#seen = options.files;
     this.ready = this.#lookFirst();
   }
 
@@ -64,9 +87,8 @@ class DirectoryWatch implements FileWatch {
 
   async #lookFirst(): Promise<void> {
     // Watched before they are looked at: a change in between makes for one look more.
-    this.#watch(new Set(this.#options.files.map((file) => dirname(file))));
-    this.#seen = await this.#look();
-    this.#rest();
+    this.#watch(new Set([...this.#seen.keys()].map((file) => dirname(file))));
+    await this.#compare();
   }
 
   /** Something happened in one of the directories. */
@@ -85,9 +107,14 @@ class DirectoryWatch implements FileWatch {
   async #lookAgain(): Promise<void> {
     this.#state = 'looking';
     this.#settles = 0;
-    const seen = await this.#look();
-    const isChanged = seen !== this.#seen;
-    this.#seen = seen;
+    await this.#compare();
+  }
+
+  /** Looks at the files, and tells where one is not what it was. */
+  async #compare(): Promise<void> {
+    const before = this.#seen;
+    this.#seen = await this.#look();
+    const isChanged = [...this.#seen].some(([file, state]) => before.get(file) !== state);
     if (this.#rest() && isChanged) this.#options.onChange();
   }
 
@@ -103,22 +130,16 @@ class DirectoryWatch implements FileWatch {
   }
 
   /** What the files are now; watches the directories that they are in now. Never rejects. */
-  async #look(): Promise<string> {
+  async #look(): Promise<FileStates> {
     const directories = new Set<string>();
-    const states: string[] = [];
-    for (const file of this.#options.files) {
-      directories.add(dirname(file));
-      try {
-        const path = await realpath(file);
-        directories.add(dirname(path));
-        const { ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
-        states.push(`${path} ${ino} ${size} ${mtimeNs} ${ctimeNs}`);
-      } catch (error) {
-        states.push(`${file} ${(error as NodeJS.ErrnoException).code}`);
-      }
+    const states = new Map<string, string>();
+    for (const file of this.#seen.keys()) {
+      const { path, state } = await look(file);
+      directories.add(dirname(file)).add(dirname(path));
+      states.set(file, state);
     }
     if (this.#state !== 'closed') this.#watch(directories);
-    return states.join('\n');
+    return states;
   }
 
   #watch(directories: ReadonlySet<string>): void {

@@ -101,10 +101,9 @@ function groupsOf(text: string): bigint[] {
   });
 }
 
-/** A remote address such as `127.0.0.1:51234` or `[::1]:51234` without its port and brackets. */
+/** A remote address such as `127.0.0.1:51234` or `[::1]:51234` without its port and brackets; the path of a Unix socket as it is. */
 export function hostOf(remoteAddress: string): string {
-  const colon = remoteAddress.lastIndexOf(':');
-  const host = colon === -1 ? remoteAddress : remoteAddress.slice(0, colon);
+  const host = remoteAddress.replace(/:\d+$/, '');
   return host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host;
 }
 

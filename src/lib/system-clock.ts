@@ -42,6 +42,7 @@ class SystemTimer implements Timer {
 /** The clock of the running process: real time that never goes backwards, Node's timers and immediates. */
 export const systemClock: Clock = {
   now: monotonicNow,
+  calendarNow: Date.now,
   setTimeout(callback: () => void, delayMs: number): Timer {
     return new SystemTimer(callback, delayMs);
   },

@@ -23,15 +23,16 @@ export function alternativeNamesOf(certificate: X509Certificate): string[] {
 }
 
 /**
- * Takes apart what Node joins with commas: `DNS:a.example, URI:"urn:a\u002c b"`. Node writes a value with characters of its
- * own notation as a JSON string, so a comma outside of quotes always separates.
+ * Takes apart what Node joins with a comma and a space: `DNS:a.example, URI:"urn:a\u002c b"`. Node writes a value with
+ * characters of its own notation as a JSON string, so a comma outside of quotes always separates. Other spaces belong to the
+ * names: `DNS:a ` is not `DNS:a`.
  */
 export function splitAlternativeNames(text: string): string[] {
   const names = text.match(/(?:[^",]|"(?:[^"\\]|\\.)*")+/g) ?? [];
-  return names.map((name) => {
-    const trimmed = name.trim();
-    const colon = trimmed.indexOf(':');
-    const value = trimmed.slice(colon + 1);
-    return value.startsWith('"') ? `${trimmed.slice(0, colon + 1)}${String(JSON.parse(value))}` : trimmed;
+  return names.map((joined, index) => {
+    const name = index === 0 ? joined : joined.slice(1);
+    const colon = name.indexOf(':');
+    const value = name.slice(colon + 1);
+    return value.startsWith('"') ? `${name.slice(0, colon + 1)}${String(JSON.parse(value))}` : name;
   });
 }

@@ -2,7 +2,7 @@ import { createServer, type Socket } from 'node:net';
 import { type Handshake, type HandshakeOptions, Handshakes } from './handshakes.ts';
 import { AddressRanges, hostOf } from '../lib/ip-address.ts';
 import { portOf, startServer } from './node-stream.ts';
-import { readProxyHeader } from './proxy-protocol.ts';
+import { addressBehind, readProxyHeader } from './proxy-protocol.ts';
 import { urlAuthority } from './url-authority.ts';
 
 /** Where to accept connections, and what is to come before the bytes of a client. */
@@ -92,7 +92,7 @@ function takeHeader(handshake: Handshake, onHandshake: (handshake: Handshake) =>
     handshake.socket,
     (source) => {
       if (handshake.socket.destroyed) return;
-      handshake.address = source ?? '';
+      handshake.address = addressBehind(handshake.socket.remoteAddress ?? '', source);
       onHandshake(handshake);
     },
     (reason) => handshake.refuse(reason),

@@ -1,12 +1,14 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readBoundedText } from '../lib/bounded-file.ts';
 
-/** PEM text, or the file it is in. */
-export type PemSource = { readonly file: string } | { readonly text: string };
+/** Where PEM text is. */
+export interface PemSource {
+  readonly file: string;
+}
 
 /** PEM text that was read. */
 export interface Pem {
-  /** For sentences: the file, or what the text is for. */
+  /** The file, for sentences. */
   readonly name: string;
   readonly text: string;
 }
@@ -16,13 +18,11 @@ const BYTES_MAX = 16 * 1024 * 1024;
 
 /**
  * Reads PEM text.
- * @param what What it is for, where it comes from no file: `the certificate`.
  * @param secret Whether a file is refused that others than its owner have rights to.
  * @throws Error of one sentence that names the file.
  */
-export async function readPem(source: PemSource, what: string, secret: boolean): Promise<Pem> {
-  if ('text' in source) return { name: what, text: source.text };
-  return { name: source.file, text: await readBoundedText(source.file, { bytesMax: BYTES_MAX, secret }) };
+export async function readPem({ file }: PemSource, secret: boolean): Promise<Pem> {
+  return { name: file, text: await readBoundedText(file, { bytesMax: BYTES_MAX, secret }) };
 }
 
 /** The blocks with this label, such as `CERTIFICATE`, each as PEM text. */
@@ -59,25 +59,23 @@ export function certificatesIn({ name, text }: Pem): X509Certificate[] {
   });
 }
 
-/** The private key in PEM text. @throws Error when there is none, or it is encrypted with another passphrase. */
-export function privateKeyIn({ name, text }: Pem, passphrase: string | undefined): KeyObject {
+/**
+ * The private key in PEM text.
+ * @throws Error when there is none, or it is encrypted: a passphrase in a file beside it would keep nobody out.
+ */
+export function privateKeyIn({ name, text }: Pem): KeyObject {
   if (!/-----BEGIN ([A-Z0-9]+ )?PRIVATE KEY-----/.test(text)) {
     throw new Error(`There is no private key in ${name}; it must hold "-----BEGIN PRIVATE KEY-----" (PEM).`);
   }
-  const isEncrypted = /-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m.test(text);
-  if (isEncrypted && passphrase === undefined) {
+  if (/-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m.test(text)) {
     throw new Error(
-      `The private key in ${name} is encrypted, and there is no passphrase for it; decrypt it with openssl pkey.`,
+      `The private key in ${name} is encrypted, which would need its passphrase at each start; decrypt it: openssl pkey -in ${name} -out FILE, and chmod 600 FILE.`,
     );
   }
   try {
-    return createPrivateKey(passphrase === undefined ? text : { key: text, passphrase });
+    return createPrivateKey(text);
   } catch {
     // What OpenSSL says of it is left out: it is about the secret.
-    throw new Error(
-      isEncrypted
-        ? `The private key in ${name} does not open with the passphrase; correct one of them.`
-        : `The private key in ${name} is damaged; make it anew.`,
-    );
+    throw new Error(`The private key in ${name} is damaged; make it anew.`);
   }
 }

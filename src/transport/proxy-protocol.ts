@@ -7,6 +7,7 @@
  */
 import { isIPv4, isIPv6, type Socket, SocketAddress } from 'node:net';
 import { crc32c } from '../lib/crc32c.ts';
+import { hostOf, isLoopbackAddress } from '../lib/ip-address.ts';
 import { urlAuthority } from './url-authority.ts';
 
 /** What the first bytes of a connection are. */
@@ -138,6 +139,18 @@ function addressText(address: string, port: number): string {
   const isV6 = plain.includes(':');
   const canonical = isV6 ? new SocketAddress({ address: plain, family: 'ipv6' }).address : plain;
   return urlAuthority(plainAddress(canonical), port);
+}
+
+/**
+ * Where the client of a balancer is: as its header says, empty where only the balancer's own address is known. A loopback
+ * address in the header of another machine is one of that machine, where no client of ours may count as one of this.
+ * @param source As `ProxyHeader.source`.
+ * @param balancer Address of the balancer, without a port.
+ */
+export function addressBehind(balancer: string, source: string | undefined): string {
+  if (source === undefined) return '';
+  const isItsOwn = isLoopbackAddress(hostOf(source)) && !isLoopbackAddress(plainAddress(balancer));
+  return isItsOwn ? '' : source;
 }
 
 /** An IPv4 address mapped into IPv6 as the IPv4 address it is. */

@@ -10,9 +10,8 @@ import { isKnownAlgorithm, isSignedBy, type RevocationList, revocationListsIn } 
 export interface CertificateOptions {
   /** The certificate, and those between it and its authority behind it. */
   readonly certificate: PemSource;
+  /** Not encrypted. */
   readonly key: PemSource;
-  /** Of an encrypted key. Secret. */
-  readonly passphrase?: string;
 }
 
 /** How a listener speaks TLS. */
@@ -103,15 +102,11 @@ export async function loadTlsCredentials(options: TlsOptions, nowMs: number): Pr
   for (const [index, one] of options.certificates.entries()) {
     const { leaf, own } = await loadCertificate(one, nowMs, warnings);
     const specific: SecureContextOptions = { ...common, ...own };
-    const made = makeContext(specific, nameOf(one.certificate, 'the certificate'));
+    const made = makeContext(specific, one.certificate.file);
     if (index === 0) context = specific;
     for (const name of serverNamesOf(leaf)) if (!contexts.has(name)) contexts.set(name, made);
   }
   return { context, contexts, pskKeys, warnings };
-}
-
-function nameOf(source: PemSource, what: string): string {
-  return 'file' in source ? source.file : what;
 }
 
 async function loadCertificate(
@@ -119,11 +114,11 @@ async function loadCertificate(
   nowMs: number,
   warnings: string[],
 ): Promise<{ leaf: X509Certificate; own: SecureContextOptions }> {
-  const pem = await readPem(options.certificate, 'the certificate', false);
+  const pem = await readPem(options.certificate, false);
   const certificates = certificatesIn(pem);
   const leaf = certificates[0]!;
-  const keyPem = await readPem(options.key, 'the private key', true);
-  const key = privateKeyIn(keyPem, options.passphrase);
+  const keyPem = await readPem(options.key, true);
+  const key = privateKeyIn(keyPem);
   if (!leaf.checkPrivateKey(key))
     throw new Error(
       mismatch(
@@ -140,9 +135,7 @@ async function loadCertificate(
     const validFrom = Date.parse(certificate.validFrom);
     if (validFrom > nowMs) warnings.push(`The certificate in ${pem.name} is not valid before ${dayOf(validFrom)}.`);
   }
-  const own: SecureContextOptions = { cert: pem.text, key: keyPem.text };
-  if (options.passphrase !== undefined) own.passphrase = options.passphrase;
-  return { leaf, own };
+  return { leaf, own: { cert: pem.text, key: keyPem.text } };
 }
 
 function mismatch(pem: Pem, keyPem: Pem, fitsAnother: boolean): string {
@@ -183,7 +176,7 @@ async function loadTrust(options: TlsOptions, nowMs: number, warnings: string[])
   const trusted: { certificate: X509Certificate; name: string }[] = [];
   const ca: string[] = [];
   for (const source of authorities) {
-    const pem = await readPem(source, 'the authorities', false);
+    const pem = await readPem(source, false);
     for (const certificate of certificatesIn(pem)) {
       trusted.push({ certificate, name: pem.name });
       if (Date.parse(certificate.validTo) <= nowMs)
@@ -195,7 +188,7 @@ async function loadTrust(options: TlsOptions, nowMs: number, warnings: string[])
   const crl: string[] = [];
   const lists: RevocationList[] = [];
   for (const source of revocationLists) {
-    const pem = await readPem(source, 'the list of revoked certificates', false);
+    const pem = await readPem(source, false);
     for (const list of revocationListsIn(pem)) {
       checkList(list, pem.name, trusted, nowMs, warnings);
       lists.push(list);

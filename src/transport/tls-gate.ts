@@ -132,10 +132,10 @@ export class TlsGate {
       this.#pskIdentities.set(socket, identity);
       return psk;
     }
-    // In TLS 1.3 a ticket looks like an identity, so the certificate must remain; in 1.2 an unknown identity fails as a
-    // wrong key does, and nobody learns which there are.
     this.#pskIdentities.delete(socket);
-    return socket.getProtocol() === 'TLSv1.3' ? null : randomBytes(32);
+    if (socket.getProtocol() === 'TLSv1.3' && !isIdentity(identity)) return null;
+    // An unknown identity fails as a wrong key does, and nobody learns which there are.
+    return randomBytes(32);
   }
 
   #handshakeOf(socket: Socket): Handshake | undefined {
@@ -188,6 +188,14 @@ export class TlsGate {
 function whereIs(socket: Socket): string | undefined {
   if (socket.remoteAddress === undefined) return undefined;
   return `${socket.remoteAddress} ${socket.remotePort} ${socket.localAddress} ${socket.localPort}`;
+}
+
+/**
+ * Whether a text that TLS 1.3 offers is meant as the identity of a key. It may be a session that the client would resume, 32
+ * random bytes up to the first that is 0, of which Node shows what is text: then the certificate must remain.
+ */
+function isIdentity(text: string): boolean {
+  return text.length >= 4 && !/[\p{Cc}\ufffd]/u.test(text);
 }
 
 /** Whether the handshake used a pre-shared key: in TLS 1.3 that looks like a resumed session, and there are no tickets. */

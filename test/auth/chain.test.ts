@@ -82,7 +82,37 @@ describe('a chain of authenticators', () => {
     const result = await trial.chain({ authenticators }).authenticate(CLIENT, connectOf('alice', 'x'));
     expect(result).toEqual({ allow: true, username: 'Alice', roles: ['sensor'], expiresAt: 7, provenBy: 'b' });
     expect(trial.asked).toEqual(['a alice', 'b alice']);
-    expect(trial.told).toEqual(['succeeded alice 10.0.0.7']);
+  });
+
+  test('counts a login for the name that it proves, and not for another that it came under', async () => {
+    for (const [given, proven, told] of [
+      ['alice', 'alice', ['succeeded alice 10.0.0.7']],
+      ['victim', 'mallory', []],
+      [undefined, 'alice', ['succeeded  10.0.0.7']],
+    ] as const) {
+      const trial = new Trial();
+      const verdict: Verdict = { kind: 'accepted', username: proven };
+      await trial.chain({ authenticators: [trial.saying('a', verdict)] }).authenticate(CLIENT, connectOf(given, 'x'));
+      expect(trial.told).toEqual(told);
+      const hook = () => ({ allow: true, username: proven }) as const;
+      const other = new Trial();
+      await other.chain({ hooks: { authenticate: hook } }).authenticate(CLIENT, connectOf(given, 'x'));
+      expect(other.told).toEqual(told);
+    }
+  });
+
+  test('counts no failed login where nothing could be guessed, or nobody could say', async () => {
+    const away = new Trial();
+    const authenticators = [away.saying('a', { kind: 'failed', reason: 'it is away' })];
+    const answer = await away.chain({ authenticators }).authenticate(CLIENT, connectOf('alice', 'x'));
+    expect(answer).toMatchObject({ allow: false, reasonCode: ReasonCode.badUserNameOrPassword });
+    expect(away.told).toEqual([]);
+    const signed = new Trial();
+    const token: Authenticator = { ...signed.saying('jwt', REFUSED), isGuessable: false };
+    expect(await signed.chain({ authenticators: [token] }).authenticate(CLIENT, connectOf('alice', 'x'))).toEqual(
+      answer,
+    );
+    expect(signed.told).toEqual([]);
   });
 
   test('answers alike whether nobody knows the client, or one refuses it, or one fails; the log knows', async () => {
@@ -91,7 +121,8 @@ describe('a chain of authenticators', () => {
       const trial = new Trial();
       const chain = trial.chain({ authenticators: [trial.saying('a', verdict)] });
       answers.add(JSON.stringify(await chain.authenticate(CLIENT, connectOf('alice', 'secret'))));
-      expect(trial.told).toEqual(['failed alice 10.0.0.7']);
+      // It is not the client's fault where one fails.
+      expect(trial.told).toEqual(verdict instanceof Error ? [] : ['failed alice 10.0.0.7']);
       expect(trial.logged.join('\n')).toContain('not let in');
       expect(trial.logged.join('\n')).not.toContain('secret');
     }

@@ -39,6 +39,7 @@ async function open(options: Partial<RemoteKeySetOptions> = {}): Promise<RemoteK
     algorithms: [],
     timeoutMs: 60_000,
     cooldownMs: 30_000,
+    keptMs: 172_800_000,
     clock,
     logger,
     ...options,
@@ -236,16 +237,24 @@ test('where nobody listens at the start, the keys are there once somebody does',
   expect((await find(keySet, 'a')).kind).toBe('found');
 });
 
-test('reloading asks at once, and says what is wrong', async () => {
+test('reloading asks at once, and keeps nobody waiting', async () => {
   const keySet = await open();
-  backend.answer = keysNamed(['b']);
+  backend.answer = silent;
   await keySet.reload();
-  expect((await find(keySet, 'b')).kind).toBe('found');
+  await until('the request', () => (backend.seen.length === 2 ? true : undefined));
+  expect((await find(keySet, 'a')).kind).toBe('found');
+});
+
+test('keys that were not fetched for too long are given up, until they are fetched again', async () => {
+  const keySet = await open({ keptMs: 3_600_000, cooldownMs: 1_000 });
   backend.answer = wrongAnswers.get('status 500')!.answer;
-  await expect(keySet.reload()).rejects.toThrow(
-    `The keys of ${backend.url} cannot be used: it answers with status 500, not 200.`,
-  );
-  expect((await find(keySet, 'b')).kind).toBe('found');
+  clock.advance(3_599_999);
+  expect((await find(keySet, 'a')).kind).toBe('found');
+  clock.advance(1);
+  expect(await find(keySet, 'a')).toMatchObject({ kind: 'none', reason: expect.stringContaining('are not known') });
+  backend.answer = keysNamed(['a']);
+  clock.advance(1_000);
+  expect((await find(keySet, 'a')).kind).toBe('found');
 });
 
 test('a token with an unknown key waits for a request that is under way', async () => {
@@ -264,10 +273,12 @@ test('a token with an unknown key waits for a request that is under way', async 
 test('closing ends the timer and the request under way', async () => {
   const keySet = await open();
   backend.answer = silent;
-  const reloading = keySet.reload();
+  const finding = find(keySet, 'b');
+  clock.advance(30_000);
+  const asking = find(keySet, 'b');
   await until('the request', () => (backend.seen.length > 1 ? true : undefined));
   keySet.close();
-  await expect(reloading).rejects.toThrow('the broker is closing');
+  expect([(await finding).kind, (await asking).kind]).toEqual(['none', 'none']);
   expect(clock.pendingTimers).toBe(0);
   expect(warnings).toEqual([]);
 });

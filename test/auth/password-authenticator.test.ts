@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Credentials } from '../../src/auth/authenticator.ts';
-import { HashQueue } from '../../src/auth/hash-queue.ts';
-import { PasswordAuthenticator } from '../../src/auth/password-authenticator.ts';
+import { TurnQueue } from '../../src/auth/turn-queue.ts';
+import { HASH_TURNS, PasswordAuthenticator } from '../../src/auth/password-authenticator.ts';
 import { PasswordFile } from '../../src/auth/password-file.ts';
 import { hashPassword } from '../../src/auth/password-hash.ts';
 import { hashForScram } from '../../src/auth/scram-secret.ts';
@@ -27,7 +27,7 @@ beforeAll(async () => {
 
 afterAll(() => rmSync(directory, { recursive: true }));
 
-async function authenticator(queue = new HashQueue()): Promise<PasswordAuthenticator> {
+async function authenticator(queue = new TurnQueue(HASH_TURNS)): Promise<PasswordAuthenticator> {
   writeFileSync(path, text);
   return new PasswordAuthenticator(await PasswordFile.open(path), queue);
 }
@@ -67,7 +67,7 @@ test.each<[string | undefined, string | undefined, object]>([
 });
 
 test('an unknown user costs the hash that a wrong password costs', async () => {
-  const queue = new HashQueue();
+  const queue = new TurnQueue(HASH_TURNS);
   const passwords = await authenticator(queue);
   for (const [index, name] of ['alice', 'nobody', 'sam'].entries()) {
     await passwords.authenticate(credentials(name, 'wrong'));
@@ -96,7 +96,7 @@ test('unknown users and wrong passwords take the same time of the processor', as
 });
 
 test('with too many logins at once the others are turned away, and those whose client has gone are dropped', async () => {
-  const passwords = await authenticator(new HashQueue({ concurrency: 1, waitingMax: 1 }));
+  const passwords = await authenticator(new TurnQueue({ concurrency: 1, waitingMax: 1 }));
   let isWanted = true;
   const first = passwords.authenticate(credentials('alice', 'wonderland'));
   const second = passwords.authenticate(credentials('alice', 'wonderland', () => isWanted));
@@ -108,13 +108,27 @@ test('with too many logins at once the others are turned away, and those whose c
 });
 
 test('a user who was removed while the login waited is not let in', async () => {
-  const passwords = await authenticator(new HashQueue({ concurrency: 1, waitingMax: 1 }));
+  const passwords = await authenticator(new TurnQueue({ concurrency: 1, waitingMax: 1 }));
   const first = passwords.authenticate(credentials('alice', 'wonderland'));
   const second = passwords.authenticate(credentials('alice', 'wonderland'));
   writeFileSync(path, '# nobody\n');
   await passwords.reload();
   await first;
   await expect(second).resolves.toEqual({ kind: 'unknown', reason: 'unknown user' });
+});
+
+test('a user who is removed, or gets another password, while the old one is hashed is not let in', async () => {
+  const passwords = await authenticator();
+  const removed = passwords.authenticate(credentials('alice', 'wonderland'));
+  writeFileSync(path, '# nobody\n');
+  await passwords.reload();
+  await expect(removed).resolves.toEqual({ kind: 'unknown', reason: 'unknown user' });
+  writeFileSync(path, text);
+  await passwords.reload();
+  const changed = passwords.authenticate(credentials('alice', 'wonderland'));
+  writeFileSync(path, `alice:${text.split('\n')[1]!.slice('__proto__:'.length)}\n`);
+  await passwords.reload();
+  await expect(changed).resolves.toEqual({ kind: 'refused', reason: 'wrong password' });
 });
 
 test('a reload takes over the file, and a broken one leaves the users as they were', async () => {

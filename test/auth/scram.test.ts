@@ -217,9 +217,8 @@ test('names with commas, equals signs and letters beyond ASCII; those that mean 
   }
 });
 
-test('an unknown user gets a salt of its own, the same each time, with the usual iterations', async () => {
-  const { scram } = server();
-  const saltOf = async (username: string, how: ScramMechanism): Promise<string> => {
+test('an unknown user gets a salt of its own, the same each time and from each process, with the usual iterations', async () => {
+  const saltOf = async (username: string, how: ScramMechanism, { scram } = server()): Promise<string> => {
     const client = new ScramClient({ mechanism: how, username, password: 'x' });
     const [, salt, iterations] = dataOf(await start(scram, how).step(client.first(), connect))
       .toString()
@@ -231,6 +230,19 @@ test('an unknown user gets a salt of its own, the same each time, with the usual
   const salts = await Promise.all([saltOf('x', mechanism), saltOf('y', mechanism), saltOf('x', 'SCRAM-SHA-512')]);
   expect(new Set(salts).size).toBe(3);
   expect(await saltOf('x', mechanism)).toBe(salts[0]);
+});
+
+test('a user who is removed between the two messages is not let in', async () => {
+  const path = join(directory, 'changing');
+  writeFileSync(path, `user:${vectors['SCRAM-SHA-256'].secret}\n`, { mode: 0o600 });
+  const changing = await PasswordFile.open(path);
+  const scram = new ScramAuthentication({ file: changing, backoff: server().backoff });
+  const client = new ScramClient({ mechanism: 'SCRAM-SHA-256', username: 'user', password: 'pencil' });
+  const exchange = start(scram, 'SCRAM-SHA-256');
+  const challenge = dataOf(await exchange.step(client.first(), connect));
+  writeFileSync(path, '# nobody\n');
+  await changing.reload();
+  expect(await exchange.step(client.final(challenge), auth)).toMatchObject({ kind: 'refuse', reasonCode: 0x86 });
 });
 
 test('each exchange has a nonce of its own that begins with that of the client', async () => {

@@ -57,7 +57,7 @@ function ask(webhook: WebhookAuthenticator, username = 'alice', password = 'secr
 }
 
 function reasonOf(verdict: Verdict): string {
-  return verdict.kind === 'refused' ? verdict.reason : `not refused but ${verdict.kind}`;
+  return verdict.kind === 'refused' || verdict.kind === 'failed' ? verdict.reason : `not refused but ${verdict.kind}`;
 }
 
 /** Answers that wait until they are let go. */
@@ -173,7 +173,7 @@ test.each<[string, string]>([
 ])('the answer %s refuses, and counts as a failure', async (text, reason) => {
   backend.answer = (response) => void response.end(text);
   const webhook = await open({ failuresMax: 1 });
-  expect(await ask(webhook)).toEqual({ kind: 'refused', reason: `the webhook gives no answer: ${reason}` });
+  expect(await ask(webhook)).toEqual({ kind: 'failed', reason: `the webhook gives no answer: ${reason}` });
   expect(reasonOf(await ask(webhook))).toBe(resting);
 });
 
@@ -211,7 +211,8 @@ test('a client without a user name is accepted only where the webhook names one'
 
 test.each([...wrongAnswers])('it refuses over %s', async (_name, { answer, reason }) => {
   backend.answer = answer;
-  expect(await ask(await open())).toEqual({ kind: 'refused', reason: `the webhook gives no answer: ${reason}` });
+  const kind = /status 4/.test(reason) ? 'refused' : 'failed';
+  expect(await ask(await open())).toEqual({ kind, reason: `the webhook gives no answer: ${reason}` });
   expect(backend.seen.map(({ path }) => path)).toEqual(['/path']);
 });
 
@@ -224,7 +225,7 @@ test('it refuses while nobody listens', async () => {
 test('it refuses when no answer comes in time, or only the beginning of one', async () => {
   backend.answer = silent;
   const webhook = await open({ timeoutMs: 100 });
-  const late = { kind: 'refused', reason: 'the webhook gives no answer: no answer within 100 ms' };
+  const late = { kind: 'failed', reason: 'the webhook gives no answer: no answer within 100 ms' };
   expect(await ask(webhook)).toEqual(late);
   backend.answer = (response) => void response.write('{"result": "allow"');
   expect(await ask(webhook)).toEqual(late);
@@ -330,7 +331,7 @@ test('who has waited longer than a request may take is refused without one', asy
   clock.advance(60_001);
   release();
   expect((await first).kind).toBe('accepted');
-  expect(reasonOf(await second)).toBe('the webhook is too slow for so many clients');
+  expect(reasonOf(await second)).toBe('nobody waits for the webhook any more, or it is too slow for so many clients');
   expect(backend.seen).toHaveLength(1);
 });
 
@@ -371,7 +372,7 @@ test('what was remembered is given while the webhook is away, and failures are n
   const webhook = await open({ cacheMs: 5_000, failuresMax: 1 });
   await ask(webhook);
   backend.answer = wrongAnswers.get('status 500')!.answer;
-  expect((await ask(webhook, 'bob')).kind).toBe('refused');
+  expect((await ask(webhook, 'bob')).kind).toBe('failed');
   expect((await ask(webhook)).kind).toBe('accepted');
   backend.answer = json({ result: 'allow' });
   clock.advance(10_000);
@@ -392,6 +393,32 @@ test('reloading forgets what was remembered', async () => {
   await webhook.reload();
   await ask(webhook);
   expect(backend.seen).toHaveLength(2);
+});
+
+test('an answer to a question from before a reload is not remembered', async () => {
+  const { answer, release, count } = held();
+  backend.answer = answer;
+  const webhook = await open({ cacheMs: 5_000 });
+  const before = ask(webhook);
+  await until('the request', () => (count() === 1 ? true : undefined));
+  await webhook.reload();
+  release();
+  expect((await before).kind).toBe('accepted');
+  backend.answer = json({ result: 'deny' });
+  expect((await ask(webhook)).kind).toBe('refused');
+});
+
+test('for who is held off while waiting for its turn, it is not asked', async () => {
+  const { answer, release, count } = held();
+  backend.answer = answer;
+  const webhook = await open({ requestsMax: 1 });
+  const first = ask(webhook);
+  const second = webhook.authenticate({ ...credentials({ username: 'alice', password: 'b' }), isWanted: () => false });
+  await until('the request', () => (count() === 1 ? true : undefined));
+  release();
+  await first;
+  expect((await second).kind).toBe('failed');
+  expect(backend.seen).toHaveLength(1);
 });
 
 test('closing ends what is under way and what waits, refused', async () => {

@@ -142,6 +142,18 @@ describe('access rules that change', () => {
 });
 
 describe('credentials that expire', () => {
+  test('do so by the time of day, although the clock of the machine was set after its start', async () => {
+    const clock = new FakeClock();
+    clock.calendarAheadMs = 86_400_000;
+    const hooks: Hooks = {
+      authenticate: ({ username }) => ({ allow: true, username, expiresAt: clock.calendarNow() + 5000 }),
+    };
+    await using broker = await startTestBroker({ hooks, clock });
+    const client = await broker.connect({ username: 'u' });
+    broker.advance(5000);
+    await client.expectDisconnect(ReasonCode.maximumConnectTime);
+  });
+
   test('end the connection with 0xA0, and a session may go on with new ones', async () => {
     const clock = new FakeClock();
     const hooks: Hooks = {

@@ -29,6 +29,8 @@ function turnOfTheLoop(): Promise<void> {
 
 /** A clock that stands still until it is told to move. */
 export class FakeClock implements Clock {
+  /** By how much the clock on the wall was set after the start. */
+  calendarAheadMs = 0;
   #nowMs: number;
   /** By deadline; of equal deadlines the one set first. */
   readonly #timers: FakeTimer[] = [];
@@ -41,6 +43,10 @@ export class FakeClock implements Clock {
 
   now(): number {
     return this.#nowMs;
+  }
+
+  calendarNow(): number {
+    return this.#nowMs + this.calendarAheadMs;
   }
 
   setTimeout(callback: () => void, delayMs: number): Timer {

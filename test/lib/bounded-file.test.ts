@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { readBoundedFile, readBoundedText } from '../../src/lib/bounded-file.ts';
+import { isExposed, readBoundedFile, readBoundedText } from '../../src/lib/bounded-file.ts';
 import { findTool } from '../tools.ts';
 
 let directory: string;
@@ -43,6 +43,16 @@ const mkfifo = findTool('mkfifo');
 test.skipIf(mkfifo === undefined)('a named pipe that nobody writes to is refused at once', async () => {
   execFileSync(mkfifo ?? '', [path]);
   await expect(readBoundedFile(path, open)).rejects.toThrow(`Cannot read ${path}: it is not a regular file.`);
+});
+
+test('a group may read a file of root where the process is another user, and do no more', () => {
+  const owned = (uid: number, mode: number): { uid: number; mode: number } => ({ uid, mode: 0o100_000 | mode });
+  for (const mode of [0o400, 0o600, 0o440, 0o640]) expect(isExposed(owned(0, mode), 1000)).toBe(false);
+  for (const mode of [0o444, 0o644, 0o660, 0o650, 0o604]) expect(isExposed(owned(0, mode), 1000)).toBe(true);
+  // Who owns it can take the right away, and root reads everything.
+  expect(isExposed(owned(1000, 0o440), 1000)).toBe(true);
+  expect(isExposed(owned(0, 0o440), 0)).toBe(true);
+  expect(isExposed(owned(0, 0o440), undefined)).toBe(true);
 });
 
 test('a file with secrets is refused where others have any right to it', async () => {

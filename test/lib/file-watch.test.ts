@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, unl
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type FileWatch, type FileWatchOptions, watchFiles } from '../../src/lib/file-watch.ts';
+import { type FileWatch, type FileWatchOptions, lookAt, watchFiles } from '../../src/lib/file-watch.ts';
 import { systemClock } from '../../src/lib/system-clock.ts';
 import { FakeClock } from '../fakes/fake-clock.ts';
 import { until } from '../support/polling.ts';
@@ -27,7 +27,8 @@ afterEach(() => {
 /** Watches by events alone, unless told otherwise: the timer would come too late for any test. */
 async function start(more: Partial<FileWatchOptions> = {}): Promise<void> {
   const onChange = (): void => void changes++;
-  watch = watchFiles({ files: [file], clock: systemClock, onChange, settleMs: 5, pollMs: 3_600_000, ...more });
+  const files = await lookAt([file]);
+  watch = watchFiles({ files, clock: systemClock, onChange, settleMs: 5, pollMs: 3_600_000, ...more });
   await watch.ready;
 }
 
@@ -50,6 +51,17 @@ describe('a watched file', () => {
     writeFileSync(file, 'three');
     await changed();
     chmodSync(file, 0o600);
+    await changed();
+  });
+
+  test('is told of when it has changed since it was looked at, before it was watched', async () => {
+    writeFileSync(file, 'one');
+    const files = await lookAt([file]);
+    await start({ files });
+    expect(changes).toBe(0);
+    watch?.close();
+    writeFileSync(file, 'and two');
+    await start({ files });
     await changed();
   });
 

@@ -305,7 +305,7 @@ export const brokenFiles: readonly BrokenFile[] = [
     [
       'encrypted',
       holding(ENCRYPTED),
-      'The private key in FILE is encrypted, and there is no passphrase for it; decrypt it with openssl pkey.',
+      'The private key in FILE is encrypted, which would need its passphrase at each start; decrypt it: openssl pkey -in FILE -out FILE, and chmod 600 FILE.',
     ],
   ]),
   ...group(authorities, 'authorities.pem', [

@@ -27,6 +27,10 @@ export class MortalClock implements Clock {
     return this.#clock.now();
   }
 
+  calendarNow(): number {
+    return this.#clock.calendarNow();
+  }
+
   setTimeout(callback: () => void, delayMs: number): Timer {
     const timer = this.#clock.setTimeout(() => {
       this.run(() => {

@@ -21,6 +21,10 @@ export class SocketClock implements Clock {
     return this.#time.now();
   }
 
+  calendarNow(): number {
+    return this.#time.calendarNow();
+  }
+
   setTimeout(callback: () => void, delayMs: number): Timer {
     return this.#time.setTimeout(callback, delayMs);
   }

@@ -9,7 +9,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { crc32c } from '../../src/lib/crc32c.ts';
 import type { ByteStream, Listener, OnStream } from '../../src/transport/byte-stream.ts';
 import type { EntranceOptions } from '../../src/transport/entrance.ts';
-import { decodeProxyHeader } from '../../src/transport/proxy-protocol.ts';
+import { addressBehind, decodeProxyHeader } from '../../src/transport/proxy-protocol.ts';
 import { listenTcp } from '../../src/transport/tcp.ts';
 import { listenTls } from '../../src/transport/tls.ts';
 import { listenSecureWebSocket, listenWebSocket } from '../../src/transport/websocket.ts';
@@ -188,6 +188,17 @@ async function speak(transport: string, raw: Socket): Promise<void> {
   } else socket.write('hello');
   await answered;
 }
+
+test('the loopback of a balancer on another machine is not that of this one', () => {
+  for (const balancer of ['10.0.0.5', '::ffff:10.0.0.5', 'fd00::5', '']) {
+    for (const source of ['127.0.0.1:51234', '127.9.9.9:1', '[::1]:51234', undefined])
+      expect(addressBehind(balancer, source)).toBe('');
+    expect(addressBehind(balancer, '192.0.2.1:51234')).toBe('192.0.2.1:51234');
+    expect(addressBehind(balancer, '[2001:db8::1]:5')).toBe('[2001:db8::1]:5');
+  }
+  for (const balancer of ['127.0.0.1', '::ffff:127.0.0.1', '::1'])
+    expect(addressBehind(balancer, '127.0.0.1:51234')).toBe('127.0.0.1:51234');
+});
 
 describe.each(listeners)('behind a balancer a %s listener', (transport, listen) => {
   test('takes the address of the client from any header', async () => {

@@ -257,18 +257,20 @@ describe('pre-shared keys', () => {
     }
   });
 
-  test('fail alike for an unknown identity and a wrong key in TLS 1.2', async () => {
-    const { listener, refused, close } = await greeting('tls', { certificates: [], pskFile });
-    const codes: unknown[] = [];
-    for (const identity of ['sensor-1', 'nobody']) {
-      const options = withKey(identity, '1f'.repeat(32), oneVersion('TLSv1.2'));
-      codes.push(await greeted(listener.port, options).catch((error: NodeJS.ErrnoException) => error.code));
+  test.each(versions)('fail alike for an unknown identity and a wrong key in %s', async (version) => {
+    for (const certificates of [tls.certificates, []]) {
+      const { listener, refused, close } = await greeting('tls', { certificates, pskFile });
+      const codes: unknown[] = [];
+      for (const identity of ['sensor-1', 'nobody']) {
+        const options = withKey(identity, '1f'.repeat(32), oneVersion(version));
+        codes.push(await greeted(listener.port, options).catch((error: NodeJS.ErrnoException) => error.code));
+      }
+      await until('both refusals', () => (refused.length === 2 ? true : undefined));
+      expect(codes[0]).toMatch(/^ERR_SSL_/);
+      expect(codes[1]).toBe(codes[0]);
+      expect(refused[1]).toBe(refused[0]);
+      await close();
     }
-    await until('both refusals', () => (refused.length === 2 ? true : undefined));
-    expect(codes[0]).toMatch(/^ERR_SSL_/);
-    expect(codes[1]).toBe(codes[0]);
-    expect(refused[1]).toBe(refused[0]);
-    await close();
   });
 
   test('are enough where certificates are required, and taken anew by a reload', async () => {

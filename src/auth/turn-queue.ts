@@ -1,18 +1,15 @@
 import { RingQueue } from '../lib/ring-queue.ts';
 
-/** How much is hashed at once. */
-export interface HashQueueOptions {
-  /** Hashes under way at once, at least 1. Each takes one of the four threads of the pool and, with scrypt, 32 MiB. */
+/** How much is done at once. */
+export interface TurnQueueOptions {
+  /** Jobs under way at once, at least 1. */
   readonly concurrency: number;
   /** Jobs that wait for their turn; above it one is turned away. */
   readonly waitingMax: number;
 }
 
-/** Two of the four threads of the pool stay free for files and names; 256 logins wait some ten seconds at most. */
-const defaultHashQueue: HashQueueOptions = { concurrency: 2, waitingMax: 256 };
-
 /** How a job ended. */
-export type HashResult<T> =
+export type TurnResult<T> =
   | { readonly kind: 'done'; readonly value: T }
   /** Turned away at once: too many wait already. */
   | { readonly kind: 'busy' }
@@ -27,15 +24,15 @@ interface Waiter {
 }
 
 /** Runs what is expensive a few at a time and turns away what would wait too long, so that a flood of logins costs a bounded share. */
-export class HashQueue {
-  readonly #options: HashQueueOptions;
+export class TurnQueue {
+  readonly #options: TurnQueueOptions;
   readonly #waiting = new RingQueue<Waiter>();
   #running = 0;
   #done = 0;
   #busy = 0;
   #dropped = 0;
 
-  constructor(options: HashQueueOptions = defaultHashQueue) {
+  constructor(options: TurnQueueOptions) {
     this.#options = options;
   }
 
@@ -51,7 +48,7 @@ export class HashQueue {
    * It must not throw.
    * @returns how it ended; rejects as the job does.
    */
-  async run<T>(job: () => Promise<T>, isWanted: () => boolean): Promise<HashResult<T>> {
+  async run<T>(job: () => Promise<T>, isWanted: () => boolean): Promise<TurnResult<T>> {
     if (this.#running < this.#options.concurrency) this.#running += 1;
     else if (!this.#hasRoom()) {
       this.#busy += 1;

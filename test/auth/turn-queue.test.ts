@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { HashQueue } from '../../src/auth/hash-queue.ts';
+import { TurnQueue } from '../../src/auth/turn-queue.ts';
 
 /** Jobs that end when they are told to. */
 class Jobs {
@@ -30,7 +30,7 @@ function settle(): Promise<void> {
 }
 
 test('so many jobs run at once, the others in their order', async () => {
-  const queue = new HashQueue({ concurrency: 2, waitingMax: 10 });
+  const queue = new TurnQueue({ concurrency: 2, waitingMax: 10 });
   const jobs = new Jobs();
   const results = ['a', 'b', 'c', 'd'].map((name) => queue.run(jobs.make(name), always));
   expect(jobs.started).toEqual(['a', 'b']);
@@ -47,7 +47,7 @@ test('so many jobs run at once, the others in their order', async () => {
 });
 
 test('whoever comes when too many wait is turned away at once', async () => {
-  const queue = new HashQueue({ concurrency: 1, waitingMax: 2 });
+  const queue = new TurnQueue({ concurrency: 1, waitingMax: 2 });
   const jobs = new Jobs();
   const results = ['a', 'b', 'c', 'd'].map((name) => queue.run(jobs.make(name), always));
   await expect(results[3]).resolves.toEqual({ kind: 'busy' });
@@ -60,7 +60,7 @@ test('whoever comes when too many wait is turned away at once', async () => {
 });
 
 test('a job that nobody wants any more is dropped at its turn, and the next one gets it', async () => {
-  const queue = new HashQueue({ concurrency: 1, waitingMax: 10 });
+  const queue = new TurnQueue({ concurrency: 1, waitingMax: 10 });
   const jobs = new Jobs();
   let isWanted = true;
   void queue.run(jobs.make('a'), always);
@@ -76,7 +76,7 @@ test('a job that nobody wants any more is dropped at its turn, and the next one 
 });
 
 test('jobs that nobody wants make room where the queue is full', async () => {
-  const queue = new HashQueue({ concurrency: 1, waitingMax: 2 });
+  const queue = new TurnQueue({ concurrency: 1, waitingMax: 2 });
   const jobs = new Jobs();
   void queue.run(jobs.make('a'), always);
   const gone = queue.run(jobs.make('b'), () => false);
@@ -91,7 +91,7 @@ test('jobs that nobody wants make room where the queue is full', async () => {
 });
 
 test('a job that fails fails for who asked, and the next one goes on', async () => {
-  const queue = new HashQueue({ concurrency: 1, waitingMax: 2 });
+  const queue = new TurnQueue({ concurrency: 1, waitingMax: 2 });
   const jobs = new Jobs();
   const failed = queue.run(jobs.make('a'), always);
   const next = queue.run(jobs.make('b'), always);
