@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { TurnQueue } from '../../src/auth/turn-queue.ts';
-import { HASH_TURNS, PasswordAuthenticator } from '../../src/auth/password-authenticator.ts';
+import { hashTurns, PasswordAuthenticator } from '../../src/auth/password-authenticator.ts';
 import { PasswordFile } from '../../src/auth/password-file.ts';
 import { hashPassword } from '../../src/auth/password-hash.ts';
+import { systemClock } from '../../src/lib/system-clock.ts';
 
 const LOGINS_PER_SECOND = 200;
 const SECONDS = 5;
@@ -40,7 +40,7 @@ function hashMs(): number {
 test('200 logins a second with wrong passwords neither hold the event loop up nor fill the memory', async () => {
   const path = join(directory, 'users');
   writeFileSync(path, `alice:${await hashPassword(Buffer.from('wonderland'))}\n`, { mode: 0o600 });
-  const queue = new TurnQueue(HASH_TURNS);
+  const queue = hashTurns(systemClock);
   const passwords = new PasswordAuthenticator(await PasswordFile.open(path), queue);
   const idle = await latenessMs(() => delay(2_000));
   const kinds = new Map<string, number>();
