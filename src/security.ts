@@ -228,12 +228,12 @@ interface Passwords {
 
 async function openPasswords(
   { auth }: Config,
-  { logger }: SecurityParts,
+  { clock, logger }: SecurityParts,
   backoff: Backoff,
 ): Promise<Passwords | undefined> {
   const { passwordFile } = auth;
   if (passwordFile === '') return undefined;
-  const [{ PasswordAuthenticator }, { PasswordFile }, { ScramAuthentication }] = await Promise.all([
+  const [{ hashTurns, PasswordAuthenticator }, { PasswordFile }, { ScramAuthentication }] = await Promise.all([
     import('./auth/password-authenticator.ts'),
     import('./auth/password-file.ts'),
     import('./auth/scram.ts'),
@@ -248,7 +248,7 @@ async function openPasswords(
     });
   const scram = new ScramAuthentication({ file, backoff, onRefused });
   return {
-    authenticator: new PasswordAuthenticator(file),
+    authenticator: new PasswordAuthenticator(file, hashTurns(clock)),
     startExchange: (method, client) => scram.startExchange(method, client, hostOf(client.remoteAddress)),
   };
 }

@@ -13,6 +13,8 @@ export interface Credentials {
    * gone or its user is held off meanwhile. Without it somebody always does. It must not throw.
    */
   readonly isWanted?: () => boolean;
+  /** Whether its user has logged in from there before: a flood of strangers does not keep it waiting. */
+  readonly goesFirst?: boolean;
 }
 
 /** What an authenticator says of a client. Reasons are for the log of the broker, not for the client. */

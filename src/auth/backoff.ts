@@ -94,6 +94,11 @@ export class Backoff {
     return waitMs;
   }
 
+  /** Whether the user has logged in from this address before, as far as that is remembered. */
+  hasSucceeded(user: string, address: string): boolean {
+    return this.#welcome.get(pairKey(user, addressKey(address))) === true;
+  }
+
   /** A login that was looked at failed, also one of an unknown user. */
   failed(user: string, address: string): void {
     this.#failed += 1;

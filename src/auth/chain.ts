@@ -9,6 +9,8 @@ import type { Authenticator, Credentials, Verdict } from './authenticator.ts';
 export interface Attempts {
   /** How long the next attempt from there is not looked at, ms; 0 for not at all. */
   waitMs(username: string, address: string): number;
+  /** Whether that user has logged in from there before. */
+  hasSucceeded(username: string, address: string): boolean;
   failed(username: string, address: string): void;
   succeeded(username: string, address: string): void;
 }
@@ -65,7 +67,8 @@ export class AuthenticatorChain {
     }
     // Whoever fails often enough while this one waits for its turn holds it off as well.
     const isLookedAt = (): boolean => isWanted() && attempts.waitMs(username ?? '', address) === 0;
-    return this.#ask({ client, username, password, isWanted: isLookedAt }, connect, address);
+    const goesFirst = attempts.hasSucceeded(username ?? '', address);
+    return this.#ask({ client, username, password, isWanted: isLookedAt, goesFirst }, connect, address);
   }
 
   async #ask(credentials: Credentials, connect: ConnectPacket, address: string): Promise<AuthenticateResult> {

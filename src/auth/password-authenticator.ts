@@ -1,3 +1,4 @@
+import type { Clock } from '../lib/clock.ts';
 import type { Authenticator, Credentials, Verdict } from './authenticator.ts';
 import type { PasswordFile } from './password-file.ts';
 import { emptyHash, verifyPassword } from './password-hash.ts';
@@ -5,9 +6,14 @@ import { TurnQueue, type TurnQueueOptions } from './turn-queue.ts';
 
 /**
  * Hashes at once. Each takes one of the four threads of the pool, two of which stay free for files and names, and with
- * scrypt 32 MiB; 256 logins wait some ten seconds at most.
+ * scrypt 32 MiB. Who waits is answered well before its `limits.connectTimeoutMs` of 10 s.
  */
-export const HASH_TURNS: TurnQueueOptions = { concurrency: 2, waitingMax: 256 };
+const HASH_TURNS: TurnQueueOptions = { concurrency: 2, waitingMax: 256, waitMsMax: 4_000 };
+
+/** For the hashes of one process: all that are made with its password file. */
+export function hashTurns(clock: Clock): TurnQueue {
+  return new TurnQueue(HASH_TURNS, clock);
+}
 
 /** Knows the users of a password file. Unknown users cost the time that a wrong password costs. */
 export class PasswordAuthenticator implements Authenticator {
@@ -15,27 +21,27 @@ export class PasswordAuthenticator implements Authenticator {
   readonly #file: PasswordFile;
   readonly #queue: TurnQueue;
 
-  constructor(file: PasswordFile, queue: TurnQueue = new TurnQueue(HASH_TURNS)) {
+  constructor(file: PasswordFile, queue: TurnQueue) {
     this.#file = file;
     this.#queue = queue;
   }
 
   /** Looks a user name and password up; hashes in the thread pool, at its turn. */
-  async authenticate({ username, password, isWanted }: Credentials): Promise<Verdict> {
+  async authenticate({ username, password, isWanted = () => true, goesFirst = false }: Credentials): Promise<Verdict> {
     if (username === undefined) return { kind: 'unknown', reason: 'no user name' };
     if (password === undefined) {
       return this.#file.table.has(username)
         ? { kind: 'refused', reason: 'no password' }
         : { kind: 'unknown', reason: 'unknown user' };
     }
-    const result = await this.#queue.run(() => this.#check(username, password), isWanted ?? (() => true));
+    const result = await this.#queue.run(() => this.#check(username, password), { isWanted, goesFirst });
     switch (result.kind) {
       case 'done':
         return result.value;
       case 'busy':
         return { kind: 'busy', reason: 'too many logins at once' };
       case 'dropped':
-        return { kind: 'busy', reason: 'nobody waits for the verdict any more' };
+        return { kind: 'busy', reason: 'too many logins at once, or its client has gone' };
     }
   }
 

@@ -1,11 +1,25 @@
+import type { Clock } from '../lib/clock.ts';
 import { RingQueue } from '../lib/ring-queue.ts';
 
 /** How much is done at once. */
 export interface TurnQueueOptions {
   /** Jobs under way at once, at least 1. */
   readonly concurrency: number;
-  /** Jobs that wait for their turn; above it one is turned away. */
+  /** Jobs that wait for their turn, of those that go first and of the others; above it one is turned away. */
   readonly waitingMax: number;
+  /**
+   * How long a job waits for its turn, ms: one that waited longer is dropped. Whoever is behind so many that its deadline
+   * passes before its answer comes must not have a turn, or all turns would go to those who cannot use them.
+   */
+  readonly waitMsMax: number;
+}
+
+/** Who asks for a turn. */
+export interface Asker {
+  /** Asked before a job that waited begins; one that nobody wants, as its connection has gone, is dropped. It must not throw. */
+  readonly isWanted: () => boolean;
+  /** Whether it goes before others that wait. */
+  readonly goesFirst: boolean;
 }
 
 /** How a job ended. */
@@ -13,12 +27,13 @@ export type TurnResult<T> =
   | { readonly kind: 'done'; readonly value: T }
   /** Turned away at once: too many wait already. */
   | { readonly kind: 'busy' }
-  /** Nobody wanted it any more when its turn came. */
+  /** It had waited for too long, or nobody wanted it any more, when its turn came. */
   | { readonly kind: 'dropped' };
 
 /** Somebody who waits for a turn. */
 interface Waiter {
   readonly isWanted: () => boolean;
+  readonly since: number;
   /** Says whether the turn is taken. */
   readonly answer: (isTaken: boolean) => void;
 }
@@ -26,34 +41,36 @@ interface Waiter {
 /** Runs what is expensive a few at a time and turns away what would wait too long, so that a flood of logins costs a bounded share. */
 export class TurnQueue {
   readonly #options: TurnQueueOptions;
-  readonly #waiting = new RingQueue<Waiter>();
+  readonly #clock: Clock;
+  readonly #first = new RingQueue<Waiter>();
+  readonly #others = new RingQueue<Waiter>();
   #running = 0;
   #done = 0;
   #busy = 0;
   #dropped = 0;
 
-  constructor(options: TurnQueueOptions) {
+  constructor(options: TurnQueueOptions, clock: Clock) {
     this.#options = options;
+    this.#clock = clock;
   }
 
   /** Jobs under way and waiting now, and how many ended in which way so far. */
   get counters(): { running: number; waiting: number; done: number; busy: number; dropped: number } {
-    const [running, waiting] = [this.#running, this.#waiting.length];
+    const [running, waiting] = [this.#running, this.#first.length + this.#others.length];
     return { running, waiting, done: this.#done, busy: this.#busy, dropped: this.#dropped };
   }
 
   /**
    * Runs a job when its turn has come.
-   * @param isWanted Asked before a job that waited begins; one that nobody wants, as its connection has gone, is dropped.
-   * It must not throw.
    * @returns how it ended; rejects as the job does.
    */
-  async run<T>(job: () => Promise<T>, isWanted: () => boolean): Promise<TurnResult<T>> {
+  async run<T>(job: () => Promise<T>, { isWanted, goesFirst }: Asker): Promise<TurnResult<T>> {
+    const waiting = goesFirst ? this.#first : this.#others;
     if (this.#running < this.#options.concurrency) this.#running += 1;
-    else if (!this.#hasRoom()) {
+    else if (!this.#hasRoom(waiting)) {
       this.#busy += 1;
       return { kind: 'busy' };
-    } else if (!(await this.#turn(isWanted))) {
+    } else if (!(await this.#turn(waiting, isWanted))) {
       this.#dropped += 1;
       return { kind: 'dropped' };
     }
@@ -65,35 +82,39 @@ export class TurnQueue {
     }
   }
 
-  #turn(isWanted: () => boolean): Promise<boolean> {
+  #turn(waiting: RingQueue<Waiter>, isWanted: () => boolean): Promise<boolean> {
     return new Promise((answer) => {
-      this.#waiting.push({ isWanted, answer });
+      waiting.push({ isWanted, since: this.#clock.now(), answer });
     });
   }
 
   /** The one who takes the turn counts as running from here on. */
   #passTurn(): void {
     for (;;) {
-      const next = this.#waiting.shift();
+      const next = this.#first.shift() ?? this.#others.shift();
       if (next === undefined) {
         this.#running -= 1;
         return;
       }
-      const isTaken = next.isWanted();
+      const isTaken = this.#isDue(next);
       next.answer(isTaken);
       if (isTaken) return;
     }
   }
 
-  /** Those whose connections have gone must not keep others out. Costs a walk over the queue, only while it is full. */
-  #hasRoom(): boolean {
-    const { length } = this.#waiting;
+  #isDue({ isWanted, since }: Waiter): boolean {
+    return this.#clock.now() - since <= this.#options.waitMsMax && isWanted();
+  }
+
+  /** Those who waited in vain must not keep others out. Costs a walk over the queue, only while it is full. */
+  #hasRoom(waiting: RingQueue<Waiter>): boolean {
+    const { length } = waiting;
     if (length < this.#options.waitingMax) return true;
     for (let looked = 0; looked < length; looked++) {
-      const waiter = this.#waiting.shift()!;
-      if (waiter.isWanted()) this.#waiting.push(waiter);
+      const waiter = waiting.shift()!;
+      if (this.#isDue(waiter)) waiting.push(waiter);
       else waiter.answer(false);
     }
-    return this.#waiting.length < this.#options.waitingMax;
+    return waiting.length < this.#options.waitingMax;
   }
 }

@@ -77,7 +77,8 @@ export class WebhookAuthenticator implements Authenticator {
     this.#url = url;
     this.#token = token;
     this.#cache = emptyCache(options);
-    this.#queue = new TurnQueue({ concurrency: options.requestsMax, waitingMax: options.waitingMax });
+    const { requestsMax, waitingMax, timeoutMs } = options;
+    this.#queue = new TurnQueue({ concurrency: requestsMax, waitingMax, waitMsMax: timeoutMs }, clock);
     this.#breaker = new CircuitBreaker({
       failuresMax: options.failuresMax,
       pauseMs: options.pauseMs,
@@ -105,13 +106,12 @@ export class WebhookAuthenticator implements Authenticator {
     const known = cache.get(key);
     if (known !== undefined) return known;
     if (this.#breaker.refuses) return resting;
-    const { clock, timeoutMs } = this.#options;
-    const since = clock.now();
+    const { isWanted = () => true, goesFirst = false } = credentials;
     const result = await this.#queue.run(
       // Those before it may have found out that the webhook fails. The question is put together anew: in JSON, the password
       // of each who waits could take six times the memory that it came in.
       async () => (this.#breaker.tryEnter() ? this.#ask(credentials, key, cache) : resting),
-      () => clock.now() - since <= timeoutMs && credentials.isWanted?.() !== false,
+      { isWanted, goesFirst },
     );
     if (result.kind === 'done') return result.value;
     return failed(result.kind === 'busy' ? busy : late);

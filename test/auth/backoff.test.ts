@@ -45,6 +45,7 @@ test('a login that succeeds starts its user afresh, at its address alone', () =>
 test('an address that fails with many names is held off with all but those that logged in from there', () => {
   const backoff = new Backoff(new FakeClock());
   backoff.succeeded('resident', attacker);
+  expect([backoff.hasSucceeded('resident', attacker), backoff.hasSucceeded('resident', home)]).toEqual([true, false]);
   for (let i = 0; i < 50; i++) backoff.failed(`user-${i}`, attacker);
   expect(backoff.waitMs('somebody', attacker)).toBe(0);
   for (let i = 50; i < 60; i++) backoff.failed(`user-${i}`, attacker);

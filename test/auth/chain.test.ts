@@ -38,8 +38,8 @@ class Trial {
   saying(name: string, verdict: Verdict | Error): Authenticator {
     return {
       name,
-      authenticate: ({ username }: Credentials) => {
-        this.asked.push(`${name} ${username ?? '-'}`);
+      authenticate: ({ username, goesFirst }: Credentials) => {
+        this.asked.push(`${name} ${username ?? '-'}${goesFirst === true ? ' first' : ''}`);
         if (verdict instanceof Error) throw verdict;
         return verdict;
       },
@@ -56,6 +56,7 @@ class Trial {
     };
     const attempts: Attempts = {
       waitMs: () => this.waitMs,
+      hasSucceeded: (username, address) => username === 'known' && address === '10.0.0.7',
       failed: (username, address) => this.told.push(`failed ${username} ${address}`),
       succeeded: (username, address) => this.told.push(`succeeded ${username} ${address}`),
     };
@@ -82,6 +83,13 @@ describe('a chain of authenticators', () => {
     const result = await trial.chain({ authenticators }).authenticate(CLIENT, connectOf('alice', 'x'));
     expect(result).toEqual({ allow: true, username: 'Alice', roles: ['sensor'], expiresAt: 7, provenBy: 'b' });
     expect(trial.asked).toEqual(['a alice', 'b alice']);
+  });
+
+  test('lets those go first who have logged in from there before', async () => {
+    const trial = new Trial();
+    const chain = trial.chain({ authenticators: [trial.saying('a', ACCEPTED)] });
+    for (const username of ['known', 'alice']) await chain.authenticate(CLIENT, connectOf(username, 'x'));
+    expect(trial.asked).toEqual(['a known first', 'a alice']);
   });
 
   test('counts a login for the name that it proves, and not for another that it came under', async () => {

@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Credentials } from '../../src/auth/authenticator.ts';
 import { TurnQueue } from '../../src/auth/turn-queue.ts';
-import { HASH_TURNS, PasswordAuthenticator } from '../../src/auth/password-authenticator.ts';
+import { hashTurns, PasswordAuthenticator } from '../../src/auth/password-authenticator.ts';
 import { PasswordFile } from '../../src/auth/password-file.ts';
 import { hashPassword } from '../../src/auth/password-hash.ts';
 import { hashForScram } from '../../src/auth/scram-secret.ts';
+import { FakeClock } from '../fakes/fake-clock.ts';
 
 let directory: string;
 let path: string;
@@ -27,7 +28,11 @@ beforeAll(async () => {
 
 afterAll(() => rmSync(directory, { recursive: true }));
 
-async function authenticator(queue = new TurnQueue(HASH_TURNS)): Promise<PasswordAuthenticator> {
+function oneByOne(): TurnQueue {
+  return new TurnQueue({ concurrency: 1, waitingMax: 1, waitMsMax: 1_000 }, new FakeClock());
+}
+
+async function authenticator(queue = hashTurns(new FakeClock())): Promise<PasswordAuthenticator> {
   writeFileSync(path, text);
   return new PasswordAuthenticator(await PasswordFile.open(path), queue);
 }
@@ -67,7 +72,7 @@ test.each<[string | undefined, string | undefined, object]>([
 });
 
 test('an unknown user costs the hash that a wrong password costs', async () => {
-  const queue = new TurnQueue(HASH_TURNS);
+  const queue = hashTurns(new FakeClock());
   const passwords = await authenticator(queue);
   for (const [index, name] of ['alice', 'nobody', 'sam'].entries()) {
     await passwords.authenticate(credentials(name, 'wrong'));
@@ -96,7 +101,7 @@ test('unknown users and wrong passwords take the same time of the processor', as
 });
 
 test('with too many logins at once the others are turned away, and those whose client has gone are dropped', async () => {
-  const passwords = await authenticator(new TurnQueue({ concurrency: 1, waitingMax: 1 }));
+  const passwords = await authenticator(oneByOne());
   let isWanted = true;
   const first = passwords.authenticate(credentials('alice', 'wonderland'));
   const second = passwords.authenticate(credentials('alice', 'wonderland', () => isWanted));
@@ -104,11 +109,11 @@ test('with too many logins at once the others are turned away, and those whose c
   await expect(third).resolves.toEqual({ kind: 'busy', reason: 'too many logins at once' });
   isWanted = false;
   await expect(first).resolves.toMatchObject({ kind: 'accepted' });
-  await expect(second).resolves.toEqual({ kind: 'busy', reason: 'nobody waits for the verdict any more' });
+  await expect(second).resolves.toEqual({ kind: 'busy', reason: 'too many logins at once, or its client has gone' });
 });
 
 test('a user who was removed while the login waited is not let in', async () => {
-  const passwords = await authenticator(new TurnQueue({ concurrency: 1, waitingMax: 1 }));
+  const passwords = await authenticator(oneByOne());
   const first = passwords.authenticate(credentials('alice', 'wonderland'));
   const second = passwords.authenticate(credentials('alice', 'wonderland'));
   writeFileSync(path, '# nobody\n');
