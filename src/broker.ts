@@ -215,6 +215,7 @@ export class Broker implements EventSink {
       guard: this.#guard,
       hooks: this.#hooks,
       access: this.#access,
+      isKnown: (client) => this.#security?.isKnown(client) !== false,
       events: this,
       logger: this.#logger,
       scheduler: this.#tick,
@@ -349,7 +350,7 @@ export class Broker implements EventSink {
    * @returns when all clients that are connected have been looked at.
    */
   rightsChanged(): Promise<void> {
-    return reviewAll(this.#connections, this.#clock, (client) => this.#security?.isKnown(client) !== false);
+    return reviewAll(this.#context);
   }
 
   /**

@@ -190,7 +190,7 @@ class RulesReading {
     if (word === undefined) {
       const near = text === undefined || text.length === 1 ? undefined : nearest(text, words);
       const hint = near === undefined ? '' : `; did you mean ${near}?`;
-      const found = nodeKind(this.#source.yaml, this.#resolved(entry.value));
+      const found = nodeKind(this.#source.yaml, this.#source.resolved(entry.value));
       this.#problem(entry.line, `${entry.key} must be one of ${words.join(', ')}, not ${found}${hint || '.'}`);
     }
     return word;
@@ -198,7 +198,7 @@ class RulesReading {
 
   /** Keys and values of a mapping; a problem where it is none. */
   #entries(node: unknown, line: number, subject: string, expected: string): Entry[] {
-    const value = this.#resolved(node);
+    const value = this.#source.resolved(node);
     if (!this.#source.yaml.isMap(value)) {
       this.#problem(line, `${subject} must be ${expected}, not ${this.#kind(value)}.`);
       return [];
@@ -220,7 +220,7 @@ class RulesReading {
 
   /** Items of a list; a problem where it is none. */
   #items(node: unknown, line: number, subject: string, expected: string): Entry[] {
-    const value = this.#resolved(node);
+    const value = this.#source.resolved(node);
     if (this.#source.yaml.isSeq(value)) {
       return value.items.map((item) => ({ key: subject, line: this.#lineOf(item, line), value: item }));
     }
@@ -229,12 +229,8 @@ class RulesReading {
   }
 
   #text(node: unknown): string | undefined {
-    const value = this.#resolved(node);
+    const value = this.#source.resolved(node);
     return this.#source.yaml.isScalar(value) && typeof value.value === 'string' ? value.value : undefined;
-  }
-
-  #resolved(node: unknown): unknown {
-    return this.#source.yaml.isAlias(node) ? node.resolve(this.#source.document) : node;
   }
 
   #kind(node: unknown): string {

@@ -11,8 +11,8 @@ export interface KeptIdentity {
  * What was proven of a client beyond its user name, to be kept with what may have to be done in its name when it is gone.
  * @returns undefined for nothing.
  */
-export function identityOf({ certificate, roles, claims, grants }: ClientInfo): string | undefined {
-  const parts = { certificate, roles, claims, grants };
+export function identityOf({ certificate, roles, claims, grants, provenBy }: ClientInfo): string | undefined {
+  const parts = { certificate, roles, claims, grants, provenBy };
   return Object.values(parts).every((part) => part === undefined) ? undefined : JSON.stringify(parts);
 }
 

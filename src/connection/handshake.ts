@@ -10,7 +10,7 @@ import { LOCAL_PREFIX } from '../session/registry.ts';
 import { NEVER_EXPIRES, type Session } from '../session/session.ts';
 import { admitClaimed, admitProven, refusalOfBan } from './admit.ts';
 import { authenticate } from './authenticate.ts';
-import { claimClientId, settleClaim } from './claim.ts';
+import { claimClientId, refusalOfOwner, settleClaim } from './claim.ts';
 import type { Connection } from './connection.ts';
 import { OutgoingAliases } from './outgoing-aliases.ts';
 import { reviewRights } from './review-rights.ts';
@@ -210,13 +210,20 @@ function readSession({ connection, packet, client }: Handshake): Promise<undefin
   return session?.unread === true ? session.read().then(() => undefined) : undefined;
 }
 
+/** Whoever was let in may have been removed while later steps waited. */
+function checkKnown({ connection, client }: Handshake): Refusal | undefined {
+  if (connection.context.isKnown(client)) return undefined;
+  return { reasonCode: ReasonCode.badUserNameOrPassword, reasonString: 'the user is not known any more' };
+}
+
 /** Takes the client id over from whoever has it, and finds its session. */
 function openSession(handshake: Handshake): Awaitable<Refusal | undefined> {
   const { connection, packet, client } = handshake;
   const { context, epoch } = connection;
   const { registry, connections, writePath } = context;
   const { clientId, username } = client;
-  const refusal = checkLimits(handshake) ?? refusalOfBan(handshake);
+  const refusal =
+    checkLimits(handshake) ?? refusalOfBan(handshake) ?? refusalOfOwner(handshake) ?? checkKnown(handshake);
   if (refusal !== undefined) return refusal;
   if (!context.clientIds.holds(clientId))
     return { reasonCode: ReasonCode.sessionTakenOver, reasonString: 'another node has this client id now' };

@@ -30,7 +30,11 @@ export function authorize(
   try {
     const verdict = hooks.authorize(client, request);
     if (!(verdict instanceof Promise)) return refusalOf(verdict);
-    return verdict.then(refusalOf, (error: unknown) => failed(context, error));
+    return verdict.then(
+      // The rules may be others than when the hook was asked.
+      (late) => refusalOf(late) ?? access?.refusalOf(client, request),
+      (error: unknown) => failed(context, error),
+    );
   } catch (error) {
     return failed(context, error);
   }

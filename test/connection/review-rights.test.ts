@@ -3,7 +3,12 @@ import type { Access } from '../../src/connection/access.ts';
 import type { AuthorizeRequest, ClientInfo, Hooks, Refusal } from '../../src/hooks/hooks.ts';
 import { PacketType, type ProtocolVersion } from '../../src/protocol/packets.ts';
 import { ReasonCode } from '../../src/protocol/reason-codes.ts';
+import { Message } from '../../src/protocol/message.ts';
+import type { QueueRecord } from '../../src/store/store.ts';
+import { UNCLAIMED } from '../../src/store/store.ts';
 import { FakeClock } from '../fakes/fake-clock.ts';
+import { HeldStore } from '../session/held-store.ts';
+import { until } from '../support/polling.ts';
 import { startTestBroker, type TestBroker } from '../support/test-broker.ts';
 
 /** Rules that forbid topics by how they begin; `denied` changes as a test goes on. */
@@ -140,6 +145,120 @@ describe('access rules that change', () => {
     expect(puback.properties.reasonString).toBeUndefined();
   });
 });
+
+describe('what waits while the rules change', () => {
+  test('is no way around them: a CONNECT whose session is being stored', async () => {
+    const access = new Prefixes();
+    const store = new HeldStore();
+    await using broker = await startTestBroker({ access, store });
+    const first = await broker.connect({ clientId: 'c', ...FOREVER });
+    await first.subscribe(['a/#', 'b/#'], 1);
+    await first.disconnect();
+    const publisher = await broker.connect({ username: 'admin' });
+    store.isHeld = true;
+    const again = await broker.open();
+    again.sendConnect({ clientId: 'c', ...FOREVER });
+    await until('a session to be stored', () => store.waiting > 0 || undefined);
+    access.denied = 'a';
+    await broker.rightsChanged();
+    store.isHeld = false;
+    while (store.waiting > 0) store.release();
+    await again.expectConnack(0, true);
+    await publisher.publish('a/x', 'secret', { qos: 1 });
+    await publisher.publish('b/x', 'open', { qos: 1 });
+    await again.expectMessage({ topicName: 'b/x' });
+    await again.expectNothing();
+  });
+
+  test.each(['authorize', 'onPublish'] as const)(
+    'is no way around them: a PUBLISH of which the hook %s is asked',
+    async (name) => {
+      const access = new Prefixes();
+      const asked = Promise.withResolvers<void>();
+      const answer = Promise.withResolvers<void>();
+      const ask = async (username: string): Promise<void> => {
+        if (username === 'admin') return;
+        asked.resolve();
+        await answer.promise;
+      };
+      const hooks: Hooks =
+        name === 'authorize'
+          ? { authorize: async ({ username }) => ask(username).then(() => true) }
+          : { onPublish: async ({ username }) => ask(username).then(() => undefined) };
+      await using broker = await startTestBroker({ access, hooks });
+      const watcher = await broker.connect({ username: 'admin' });
+      await watcher.subscribe('#', 1);
+      const client = await broker.connect({ username: 'u' });
+      const packetId = client.sendPublish('a/x', 'secret', { qos: 1 });
+      await asked.promise;
+      access.denied = 'a';
+      await broker.rightsChanged();
+      answer.resolve();
+      await client.expect(PacketType.puback, { packetId, reasonCode: ReasonCode.notAuthorized });
+      await watcher.expectNothing();
+    },
+  );
+
+  test('is no way around them: a SUBSCRIBE of which a hook is asked', async () => {
+    const access = new Prefixes();
+    const asked = Promise.withResolvers<void>();
+    const answer = Promise.withResolvers<void>();
+    const authorize = async ({ username }: ClientInfo): Promise<boolean> => {
+      if (username === 'admin') return true;
+      asked.resolve();
+      return await answer.promise.then(() => true);
+    };
+    await using broker = await startTestBroker({ access, hooks: { authorize } });
+    const client = await broker.connect({ username: 'u' });
+    client.sendSubscribe('a/#');
+    await asked.promise;
+    access.denied = 'a';
+    await broker.rightsChanged();
+    answer.resolve();
+    await client.expect(PacketType.suback, { reasonCodes: [ReasonCode.notAuthorized] });
+  });
+});
+
+describe('two clients that want a session nobody owns yet', () => {
+  test('get it once: the second finds that it belongs to the first', async () => {
+    const store = new SlowlyReadStore();
+    const message = new Message({ topicName: 'a', payload: Buffer.from('kept'), qos: 1 });
+    const entry: QueueRecord = { queueId: 1, sequence: 1, message, qos: 1, retain: false, ...IN_FLIGHT };
+    const expiry = { sessionExpiryInterval: 0xffff_ffff, expiresAt: Number.POSITIVE_INFINITY };
+    store.disk.apply([
+      { kind: 'session-put', record: { clientId: 'lamp', epoch: 0, queueId: 1, username: UNCLAIMED, ...expiry } },
+      { kind: 'queue-put', record: entry },
+    ]);
+    const hooks: Hooks = { authenticate: ({ username }) => ({ allow: true, username }) };
+    await using broker = await startTestBroker({ hooks, store });
+    const clients = [await broker.open(), await broker.open()] as const;
+    clients[0].sendConnect({ clientId: 'lamp', username: 'ann', ...FOREVER });
+    await until('the first to be waiting', () => store.reads > 0 || undefined);
+    clients[1].sendConnect({ clientId: 'lamp', username: 'eve', ...FOREVER });
+    await until(
+      'the second to be waiting',
+      () => broker.total(({ traffic }) => traffic.packetsReceived) === 2 || undefined,
+    );
+    store.read.resolve();
+    await clients[0].expectConnack(0, true);
+    await clients[1].expectConnack(ReasonCode.notAuthorized);
+    await clients[0].expectMessage({ payload: 'kept' });
+  });
+});
+
+const IN_FLIGHT = { subscriptionIdentifiers: [], packetId: 1, state: 'sent', shareKey: '' } as const;
+
+/** Reads no queue before it is told to. */
+class SlowlyReadStore extends HeldStore {
+  readonly read = Promise.withResolvers<void>();
+  reads = 0;
+
+  override async readQueue(...asked: Parameters<HeldStore['readQueue']>): Promise<QueueRecord[]> {
+    this.reads += 1;
+    await this.read.promise;
+    return await super.readQueue(...asked);
+  }
+}
 
 describe('credentials that expire', () => {
   test('end the connection with 0xA0, and a session may go on with new ones', async () => {
