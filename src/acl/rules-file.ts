@@ -2,13 +2,13 @@ import type { Pair } from 'yaml';
 import { nearest } from '../lib/nearest.ts';
 import { nodeKind, parseYaml, rootKind, type YamlSource } from '../lib/yaml-source.ts';
 import { parseTemplate, type FilterTemplate } from './filter-template.ts';
-import { RulesError, shown, type Rule, type RuleSet } from './rule-set.ts';
+import { PROBLEMS_MAX, RulesError, shown, type Rule, type RuleSet } from './rule-set.ts';
 
 /** Rules of a file at most, one for each topic filter: aliases could make more of a few lines than memory holds. */
 const RULES_MAX = 100_000;
 
-/** Problems after which a file is read no further. */
-const PROBLEMS_MAX = 100;
+/** Roles that users, client ids and others are given, all together, for the same reason. */
+const GIVEN_MAX = 1_000_000;
 
 const SECTIONS: readonly string[] = ['roles', 'users', 'clients', 'anonymous', 'everyone'];
 const RULE_KEYS: readonly string[] = ['allow', 'deny', 'topics', 'retain', 'qos'];
@@ -177,6 +177,8 @@ class RulesReading {
       } else {
         names.push(name);
         this.#named.push({ name, line });
+        if (this.#named.length > GIVEN_MAX)
+          throw new RulesError([`${this.#file}:${line}: more than 1,000,000 roles of users, client ids and others.`]);
       }
     }
     return names;

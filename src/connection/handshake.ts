@@ -1,11 +1,11 @@
-import { identityOf } from '../auth/identity.ts';
+import { keptOf } from '../auth/identity.ts';
 import type { Awaitable, ClientInfo, Refusal } from '../hooks/hooks.ts';
 import { logsInfo } from '../lib/logger.ts';
 import { encodePacket } from '../protocol/codec.ts';
 import { type ConnectPacket, PacketType, type Properties, type UserProperty, type Will } from '../protocol/packets.ts';
 import { encodeForwardedProperties } from '../protocol/publish.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
-import { isValidTopicName } from '../protocol/topic.ts';
+import { isBrokerTopic, isValidTopicName } from '../protocol/topic.ts';
 import { LOCAL_PREFIX } from '../session/registry.ts';
 import { NEVER_EXPIRES, type Session } from '../session/session.ts';
 import { admitClaimed, admitProven, refusalOfBan } from './admit.ts';
@@ -166,7 +166,7 @@ function checkWill({ packet, connection }: Handshake): Refusal | undefined {
   if (will === undefined) return undefined;
   if (!isValidTopicName(will.topicName))
     return { reasonCode: ReasonCode.topicNameInvalid, reasonString: 'the topic name of the will is not valid' };
-  if (will.topicName.startsWith('$SYS/'))
+  if (isBrokerTopic(will.topicName))
     return { reasonCode: ReasonCode.notAuthorized, reasonString: "topics below $SYS are the broker's" };
   if (willBytes(will) > settings.willBytesMax)
     return { reasonCode: ReasonCode.quotaExceeded, reasonString: 'the will is larger than limits.willBytesMax' };
@@ -250,8 +250,8 @@ function openSession(handshake: Handshake): Awaitable<Refusal | undefined> {
   settleClaim(connection);
   handshake.sessionPresent = sessionPresent;
   connections.own(clientId, connection);
-  const identity = packet.will === undefined ? undefined : identityOf(client);
-  context.wills.arm({ clientId, username, ...(identity !== undefined && { identity }) }, packet.will);
+  if (packet.will === undefined) context.wills.forget(clientId);
+  else context.wills.arm(keptOf(client), packet.will);
   if (sessionPresent) reviewRights(connection);
   let ticket = writePath.added === before ? 0 : writePath.ticket;
   // What the client repeats must find what came of the first time.

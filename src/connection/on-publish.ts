@@ -14,15 +14,12 @@ import {
   propertiesOf,
 } from '../protocol/publish.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
-import { isValidTopicName, topicLevels } from '../protocol/topic.ts';
+import { isBrokerTopic, isValidTopicName, topicLevels } from '../protocol/topic.ts';
 import type { Session } from '../session/session.ts';
 import type { Connection } from './connection.ts';
 import { IncomingAliases } from './incoming-aliases.ts';
 import { authorize, isRefusal } from './rights.ts';
 import { TopicMemory } from './topic-memory.ts';
-
-/** Topics that only the broker publishes to. */
-const BROKER_TOPICS = '$SYS/';
 
 /** What stays of a PUBLISH while hooks are asked. */
 interface Publication {
@@ -181,7 +178,7 @@ function noteInbound(connection: Connection, packetId: number, ticket: number): 
 }
 
 function askHooks(connection: Connection, client: ClientInfo, message: Message, packetId: number): Awaitable<void> {
-  if (message.topicName.startsWith(BROKER_TOPICS)) {
+  if (isBrokerTopic(message.topicName)) {
     deny(connection, message, packetId, {
       reasonCode: ReasonCode.notAuthorized,
       reasonString: "topics below $SYS are the broker's",

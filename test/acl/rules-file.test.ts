@@ -234,6 +234,35 @@ test('aliases that make very many rules of a few lines are refused', () => {
   expect(problemsOf(`roles: {a: ${rules}}`)).toEqual(['rules.yaml:1: more than 100,000 rules.']);
 });
 
+test('aliases that give very many roles in a few lines are refused', () => {
+  const roles = `&r [${'r,'.repeat(2_000)}]`;
+  const users = Array.from({ length: 1_000 }, (_, index) => `u${index}: *r`).join(', ');
+  expect(problemsOf(`roles: {r: []}\nusers: {u: ${roles}, ${users}}`)).toEqual([
+    'rules.yaml:2: more than 1,000,000 roles of users, client ids and others.',
+  ]);
+});
+
+test('an alias is the last node before it with its name', () => {
+  const set = parseRules(
+    'r.yaml',
+    'roles: {a: [], b: []}\nusers: {u: &r [a], v: *r, w: &r [b], x: *r}\nanonymous: *r\n',
+  );
+  expect([...set.users.values()]).toEqual([['a'], ['a'], ['b'], ['b']]);
+  expect(set.anonymous).toEqual(['b']);
+});
+
+test('a file of very many aliases is read in about the time that it takes written out', () => {
+  const text = (value: string): string =>
+    `roles: {a: []}\nanonymous: &r [a]\nusers:\n${Array.from({ length: 5_000 }, (_, index) => `  u${index}: ${value}\n`).join('')}`;
+  const time = (value: string): number => {
+    const start = performance.now();
+    expect(parseRules('r.yaml', text(value)).users.size).toBe(5_000);
+    return performance.now() - start;
+  };
+  time('[a]');
+  expect(time('*r')).toBeLessThan(5 * time('[a]'));
+});
+
 test('names keep the text they are written with, whatever they look like', () => {
   const set: RuleSet = parseRules(
     'r.yaml',

@@ -219,6 +219,27 @@ describe('what waits while the rules change', () => {
   });
 });
 
+test('a will has the roles that its client was proven to have last', async () => {
+  let roles = ['editor'];
+  const startAuthExchange: Hooks['startAuthExchange'] = () => ({
+    step: () => ({ kind: 'success', username: 'u', roles }),
+  });
+  const authorize: Hooks['authorize'] = (client, { action }) =>
+    action !== 'will' || client.roles?.includes('editor') === true;
+  await using broker = await startTestBroker({ hooks: { startAuthExchange, authorize } });
+  const watcher = await broker.connect({ properties: { authenticationMethod: 'any' } });
+  await watcher.subscribe('will', 1);
+  const properties = { authenticationMethod: 'any' };
+  const client = await broker.connect({ username: 'u', properties, will: { topicName: 'will', payload: 'forged' } });
+  roles = ['reader'];
+  client.send({ type: PacketType.auth, reasonCode: ReasonCode.reAuthenticate, properties });
+  await client.expect(PacketType.auth, { reasonCode: ReasonCode.success });
+  client.destroy();
+  await watcher.expectNothing();
+  expect(broker.total(({ connections }) => connections.open)).toBe(1);
+  await watcher.expectNothing();
+});
+
 describe('two clients that want a session nobody owns yet', () => {
   test('get it once: the second finds that it belongs to the first', async () => {
     const store = new SlowlyReadStore();
