@@ -9,6 +9,7 @@ import { SingleNode } from './cluster/single-node.ts';
 import { exposedListeners, exposureSentence } from './config/check.ts';
 import { type Config, ConfigError, connectionSettings, sessionSettings } from './config.ts';
 import type { Access } from './connection/access.ts';
+import { provesIdentities } from './connection/claim.ts';
 import { Connection } from './connection/connection.ts';
 import { ConnectionTable } from './connection/connection-table.ts';
 import { type ConnectionContext, type EventSink, noTraffic } from './connection/context.ts';
@@ -190,7 +191,7 @@ export class Broker implements EventSink {
       wills: this.#wills,
       connections: this.#connections,
       books: this.#books,
-      knowsUsers: this.#hooks.authenticate !== undefined || this.#hooks.startAuthExchange !== undefined,
+      knowsUsers: provesIdentities(this.#hooks),
       fail: (error) => this.#fail(error),
     }));
     const node = new NodeCluster(store, broker, { overlap: sessionSettings(this.config).overlap });

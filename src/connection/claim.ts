@@ -1,4 +1,4 @@
-import type { Awaitable, Refusal } from '../hooks/hooks.ts';
+import type { Awaitable, Hooks, Refusal } from '../hooks/hooks.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { UNCLAIMED } from '../store/store.ts';
 import type { Connection } from './connection.ts';
@@ -47,9 +47,19 @@ function takeEpoch(handshake: Handshake, epoch: number | undefined): Refusal | u
  */
 export function refusalOfOwner({ connection, client }: Handshake): Refusal | undefined {
   const { hooks, registry } = connection.context;
-  if (hooks.authenticate === undefined && hooks.startAuthExchange === undefined) return undefined;
+  if (!provesIdentities(hooks)) return undefined;
   const owner = registry.get(client.clientId)?.username ?? UNCLAIMED;
   return owner === client.username || owner === UNCLAIMED ? undefined : OWNED;
+}
+
+/** Whose the session is that a client opens: nobody's where nobody proves who it is, so that none is lost when that begins. */
+export function ownerOf({ connection, client }: Handshake): string {
+  return provesIdentities(connection.context.hooks) ? client.username : UNCLAIMED;
+}
+
+/** Whether clients prove who they are, so that a client id belongs to a user. */
+export function provesIdentities({ authenticate, startAuthExchange }: Hooks): boolean {
+  return authenticate !== undefined || startAuthExchange !== undefined;
 }
 
 /** Whether the store would have to keep something new. A client that comes back for its queue always may. */

@@ -10,7 +10,7 @@ import { LOCAL_PREFIX } from '../session/registry.ts';
 import { NEVER_EXPIRES, type Session } from '../session/session.ts';
 import { admitClaimed, admitProven, refusalOfBan } from './admit.ts';
 import { authenticate } from './authenticate.ts';
-import { claimClientId, refusalOfOwner, settleClaim } from './claim.ts';
+import { claimClientId, ownerOf, refusalOfOwner, settleClaim } from './claim.ts';
 import type { Connection } from './connection.ts';
 import { OutgoingAliases } from './outgoing-aliases.ts';
 import { reviewRights } from './review-rights.ts';
@@ -221,7 +221,7 @@ function openSession(handshake: Handshake): Awaitable<Refusal | undefined> {
   const { connection, packet, client } = handshake;
   const { context, epoch } = connection;
   const { registry, connections, writePath } = context;
-  const { clientId, username } = client;
+  const { clientId } = client;
   const refusal =
     checkLimits(handshake) ?? refusalOfBan(handshake) ?? refusalOfOwner(handshake) ?? checkKnown(handshake);
   if (refusal !== undefined) return refusal;
@@ -243,7 +243,7 @@ function openSession(handshake: Handshake): Awaitable<Refusal | undefined> {
     epoch,
     cleanStart: packet.cleanStart,
     sessionExpiryInterval,
-    username,
+    username: ownerOf(handshake),
   });
   connection.client = client;
   connection.session = session;

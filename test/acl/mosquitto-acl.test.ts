@@ -113,9 +113,9 @@ test.each<[string, string, string[]]>([
   expect(problemsOf(broken)).toEqual(expected);
 });
 
-function problemsOf(text: string): readonly string[] {
+function problemsOf(broken: string): readonly string[] {
   try {
-    parseMosquittoAcl('acl', text);
+    parseMosquittoAcl('acl', broken);
   } catch (error) {
     return (error as RulesError).problems;
   }

@@ -267,6 +267,25 @@ describe('two clients that want a session nobody owns yet', () => {
   });
 });
 
+test('a session of before anybody had to prove who it is goes to the first user who comes for it', async () => {
+  const store = new HeldStore();
+  const before = await startTestBroker({ store });
+  const first = await before.connect({ clientId: 'lamp', ...FOREVER });
+  await first.subscribe('a', 1);
+  const named = await before.connect({ clientId: 'named', username: 'whoever', ...FOREVER });
+  await named.disconnect();
+  await before.close();
+  const hooks: Hooks = { authenticate: ({ username }) => ({ allow: true, username }) };
+  await using broker = await startTestBroker({ hooks, store: new HeldStore(store.disk) });
+  for (const clientId of ['lamp', 'named']) {
+    const owner = await broker.connect({ clientId, username: 'ann', ...FOREVER });
+    expect(owner.connack.sessionPresent).toBe(true);
+    const thief = await broker.open();
+    thief.sendConnect({ clientId, username: 'eve', ...FOREVER });
+    await thief.expectConnack(ReasonCode.notAuthorized);
+  }
+});
+
 const IN_FLIGHT = { subscriptionIdentifiers: [], packetId: 1, state: 'sent', shareKey: '' } as const;
 
 /** Reads no queue before it is told to. */
