@@ -58,8 +58,8 @@ export function ownerOf({ connection, client }: Handshake): string {
 }
 
 /** Whether clients prove who they are, so that a client id belongs to a user. */
-export function provesIdentities({ authenticate, startAuthExchange }: Hooks): boolean {
-  return authenticate !== undefined || startAuthExchange !== undefined;
+export function provesIdentities(hooks: Hooks): boolean {
+  return hooks.authenticate !== undefined || hooks.startAuthExchange !== undefined;
 }
 
 /** Whether the store would have to keep something new. A client that comes back for its queue always may. */

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { readRules } from '../../src/acl/read-rules.ts';
+import { parseRulesText, readRulesText } from '../../src/acl/read-rules.ts';
 import { RulesError, type RuleSet } from '../../src/acl/rule-set.ts';
 import { parseRules } from '../../src/acl/rules-file.ts';
 
@@ -19,7 +19,7 @@ function problemsOf(text: string | Buffer, name = 'rules.yaml'): string[] {
   const file = join(directory, name);
   writeFileSync(file, text);
   try {
-    readRules(file);
+    parseRulesText(readRulesText(file));
   } catch (error) {
     if (!(error instanceof RulesError)) throw error;
     return error.problems.map((problem) => problem.replaceAll(`${directory}/`, ''));
@@ -216,10 +216,10 @@ test('JSON is read as well, and its mistakes have lines', () => {
 });
 
 test('a file that is not there or is a directory is refused', () => {
-  expect(() => readRules('/nonexistent/rules.yaml')).toThrow(
+  expect(() => readRulesText('/nonexistent/rules.yaml')).toThrow(
     'Cannot read the access rules /nonexistent/rules.yaml: there is no such file.',
   );
-  expect(() => readRules(directory)).toThrow(`Cannot read the access rules ${directory}: it is a directory.`);
+  expect(() => readRulesText(directory)).toThrow(`Cannot read the access rules ${directory}: it is a directory.`);
 });
 
 test('a file with very many mistakes is not read to its end', () => {
