@@ -1,14 +1,16 @@
 import { describe, expect, test } from 'vitest';
 import type { Access } from '../../src/connection/access.ts';
 import type { AuthorizeRequest, ClientInfo, Hooks, Refusal } from '../../src/hooks/hooks.ts';
-import { PacketType, type ProtocolVersion } from '../../src/protocol/packets.ts';
+import { PacketType, type ProtocolVersion, type Qos } from '../../src/protocol/packets.ts';
 import { ReasonCode } from '../../src/protocol/reason-codes.ts';
 import { Message } from '../../src/protocol/message.ts';
 import type { QueueRecord } from '../../src/store/store.ts';
 import { UNCLAIMED } from '../../src/store/store.ts';
 import { FakeClock } from '../fakes/fake-clock.ts';
 import { HeldStore } from '../session/held-store.ts';
+import { takeAll } from '../security/take-all.ts';
 import { until } from '../support/polling.ts';
+import type { RawClient } from '../support/raw-client.ts';
 import { startTestBroker, type TestBroker } from '../support/test-broker.ts';
 
 /** Rules that forbid topics by how they begin; `denied` changes as a test goes on. */
@@ -144,6 +146,35 @@ describe('access rules that change', () => {
     const puback = await client.expect(PacketType.puback, { packetId, reasonCode: ReasonCode.notAuthorized });
     expect(puback.properties.reasonString).toBeUndefined();
   });
+});
+
+test('what is published once they have changed goes to nobody who lost the right, from whatever node to whatever node', async () => {
+  const { broker, access } = await withPrefixes();
+  await using _ = broker;
+  const clients: RawClient[] = [];
+  for (const filter of ['a/#', 'a/+', '$share/g/a/x', '$share/g/a/x', 'a/x', 'a/x']) {
+    const client = await broker.connect({ version: clients.length % 2 === 0 ? 5 : 4 });
+    await client.subscribe(filter, (clients.length % 3) as Qos);
+    clients.push(client);
+  }
+  const publishers: RawClient[] = [];
+  for (let i = 0; i < 3; i++) publishers.push(await broker.connect({ username: 'admin' }));
+  let isChanged = false;
+  const publishing = publishers.map(async (publisher) => {
+    for (let left = 50; left > 0; ) {
+      if (isChanged) left -= 1;
+      await publisher.publish('a/x', isChanged ? 'after' : 'before', { qos: 1 });
+    }
+  });
+  for (const client of clients) await client.expectMessage();
+  access.denied = 'a';
+  await broker.rightsChanged();
+  isChanged = true;
+  await Promise.all(publishing);
+  for (const client of clients) {
+    const payloads = (await takeAll(client)).map(({ payload }) => Buffer.from(payload).toString());
+    expect(payloads.filter((payload) => payload !== 'before')).toEqual([]);
+  }
 });
 
 describe('what waits while the rules change', () => {
