@@ -1,4 +1,5 @@
 import type { AuthorizeRequest, Awaitable, ClientInfo, Hooks, Refusal } from '../hooks/hooks.ts';
+import { stackText } from '../lib/error-text.ts';
 import type { Logger } from '../lib/logger.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import type { Access } from './access.ts';
@@ -47,7 +48,7 @@ function refusalOf(verdict: boolean | Refusal): Refusal | undefined {
 
 function failed(context: RightsContext, error: unknown): Refusal {
   context.logger.error('the authorize hook failed: refused', {
-    error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    error: stackText(error),
   });
   return HOOK_FAILED;
 }
