@@ -1,7 +1,7 @@
 import { defineConfig, type TestProjectConfiguration, type ViteUserConfig } from 'vitest/config';
 import { findTool } from './test/tools.ts';
 
-/** The conformance tests again, and those of stolen client ids, with the state of their brokers in Redis, each of them being so many nodes. */
+/** The conformance tests again, and those of stolen client ids and rights that change, with the state of their brokers in Redis, each of them being so many nodes. */
 function onRedis(name: string, nodeCount: number): TestProjectConfiguration {
   return {
     extends: true,
@@ -11,6 +11,7 @@ function onRedis(name: string, nodeCount: number): TestProjectConfiguration {
         'test/conformance/v*.test.ts',
         'test/conformance/hard-behaviours-*.test.ts',
         'test/security/theft.test.ts',
+        'test/connection/review-rights.test.ts',
       ],
       globalSetup: ['test/support/redis-of-project.ts'],
       provide: { nodeCount },

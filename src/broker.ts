@@ -9,6 +9,7 @@ import { SingleNode } from './cluster/single-node.ts';
 import { exposedListeners, exposureSentence } from './config/check.ts';
 import { type Config, ConfigError, connectionSettings, sessionSettings } from './config.ts';
 import type { Access } from './connection/access.ts';
+import { provesIdentities } from './connection/claim.ts';
 import { Connection } from './connection/connection.ts';
 import { ConnectionTable } from './connection/connection-table.ts';
 import { type ConnectionContext, type EventSink, noTraffic } from './connection/context.ts';
@@ -194,7 +195,7 @@ export class Broker implements EventSink {
       wills: this.#wills,
       connections: this.#connections,
       books: this.#books,
-      knowsUsers: this.#hooks.authenticate !== undefined || this.#hooks.startAuthExchange !== undefined,
+      knowsUsers: provesIdentities(this.#hooks),
       fail: (error) => this.#fail(error),
     }));
     const node = new NodeCluster(store, broker, { overlap: sessionSettings(this.config).overlap });
@@ -219,6 +220,7 @@ export class Broker implements EventSink {
       guard: this.#guard,
       hooks: this.#hooks,
       access: this.#access,
+      isKnown: (client) => this.#security?.isKnown(client) !== false,
       events: this,
       logger: this.#logger,
       scheduler: this.#tick,
@@ -354,7 +356,7 @@ export class Broker implements EventSink {
    * @returns when all clients that are connected have been looked at.
    */
   rightsChanged(): Promise<void> {
-    return reviewAll(this.#connections, this.#clock, (client) => this.#security?.isKnown(client) !== false);
+    return reviewAll(this.#context);
   }
 
   /**

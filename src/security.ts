@@ -6,6 +6,7 @@ import { RulesError } from './acl/rule-set.ts';
 import { type Config, ConfigError } from './config.ts';
 import { identifiesClients } from './config/check.ts';
 import type { Access } from './connection/access.ts';
+import { provesIdentities } from './connection/claim.ts';
 import type { AuthExchange, ClientInfo, Hooks } from './hooks/hooks.ts';
 import type { Clock } from './lib/clock.ts';
 import { errorText } from './lib/error-text.ts';
@@ -74,6 +75,11 @@ export async function openSecurity(config: Config, parts: SecurityParts): Promis
     const bans = await BanBook.open(config.limits.banFile, clock);
     if (authenticators.length > 0 && config.acl.file === '' && control !== undefined)
       logger.warn('no access rules: clients may do only what their tokens say; set acl.file, or acl.default to allow');
+    const provesNobody = !asksWho(config, authenticators) && !provesIdentities(hooks);
+    if (provesNobody && config.acl.file !== '')
+      logger.warn(
+        'access rules hold back only who wants to be: nothing says who clients are, so each may use any user name; see auth',
+      );
     return {
       hooks: { ...hooks, ...hooksOf(config, parts, { authenticators, backoff, passwords }) },
       access: control,

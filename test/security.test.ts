@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Hooks } from '../src/hooks/hooks.ts';
+import type { Logger } from '../src/lib/logger.ts';
+import { SecurityFiles } from './security/security-files.ts';
 import { startTestBroker } from './support/test-broker.ts';
 
 /** Answers to clients without and with a user name, where nothing but the settings and perhaps a hook says who clients are. */
@@ -34,3 +36,15 @@ test.for(ANSWERS)(
     expect(names).toEqual(asked);
   },
 );
+
+test('rules without anything that says who clients are come with a warning', async () => {
+  using files = new SecurityFiles();
+  const file = files.write('rules.json', '{"roles": {"r": []}, "users": {"ann": ["r"]}}');
+  const warnings: string[] = [];
+  const logger: Logger = { level: 'warn', error() {}, warn: (text) => void warnings.push(text), info() {}, debug() {} };
+  const hooks: Hooks = { authenticate: () => ({ allow: true }) };
+  await using _known = await startTestBroker({ logger, hooks, config: { acl: { file } } });
+  expect(warnings).toEqual([]);
+  await using _ = await startTestBroker({ logger, config: { acl: { file } } });
+  expect(warnings.join()).toContain('each may use any user name');
+});

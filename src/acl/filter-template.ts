@@ -166,7 +166,8 @@ function valueOf(placeholder: Placeholder, subject: Subject): string | undefined
       const { claims } = subject;
       // What every object inherits, such as `constructor`, is no claim.
       const value = claims !== undefined && Object.hasOwn(claims, placeholder.claim) && claims[placeholder.claim];
-      if (typeof value === 'number') return Number.isFinite(value) ? String(value) : undefined;
+      // Larger ones have lost digits when they were read: several are one.
+      if (typeof value === 'number') return Math.abs(value) <= Number.MAX_SAFE_INTEGER ? String(value) : undefined;
       return typeof value === 'string' ? value : undefined;
     }
   }

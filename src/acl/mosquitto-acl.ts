@@ -1,6 +1,6 @@
 import { nearest } from '../lib/nearest.ts';
 import { parseLiteralTemplate, parsePercentTemplate } from './filter-template.ts';
-import { RulesError, shown, type Rule, type RuleSet } from './rule-set.ts';
+import { PROBLEMS_MAX, RulesError, shown, type Rule, type RuleSet } from './rule-set.ts';
 
 /** Name of the role that lines before the first `user` make. */
 const ANONYMOUS_ROLE = 'anonymous';
@@ -35,6 +35,7 @@ export function parseMosquittoAcl(file: string, text: string): RuleSet {
   const problems: string[] = [];
   let role = ANONYMOUS_ROLE;
   for (const [index, whole] of text.split('\n').entries()) {
+    if (problems.length === PROBLEMS_MAX) break;
     const line = index + 1;
     const words = whole.trim();
     if (words === '' || words.startsWith('#')) continue;

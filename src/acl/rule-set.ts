@@ -29,6 +29,9 @@ export interface RuleSet {
   readonly everyone: readonly string[];
 }
 
+/** Problems after which a file is read no further. */
+export const PROBLEMS_MAX = 100;
+
 /** A file of access rules that cannot be used. */
 export class RulesError extends Error {
   /** A sentence each, with file and line. */

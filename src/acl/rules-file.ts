@@ -2,13 +2,13 @@ import type { Pair } from 'yaml';
 import { nearest } from '../lib/nearest.ts';
 import { nodeKind, parseYaml, rootKind, type YamlSource } from '../lib/yaml-source.ts';
 import { parseTemplate, type FilterTemplate } from './filter-template.ts';
-import { RulesError, shown, type Rule, type RuleSet } from './rule-set.ts';
+import { PROBLEMS_MAX, RulesError, shown, type Rule, type RuleSet } from './rule-set.ts';
 
 /** Rules of a file at most, one for each topic filter: aliases could make more of a few lines than memory holds. */
 const RULES_MAX = 100_000;
 
-/** Problems after which a file is read no further. */
-const PROBLEMS_MAX = 100;
+/** Roles that users, client ids and others are given, all together, for the same reason. */
+const GIVEN_MAX = 1_000_000;
 
 const SECTIONS: readonly string[] = ['roles', 'users', 'clients', 'anonymous', 'everyone'];
 const RULE_KEYS: readonly string[] = ['allow', 'deny', 'topics', 'retain', 'qos'];
@@ -177,6 +177,8 @@ class RulesReading {
       } else {
         names.push(name);
         this.#named.push({ name, line });
+        if (this.#named.length > GIVEN_MAX)
+          throw new RulesError([`${this.#file}:${line}: more than 1,000,000 roles of users, client ids and others.`]);
       }
     }
     return names;
@@ -190,7 +192,7 @@ class RulesReading {
     if (word === undefined) {
       const near = text === undefined || text.length === 1 ? undefined : nearest(text, words);
       const hint = near === undefined ? '' : `; did you mean ${near}?`;
-      const found = nodeKind(this.#source.yaml, this.#resolved(entry.value));
+      const found = nodeKind(this.#source.yaml, this.#source.resolved(entry.value));
       this.#problem(entry.line, `${entry.key} must be one of ${words.join(', ')}, not ${found}${hint || '.'}`);
     }
     return word;
@@ -198,7 +200,7 @@ class RulesReading {
 
   /** Keys and values of a mapping; a problem where it is none. */
   #entries(node: unknown, line: number, subject: string, expected: string): Entry[] {
-    const value = this.#resolved(node);
+    const value = this.#source.resolved(node);
     if (!this.#source.yaml.isMap(value)) {
       this.#problem(line, `${subject} must be ${expected}, not ${this.#kind(value)}.`);
       return [];
@@ -220,7 +222,7 @@ class RulesReading {
 
   /** Items of a list; a problem where it is none. */
   #items(node: unknown, line: number, subject: string, expected: string): Entry[] {
-    const value = this.#resolved(node);
+    const value = this.#source.resolved(node);
     if (this.#source.yaml.isSeq(value)) {
       return value.items.map((item) => ({ key: subject, line: this.#lineOf(item, line), value: item }));
     }
@@ -229,12 +231,8 @@ class RulesReading {
   }
 
   #text(node: unknown): string | undefined {
-    const value = this.#resolved(node);
+    const value = this.#source.resolved(node);
     return this.#source.yaml.isScalar(value) && typeof value.value === 'string' ? value.value : undefined;
-  }
-
-  #resolved(node: unknown): unknown {
-    return this.#source.yaml.isAlias(node) ? node.resolve(this.#source.document) : node;
   }
 
   #kind(node: unknown): string {

@@ -54,8 +54,10 @@ export class AuthenticatorChain {
     const { username, password } = connect;
     const brings = [username, password, client.certificate, client.pskIdentity];
     if (brings.every((part) => part === undefined)) {
-      if (letsInAnonymous(client))
-        return hooks.authenticate?.(client, connect, isWanted) ?? { allow: true, username: '' };
+      if (letsInAnonymous(client)) {
+        if (hooks.authenticate === undefined) return { allow: true, username: '' };
+        return hooks.authenticate(client, connect, isWanted);
+      }
       this.#log(client, 'it has no user name, password or certificate, and anonymous clients are not let in');
       return { allow: false, reasonCode: ReasonCode.notAuthorized, reasonString: 'anonymous clients are not let in' };
     }

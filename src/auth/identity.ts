@@ -4,16 +4,16 @@ import type { ClientInfo } from '../hooks/hooks.ts';
 export interface KeptIdentity {
   readonly clientId: string;
   readonly username: string;
+  /** What was proven of it beyond these; left out for nothing. */
   readonly identity?: string;
 }
 
-/**
- * What was proven of a client beyond its user name, to be kept with what may have to be done in its name when it is gone.
- * @returns undefined for nothing.
- */
-export function identityOf({ certificate, roles, claims, grants }: ClientInfo): string | undefined {
-  const parts = { certificate, roles, claims, grants };
-  return Object.values(parts).every((part) => part === undefined) ? undefined : JSON.stringify(parts);
+/** What of a client is to be kept with what may have to be done in its name when it is gone. */
+export function keptOf(client: ClientInfo): KeptIdentity {
+  const { clientId, username, certificate, roles, claims, grants, provenBy } = client;
+  const parts = { certificate, roles, claims, grants, provenBy };
+  if (Object.values(parts).every((part) => part === undefined)) return { clientId, username };
+  return { clientId, username, identity: JSON.stringify(parts) };
 }
 
 /** The client of a kept identity, as access rules and hooks see it; it has no connection. */

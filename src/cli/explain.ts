@@ -3,10 +3,10 @@ import { AccessControl, type AccessControlOptions } from '../acl/access-control.
 import type { AccessRequest } from '../acl/active-rules.ts';
 import { explanationText } from '../acl/explain.ts';
 import type { Subject } from '../acl/filter-template.ts';
-import { RulesError } from '../acl/rule-set.ts';
+import { RulesError, shown } from '../acl/rule-set.ts';
 import { ConfigError } from '../config.ts';
 import { nearest } from '../lib/nearest.ts';
-import { isValidTopicName, parseTopicFilter } from '../protocol/topic.ts';
+import { isBrokerTopic, isValidTopicName, parseTopicFilter } from '../protocol/topic.ts';
 import { loadFromFlags } from './broker-flags.ts';
 import { ExitCode, UsageError } from './errors.ts';
 import { flagInteger, helpText, parseFlags, type Flag, type GivenFlag } from './flags.ts';
@@ -87,6 +87,10 @@ export async function explain(args: readonly string[]): Promise<number> {
   const request = question === 'publish' ? publishOf(topic, given) : subscribeOf(topic, given);
   const subject = subjectOf(given);
   const explanation = controlOf(await accessOf(given)).explain(subject, request);
+  if (question === 'publish' && isBrokerTopic(topic)) {
+    process.stdout.write(`Refused: publish to ${shown(topic)}\n  topics below $SYS are the broker's\n`);
+    return ExitCode.failure;
+  }
   process.stdout.write(explanationText(explanation));
   return explanation.allowed ? ExitCode.ok : ExitCode.failure;
 }

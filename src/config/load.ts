@@ -92,13 +92,13 @@ class Loading {
 
   /** Depth is that of the table: an unknown key is not descended into. */
   #readSection(file: string, source: YamlSource, section: YAMLMap, prefix: string): void {
-    const { yaml, document, lineOf } = source;
+    const { yaml, lineOf, resolved } = source;
     const { isAlias, isMap, isScalar } = yaml;
     for (const { key: keyNode, value: valueNode } of section.items) {
       const name = isScalar(keyNode) ? String(keyNode.value) : '?';
       const at = `${file}:${lineOf((isScalar(keyNode) ? keyNode : section).range?.[0] ?? 0)}`;
       const key = `${prefix}${name}`;
-      const value: unknown = isAlias(valueNode) ? valueNode.resolve(document) : valueNode;
+      const value = resolved(valueNode);
       if (isAlias(valueNode) && value === undefined) {
         this.#problems.push(`${at}: ${key} refers to *${valueNode.source}, which is not defined before.`);
       } else if (isOption(key)) {

@@ -1,4 +1,5 @@
 import type { AuthenticateResult, AuthExchange, Awaitable, Entitlement, Refusal } from '../hooks/hooks.ts';
+import { stackText } from '../lib/error-text.ts';
 import type { AuthPacket, ConnectPacket } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { entitled, limitTime } from './entitlement.ts';
@@ -33,7 +34,7 @@ async function authenticateLater(
 
 function authenticationFailed({ connection }: Handshake, error: unknown): Refusal {
   connection.context.logger.error('the authenticate hook failed: refused', {
-    error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    error: stackText(error),
   });
   return { reasonCode: ReasonCode.implementationSpecificError, reasonString: 'authentication failed' };
 }

@@ -1,4 +1,4 @@
-import type { Awaitable, Refusal } from '../hooks/hooks.ts';
+import type { Awaitable, Hooks, Refusal } from '../hooks/hooks.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { UNCLAIMED } from '../store/store.ts';
 import type { Connection } from './connection.ts';
@@ -16,7 +16,8 @@ export function claimClientId(handshake: Handshake): Awaitable<Refusal | undefin
   if (context.writePath.full && needsRoom(handshake)) {
     return { reasonCode: ReasonCode.quotaExceeded, reasonString: 'the store has no room for a session or a will' };
   }
-  if (belongsToAnother(handshake)) return OWNED;
+  const refusal = refusalOfOwner(handshake);
+  if (refusal !== undefined) return refusal;
   const epoch = context.clientIds.claim(client.clientId, client.username);
   if (epoch instanceof Promise) return epoch.then((late) => takeEpoch(handshake, late));
   return takeEpoch(handshake, epoch);
@@ -37,15 +38,28 @@ function takeEpoch(handshake: Handshake, epoch: number | undefined): Refusal | u
   connection.epoch = epoch;
   if (connection.isOver) settleClaim(connection);
   // A session that was another node's is known only now.
-  return belongsToAnother(handshake) ? OWNED : undefined;
+  return refusalOfOwner(handshake);
 }
 
-/** A client id belongs to the identity that opened its session, as far as identities are proven at all. */
-function belongsToAnother({ connection, client }: Handshake): boolean {
+/**
+ * Refuses who is not the identity that opened the session of its client id, as far as identities are proven at all. Asked
+ * again when it counts, as another client may have opened one meanwhile.
+ */
+export function refusalOfOwner({ connection, client }: Handshake): Refusal | undefined {
   const { hooks, registry } = connection.context;
-  if (hooks.authenticate === undefined && hooks.startAuthExchange === undefined) return false;
-  const session = registry.get(client.clientId);
-  return session !== undefined && session.username !== client.username && session.username !== UNCLAIMED;
+  if (!provesIdentities(hooks)) return undefined;
+  const owner = registry.get(client.clientId)?.username ?? UNCLAIMED;
+  return owner === client.username || owner === UNCLAIMED ? undefined : OWNED;
+}
+
+/** Whose the session is that a client opens: nobody's where nobody proves who it is, so that none is lost when that begins. */
+export function ownerOf({ connection, client }: Handshake): string {
+  return provesIdentities(connection.context.hooks) ? client.username : UNCLAIMED;
+}
+
+/** Whether clients prove who they are, so that a client id belongs to a user. */
+export function provesIdentities(hooks: Hooks): boolean {
+  return hooks.authenticate !== undefined || hooks.startAuthExchange !== undefined;
 }
 
 /** Whether the store would have to keep something new. A client that comes back for its queue always may. */

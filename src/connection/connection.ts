@@ -1,5 +1,6 @@
 import type { ClientInfo } from '../hooks/hooks.ts';
 import type { Deadline } from '../lib/deadline-heap.ts';
+import { stackText } from '../lib/error-text.ts';
 import type { Admission } from '../limits/admission.ts';
 import { writeAck } from '../protocol/codec.ts';
 import { isDisconnectCode } from '../protocol/disconnect.ts';
@@ -245,7 +246,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
       this.close(error.reasonCode, error.message);
       return;
     }
-    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    const text = stackText(error);
     this.context.logger.error('a packet could not be handled', { error: text, client: this.client?.clientId });
     this.close(ReasonCode.implementationSpecificError, 'internal error');
   }

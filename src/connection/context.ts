@@ -1,4 +1,4 @@
-import type { Awaitable, BrokerEvents, Hooks } from '../hooks/hooks.ts';
+import type { Awaitable, BrokerEvents, ClientInfo, Hooks } from '../hooks/hooks.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { DeadlineHeap } from '../lib/deadline-heap.ts';
 import type { Logger } from '../lib/logger.ts';
@@ -53,6 +53,8 @@ export interface ConnectionContext {
   readonly hooks: Hooks;
   /** The access rules; undefined where there are none and everything is allowed. */
   readonly access: Access | undefined;
+  /** Whether a client is still known to what let it in: its user may have been removed since. */
+  readonly isKnown: (client: ClientInfo) => boolean;
   readonly events: EventSink;
   readonly logger: Logger;
   readonly scheduler: OutboxScheduler;

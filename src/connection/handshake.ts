@@ -1,16 +1,16 @@
-import { identityOf } from '../auth/identity.ts';
+import { keptOf } from '../auth/identity.ts';
 import type { Awaitable, ClientInfo, Refusal } from '../hooks/hooks.ts';
 import { logsInfo } from '../lib/logger.ts';
 import { encodePacket } from '../protocol/codec.ts';
 import { type ConnectPacket, PacketType, type Properties, type UserProperty, type Will } from '../protocol/packets.ts';
 import { encodeForwardedProperties } from '../protocol/publish.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
-import { isValidTopicName } from '../protocol/topic.ts';
+import { isBrokerTopic, isValidTopicName } from '../protocol/topic.ts';
 import { LOCAL_PREFIX } from '../session/registry.ts';
 import { NEVER_EXPIRES, type Session } from '../session/session.ts';
 import { admitClaimed, admitProven, refusalOfBan } from './admit.ts';
 import { authenticate } from './authenticate.ts';
-import { claimClientId, settleClaim } from './claim.ts';
+import { claimClientId, ownerOf, refusalOfOwner, settleClaim } from './claim.ts';
 import type { Connection } from './connection.ts';
 import { OutgoingAliases } from './outgoing-aliases.ts';
 import { reviewRights } from './review-rights.ts';
@@ -166,7 +166,7 @@ function checkWill({ packet, connection }: Handshake): Refusal | undefined {
   if (will === undefined) return undefined;
   if (!isValidTopicName(will.topicName))
     return { reasonCode: ReasonCode.topicNameInvalid, reasonString: 'the topic name of the will is not valid' };
-  if (will.topicName.startsWith('$SYS/'))
+  if (isBrokerTopic(will.topicName))
     return { reasonCode: ReasonCode.notAuthorized, reasonString: "topics below $SYS are the broker's" };
   if (willBytes(will) > settings.willBytesMax)
     return { reasonCode: ReasonCode.quotaExceeded, reasonString: 'the will is larger than limits.willBytesMax' };
@@ -210,13 +210,20 @@ function readSession({ connection, packet, client }: Handshake): Promise<undefin
   return session?.unread === true ? session.read().then(() => undefined) : undefined;
 }
 
+/** Whoever was let in may have been removed while later steps waited. */
+function checkKnown({ connection, client }: Handshake): Refusal | undefined {
+  if (connection.context.isKnown(client)) return undefined;
+  return { reasonCode: ReasonCode.badUserNameOrPassword, reasonString: 'the user is not known any more' };
+}
+
 /** Takes the client id over from whoever has it, and finds its session. */
 function openSession(handshake: Handshake): Awaitable<Refusal | undefined> {
   const { connection, packet, client } = handshake;
   const { context, epoch } = connection;
   const { registry, connections, writePath } = context;
-  const { clientId, username } = client;
-  const refusal = checkLimits(handshake) ?? refusalOfBan(handshake);
+  const { clientId } = client;
+  const refusal =
+    checkLimits(handshake) ?? refusalOfBan(handshake) ?? refusalOfOwner(handshake) ?? checkKnown(handshake);
   if (refusal !== undefined) return refusal;
   if (!context.clientIds.holds(clientId))
     return { reasonCode: ReasonCode.sessionTakenOver, reasonString: 'another node has this client id now' };
@@ -236,15 +243,15 @@ function openSession(handshake: Handshake): Awaitable<Refusal | undefined> {
     epoch,
     cleanStart: packet.cleanStart,
     sessionExpiryInterval,
-    username,
+    username: ownerOf(handshake),
   });
   connection.client = client;
   connection.session = session;
   settleClaim(connection);
   handshake.sessionPresent = sessionPresent;
   connections.own(clientId, connection);
-  const identity = packet.will === undefined ? undefined : identityOf(client);
-  context.wills.arm({ clientId, username, ...(identity !== undefined && { identity }) }, packet.will);
+  if (packet.will === undefined) context.wills.forget(clientId);
+  else context.wills.arm(keptOf(client), packet.will);
   if (sessionPresent) reviewRights(connection);
   let ticket = writePath.added === before ? 0 : writePath.ticket;
   // What the client repeats must find what came of the first time.

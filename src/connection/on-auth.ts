@@ -1,3 +1,4 @@
+import { keptOf } from '../auth/identity.ts';
 import type { AuthExchange, AuthStep, ClientInfo } from '../hooks/hooks.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import { type AuthPacket, PacketType, type Properties } from '../protocol/packets.ts';
@@ -58,6 +59,7 @@ function takeProven(connection: Connection, step: Extract<AuthStep, { kind: 'suc
     return false;
   }
   connection.client = entitled(client, step.username, step);
+  connection.context.wills.changeOwner(keptOf(connection.client));
   limitTime(connection, step.expiresAt);
   reviewRights(connection);
   return true;

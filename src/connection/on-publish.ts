@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import type { Awaitable, ClientInfo, HookMessage, Refusal } from '../hooks/hooks.ts';
+import type { AuthorizeRequest, Awaitable, ClientInfo, HookMessage, Refusal } from '../hooks/hooks.ts';
 import { isPublishRefusal } from '../protocol/ack.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { Framer } from '../protocol/framer.ts';
@@ -14,15 +14,12 @@ import {
   propertiesOf,
 } from '../protocol/publish.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
-import { isValidTopicName, topicLevels } from '../protocol/topic.ts';
+import { isBrokerTopic, isValidTopicName, topicLevels } from '../protocol/topic.ts';
 import type { Session } from '../session/session.ts';
 import type { Connection } from './connection.ts';
 import { IncomingAliases } from './incoming-aliases.ts';
 import { authorize, isRefusal } from './rights.ts';
 import { TopicMemory } from './topic-memory.ts';
-
-/** Topics that only the broker publishes to. */
-const BROKER_TOPICS = '$SYS/';
 
 /** What stays of a PUBLISH while hooks are asked. */
 interface Publication {
@@ -181,22 +178,20 @@ function noteInbound(connection: Connection, packetId: number, ticket: number): 
 }
 
 function askHooks(connection: Connection, client: ClientInfo, message: Message, packetId: number): Awaitable<void> {
-  const { qos, topicName } = message;
-  if (topicName.startsWith(BROKER_TOPICS)) {
+  if (isBrokerTopic(message.topicName)) {
     deny(connection, message, packetId, {
       reasonCode: ReasonCode.notAuthorized,
       reasonString: "topics below $SYS are the broker's",
     });
     return undefined;
   }
-  const verdict = authorize(connection.context, client, {
-    action: 'publish',
-    topic: topicName,
-    qos,
-    retain: message.retain,
-  });
+  const verdict = authorize(connection.context, client, requestOf(message));
   if (verdict instanceof Promise) return verdict.then((late) => afterRights(connection, message, packetId, late));
   return afterRights(connection, message, packetId, verdict);
+}
+
+function requestOf({ topicName: topic, qos, retain }: Message): AuthorizeRequest {
+  return { action: 'publish', topic, qos, retain };
 }
 
 function afterRights(
@@ -210,13 +205,19 @@ function afterRights(
     deny(connection, message, packetId, verdict);
     return undefined;
   }
-  const { hooks } = connection.context;
+  const { hooks, access } = connection.context;
+  const client = connection.client as ClientInfo;
   if (hooks.onPublish === undefined) {
     route(connection, message, packetId);
     return undefined;
   }
-  const changed = hooks.onPublish(connection.client as ClientInfo, hookMessageOf(message, connection.now));
-  if (changed instanceof Promise) return changed.then((late) => afterChange(connection, message, packetId, late));
+  const changed = hooks.onPublish(client, hookMessageOf(message, connection.now));
+  if (changed instanceof Promise) {
+    // The rules may be others than when the hook was asked.
+    return changed.then((late) =>
+      afterChange(connection, message, packetId, access?.refusalOf(client, requestOf(message)) ?? late),
+    );
+  }
   afterChange(connection, message, packetId, changed);
   return undefined;
 }

@@ -8,6 +8,8 @@ import type { WillOwner } from '../session/wills.ts';
 import type { ConnectionContext } from './context.ts';
 import { authorize } from './rights.ts';
 
+const NOT_KNOWN: Refusal = { reasonCode: ReasonCode.notAuthorized, explanation: 'the user is not known any more' };
+
 /** What is told of a will. */
 export interface WillTrial {
   readonly context: ConnectionContext;
@@ -20,7 +22,9 @@ export interface WillTrial {
 export function publishWill(trial: WillTrial, owner: WillOwner, will: Will): void {
   const { topicName, qos, retain } = will;
   const request = { action: 'will', topic: topicName, qos, retain } as const;
-  const verdict = authorize(trial.context, clientOf(owner), request);
+  const { context } = trial;
+  const client = clientOf(owner);
+  const verdict = context.isKnown(client) ? authorize(context, client, request) : NOT_KNOWN;
   if (verdict instanceof Promise) verdict.then((refusal) => finish(trial, owner, will, refusal), trial.onFatal);
   else finish(trial, owner, will, verdict);
 }

@@ -1,9 +1,9 @@
-import type { Clock } from '../lib/clock.ts';
 import type { ClientInfo } from '../hooks/hooks.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { parseTopicFilter } from '../protocol/topic.ts';
 import type { Session } from '../session/session.ts';
 import type { Connection } from './connection.ts';
+import type { ConnectionContext } from './context.ts';
 import { inTurns } from './in-turns.ts';
 
 /**
@@ -30,17 +30,19 @@ export function reviewRights(connection: Connection): void {
 }
 
 /**
- * Looks anew at the rights of all clients that are connected, and ends the connections of those nobody knows any more.
+ * Looks anew at the rights of all clients that have a session, and ends the connections of those nobody knows any more.
  * @returns when all have been looked at.
  */
-export async function reviewAll(
-  connections: Iterable<Connection>,
-  clock: Clock,
-  isKnown: (client: ClientInfo) => boolean,
-): Promise<void> {
+export async function reviewAll({
+  connections,
+  clock,
+  isKnown,
+}: Pick<ConnectionContext, 'connections' | 'clock' | 'isKnown'>): Promise<void> {
   await inTurns(connections, clock, (connection) => {
-    if (connection.state !== 'connected') return;
-    if (isKnown(connection.client as ClientInfo)) reviewRights(connection);
+    const { client } = connection;
+    // Those that are on their way to a session are looked at when they get it.
+    if (client === undefined) return;
+    if (isKnown(client)) reviewRights(connection);
     else connection.close(ReasonCode.notAuthorized, 'the user is not known any more');
   });
 }

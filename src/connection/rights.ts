@@ -1,4 +1,5 @@
 import type { AuthorizeRequest, Awaitable, ClientInfo, Hooks, Refusal } from '../hooks/hooks.ts';
+import { stackText } from '../lib/error-text.ts';
 import type { Logger } from '../lib/logger.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import type { Access } from './access.ts';
@@ -30,7 +31,11 @@ export function authorize(
   try {
     const verdict = hooks.authorize(client, request);
     if (!(verdict instanceof Promise)) return refusalOf(verdict);
-    return verdict.then(refusalOf, (error: unknown) => failed(context, error));
+    return verdict.then(
+      // The rules may be others than when the hook was asked.
+      (late) => refusalOf(late) ?? access?.refusalOf(client, request),
+      (error: unknown) => failed(context, error),
+    );
   } catch (error) {
     return failed(context, error);
   }
@@ -43,7 +48,7 @@ function refusalOf(verdict: boolean | Refusal): Refusal | undefined {
 
 function failed(context: RightsContext, error: unknown): Refusal {
   context.logger.error('the authorize hook failed: refused', {
-    error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    error: stackText(error),
   });
   return HOOK_FAILED;
 }

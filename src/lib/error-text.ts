@@ -3,6 +3,11 @@ export function errorText(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** Where an error comes from and what is wrong, for errors that are somebody's mistake in a program. */
+export function stackText(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
 /** Why a file cannot be read, to complete a sentence. */
 export function readProblem(error: unknown): string {
   switch ((error as NodeJS.ErrnoException).code ?? '') {

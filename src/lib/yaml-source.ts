@@ -15,6 +15,8 @@ export interface YamlSource {
   readonly document: Document.Parsed;
   /** Line of an offset, from 1. */
   readonly lineOf: (offset: number) => number;
+  /** What an alias stands for, undefined for nothing; any other node is itself. */
+  readonly resolved: (node: unknown) => unknown;
 }
 
 /**
@@ -39,12 +41,37 @@ export function parseYaml(
     return [`${file}: cannot be parsed: ${(error as Error).message}.`];
   }
   const faults = [...document.errors, ...document.warnings].sort((a, b) => a.pos[0] - b.pos[0]);
-  if (faults.length === 0) return { yaml, document, lineOf: (offset) => lines.linePos(offset).line };
+  if (faults.length === 0) {
+    return { yaml, document, lineOf: (offset) => lines.linePos(offset).line, resolved: resolverOf(yaml, document) };
+  }
   // One mistake in the syntax makes the parser complain of what follows as well.
   return faults.slice(0, 3).map((fault) => {
     const { line, col } = lines.linePos(fault.pos[0]);
     return `${file}:${line}:${col}: not valid YAML: ${faultSentence(fault)}.`;
   });
+}
+
+/** Looks at the whole document once. The parser's own `resolve` does so for each alias: minutes for some thousands of them. */
+function resolverOf(yaml: Yaml, document: Document.Parsed): YamlSource['resolved'] {
+  let targets: Map<unknown, unknown> | undefined;
+  return (node) => {
+    if (!yaml.isAlias(node)) return node;
+    targets ??= targetsOf(yaml, document);
+    return targets.get(node);
+  };
+}
+
+/** What aliases stand for: the last node before each with its anchor. */
+function targetsOf(yaml: Yaml, document: Document.Parsed): Map<unknown, unknown> {
+  const anchors = new Map<string, unknown>();
+  const targets = new Map<unknown, unknown>();
+  yaml.visit(document, {
+    Node: (_key, node) => {
+      if (yaml.isAlias(node)) targets.set(node, anchors.get(node.source));
+      else if ('anchor' in node && typeof node.anchor === 'string') anchors.set(node.anchor, node);
+    },
+  });
+  return targets;
 }
 
 /** What a node is, to complete a sentence. */

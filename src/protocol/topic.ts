@@ -16,6 +16,11 @@ export interface ParsedTopicFilter {
   shareName: string;
 }
 
+/** Whether only the broker publishes to a topic name. */
+export function isBrokerTopic(topicName: string): boolean {
+  return topicName.startsWith('$SYS/');
+}
+
 /** Whether a string may name a topic: not empty, no wildcard, no U+0000, at most 65,535 bytes; sections 3.3.2.1 and 4.7.3. */
 export function isValidTopicName(topicName: string): boolean {
   if (!isValidString(topicName)) return false;

@@ -1,7 +1,7 @@
 import { type ParsedTopicFilter, parseTopicFilter } from '../protocol/topic.ts';
 import { TopicTrie } from '../router/topic-trie.ts';
 import type { AdoptedState, MailboxMessage } from '../store/shared-store.ts';
-import type { SessionRecord, StoredState, SubscriptionRecord } from '../store/store.ts';
+import { type SessionRecord, type StoredState, type SubscriptionRecord, UNCLAIMED } from '../store/store.ts';
 import type { SessionContext } from './context.ts';
 import { Interest } from './interest.ts';
 import { QueueTable } from './queue-table.ts';
@@ -22,6 +22,7 @@ export interface SessionRequest {
   cleanStart: boolean;
   /** Seconds, already limited. */
   sessionExpiryInterval: number;
+  /** Who owns it from now on; UNCLAIMED leaves it to who owns it. */
   username: string;
 }
 
@@ -144,13 +145,14 @@ export class SessionRegistry {
 
   #resume(session: Session, request: SessionRequest): void {
     this.#context.deadlines.cancel(session);
+    const username = request.username === UNCLAIMED ? session.username : request.username;
     const changed =
       session.expiresAt !== Number.POSITIVE_INFINITY ||
       session.sessionExpiryInterval !== request.sessionExpiryInterval ||
-      session.username !== request.username;
+      session.username !== username;
     session.expiresAt = Number.POSITIVE_INFINITY;
     session.sessionExpiryInterval = request.sessionExpiryInterval;
-    session.username = request.username;
+    session.username = username;
     if (changed) this.#put(session);
   }
 

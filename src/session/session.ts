@@ -47,7 +47,7 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   replays: RetainedReplay[] | undefined = undefined;
   /** The connection, once CONNACK is on its way. */
   link: Link | undefined = undefined;
-  /** Whether its client may have a message that was queued or in flight, by topic name; undefined for all of them. */
+  /** Whether its client may have a message that was routed to it before, by topic name; undefined for all of them. */
   mayReceive: ((topicName: string) => boolean) | undefined = undefined;
   /** Whether the in-flight entries of a restored session are still to be read from the store. */
   unread = false;
@@ -171,7 +171,8 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
     this.#context.books.owed += 1;
     const entry = new QueueEntry(message, qos, retain, subscriptionIdentifiers, '');
     entry.acceptedIn = 1;
-    if (qos === 0) this.#deliverQos0(message, retain, subscriptionIdentifiers);
+    if (this.#isDenied(entry)) this.#context.books.drop(this.clientId, message.topicName, 'not-authorized');
+    else if (qos === 0) this.#deliverQos0(message, retain, subscriptionIdentifiers);
     else if (this.canSend) this.#send(entry);
     else this.queue.push(entry);
   }
@@ -200,8 +201,7 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   }
 
   #writeQos0(message: Message, retain: boolean, identifiers: readonly number[]): boolean {
-    const link = this.link as Link;
-    if (link.sendPublish(message, 0, retain, false, 0, identifiers)) return true;
+    if ((this.link as Link).sendPublish(message, 0, retain, false, 0, identifiers)) return true;
     this.#context.books.drop(this.clientId, message.topicName, 'packet-too-large');
     return false;
   }
@@ -320,7 +320,9 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
   onFlushed(flushed: number): void {
     for (const entry of this.#unflushed?.take(flushed) ?? NO_ENTRIES) {
       // It may be gone (too large, session ended) or belong to a later connection's resend.
-      if (this.#inFlight?.get(entry.packetId) === entry && this.#inFlight.isOfConnection(entry)) this.#write(entry);
+      if (this.#inFlight?.get(entry.packetId) !== entry || !this.#inFlight.isOfConnection(entry)) continue;
+      if (this.#isDenied(entry)) this.#dropDenied(entry);
+      else this.#write(entry);
     }
     this.#waitForFlush();
     this.pump();

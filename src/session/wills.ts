@@ -59,13 +59,17 @@ export class Wills {
     return this.#wills.has(clientId);
   }
 
-  /** Stores the will of a new connection [MQTT-3.1.2-7]. @returns whether the store has something to flush. */
-  arm(owner: WillOwner, will: Will | undefined): boolean {
-    if (will === undefined) return this.forget(owner.clientId);
+  /** Stores the will of a new connection [MQTT-3.1.2-7]. */
+  arm(owner: WillOwner, will: Will): void {
     this.#add(owner, will);
     const publishAt = Number.POSITIVE_INFINITY;
     this.#context.writePath.add({ kind: 'will-put', record: { ...owner, will, publishAt } });
-    return true;
+  }
+
+  /** Something else was proven of the client of a connection: its will, if any, is judged by that when it is due. */
+  changeOwner(owner: WillOwner): void {
+    const pending = this.#wills.get(owner.clientId);
+    if (pending !== undefined) this.arm(owner, pending.will);
   }
 
   /** Drops a will: clean end [MQTT-3.1.2-10], session resumed in time [MQTT-3.1.3-9], or published. */

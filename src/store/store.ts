@@ -5,8 +5,8 @@ import type { Qos, Will } from '../protocol/packets.ts';
 export type Durability = 'durable' | 'os' | 'memory';
 
 /**
- * User name of a session that nobody has opened yet, made of what another broker kept: whoever is let in with its client
- * id first owns it. No client can have this name [MQTT-1.5.4-2].
+ * User name of a session that nobody owns yet: made of what another broker kept, or opened where nobody had to prove who it
+ * is. Whoever is let in with its client id first owns it. No client can have this name [MQTT-1.5.4-2].
  */
 export const UNCLAIMED = '\0';
 

@@ -6,7 +6,9 @@ const subject = {
   clientId: 'c1',
   username: 'alice',
   certificate: { commonName: 'dev.example', alternativeNames: [], fingerprint: '' },
-  claims: JSON.parse('{"s":"x","n":7,"big":1e21,"list":["a"],"yes":true,"nil":null,"https://a/b":"u","__proto__":"p"}'),
+  claims: JSON.parse(
+    '{"s":"x","n":7,"big":1e21,"id":9007199254740993,"part":0.5,"list":["a"],"yes":true,"nil":null,"https://a/b":"u","__proto__":"p"}',
+  ),
 };
 
 function levels(parsed: ParsedTemplate): readonly string[] {
@@ -23,6 +25,8 @@ test.each<[string, string[]]>([
   ['${claim.__proto__}', ['p']],
   ['/${clientId}/', ['', 'c1', '']],
   ['a/${claim.big}/b', ['a', ANY_LEVEL, 'b']],
+  ['${claim.id}', [ANY_LEVEL]],
+  ['${claim.part}', ['0.5']],
   ['${claim.list}', [ANY_LEVEL]],
   ['${claim.yes}', [ANY_LEVEL]],
   ['${claim.nil}', [ANY_LEVEL]],

@@ -70,6 +70,10 @@ test('a user named twice has the rules of both places, and an empty file has non
 
 const filterHint = 'it is no topic filter: + and # stand alone in a level, # in the last one';
 
+test('a file with very many mistakes is not read to its end', () => {
+  expect(problemsOf('what is this\n'.repeat(5_000))).toHaveLength(100);
+});
+
 test.each<[string, string, string[]]>([
   ['a user without a name', 'user\n', ['acl:1: user needs a name.']],
   ['a topic without a filter', '\ntopic\n', ['acl:2: topic needs a topic filter.']],
@@ -106,11 +110,14 @@ test.each<[string, string, string[]]>([
   ],
   ['U+0000 in a filter', 'topic read a\0b\n', [`acl:1: topic filter "a\\u0000b": ${filterHint}.`]],
 ])('%s is refused, with its line', (_, broken, expected) => {
-  let problems: readonly string[] = [];
+  expect(problemsOf(broken)).toEqual(expected);
+});
+
+function problemsOf(broken: string): readonly string[] {
   try {
     parseMosquittoAcl('acl', broken);
   } catch (error) {
-    problems = (error as RulesError).problems;
+    return (error as RulesError).problems;
   }
-  expect(problems).toEqual(expected);
-});
+  return [];
+}

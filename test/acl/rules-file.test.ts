@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { readRules } from '../../src/acl/read-rules.ts';
+import { parseRulesText, readRulesText } from '../../src/acl/read-rules.ts';
 import { RulesError, type RuleSet } from '../../src/acl/rule-set.ts';
 import { parseRules } from '../../src/acl/rules-file.ts';
 
@@ -19,7 +19,7 @@ function problemsOf(text: string | Buffer, name = 'rules.yaml'): string[] {
   const file = join(directory, name);
   writeFileSync(file, text);
   try {
-    readRules(file);
+    parseRulesText(readRulesText(file));
   } catch (error) {
     if (!(error instanceof RulesError)) throw error;
     return error.problems.map((problem) => problem.replaceAll(`${directory}/`, ''));
@@ -216,10 +216,10 @@ test('JSON is read as well, and its mistakes have lines', () => {
 });
 
 test('a file that is not there or is a directory is refused', () => {
-  expect(() => readRules('/nonexistent/rules.yaml')).toThrow(
+  expect(() => readRulesText('/nonexistent/rules.yaml')).toThrow(
     'Cannot read the access rules /nonexistent/rules.yaml: there is no such file.',
   );
-  expect(() => readRules(directory)).toThrow(`Cannot read the access rules ${directory}: it is a directory.`);
+  expect(() => readRulesText(directory)).toThrow(`Cannot read the access rules ${directory}: it is a directory.`);
 });
 
 test('a file with very many mistakes is not read to its end', () => {
@@ -232,6 +232,35 @@ test('aliases that make very many rules of a few lines are refused', () => {
   const topics = `&t [${'a,'.repeat(1_000)}]`;
   const rules = `&r [{allow: all, topics: ${topics}}${', {allow: all, topics: *t}'.repeat(200)}]`;
   expect(problemsOf(`roles: {a: ${rules}}`)).toEqual(['rules.yaml:1: more than 100,000 rules.']);
+});
+
+test('aliases that give very many roles in a few lines are refused', () => {
+  const roles = `&r [${'r,'.repeat(2_000)}]`;
+  const users = Array.from({ length: 1_000 }, (_, index) => `u${index}: *r`).join(', ');
+  expect(problemsOf(`roles: {r: []}\nusers: {u: ${roles}, ${users}}`)).toEqual([
+    'rules.yaml:2: more than 1,000,000 roles of users, client ids and others.',
+  ]);
+});
+
+test('an alias is the last node before it with its name', () => {
+  const set = parseRules(
+    'r.yaml',
+    'roles: {a: [], b: []}\nusers: {u: &r [a], v: *r, w: &r [b], x: *r}\nanonymous: *r\n',
+  );
+  expect([...set.users.values()]).toEqual([['a'], ['a'], ['b'], ['b']]);
+  expect(set.anonymous).toEqual(['b']);
+});
+
+test('a file of very many aliases is read in about the time that it takes written out', () => {
+  const text = (value: string): string =>
+    `roles: {a: []}\nanonymous: &r [a]\nusers:\n${Array.from({ length: 5_000 }, (_, index) => `  u${index}: ${value}\n`).join('')}`;
+  const time = (value: string): number => {
+    const start = performance.now();
+    expect(parseRules('r.yaml', text(value)).users.size).toBe(5_000);
+    return performance.now() - start;
+  };
+  time('[a]');
+  expect(time('*r')).toBeLessThan(5 * time('[a]'));
 });
 
 test('names keep the text they are written with, whatever they look like', () => {

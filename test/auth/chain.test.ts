@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import type { Authenticator, Credentials, Verdict } from '../../src/auth/authenticator.ts';
 import { AuthenticatorChain, type Attempts, type ChainOptions } from '../../src/auth/chain.ts';
-import type { ClientInfo } from '../../src/hooks/hooks.ts';
+import type { ClientInfo, Hooks } from '../../src/hooks/hooks.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import { type ConnectPacket, PacketType } from '../../src/protocol/packets.ts';
 import { ReasonCode } from '../../src/protocol/reason-codes.ts';
+import { startTestBroker } from '../support/test-broker.ts';
 
 const CLIENT: ClientInfo = {
   clientId: 'c',
@@ -162,6 +163,16 @@ describe('a chain of authenticators', () => {
     expect(await unknown.authenticate(CLIENT, connectOf('alice', 'x'))).toMatchObject({ username: 'by hook' });
     const alone = trial.chain({ hooks: { authenticate: hook } });
     expect(await alone.authenticate(CLIENT, connectOf('alice', 'x'))).toMatchObject({ username: 'by hook' });
+  });
+
+  test('with a hook that says nothing does not say yes in its place, of anonymous clients either', async () => {
+    const hooks = { authenticate: () => undefined } as unknown as Hooks;
+    const chain = new Trial().chain({ letsInAnonymous: () => true, hooks });
+    expect(await chain.authenticate(CLIENT, connectOf())).toBeUndefined();
+    await using broker = await startTestBroker({ hooks });
+    const client = await broker.open();
+    client.sendConnect();
+    await client.expectConnack(ReasonCode.implementationSpecificError);
   });
 
   test('of nobody, without a hook, lets nobody in who brings something', async () => {

@@ -51,6 +51,8 @@ test.each<[string, number]>([
   ['subscribe sensors/+ --user bob', 1],
   ['subscribe sensors/+ --user bob --role sensor --role reader', 0],
   ['subscribe sensors/+ --user bob --default allow', 0],
+  ['publish $SYS/x --default allow', 1],
+  ['publish $SYS --default allow', 0],
 ])('%s exits with %i', async (line, code) => {
   const result = await explain(['--acl', file, ...line.split(' ')]);
   expect(result.stderr).toBe('');

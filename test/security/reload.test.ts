@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Config, DeepPartial } from '../../src/config.ts';
+import type { Hooks } from '../../src/hooks/hooks.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import { PacketType, type ProtocolVersion } from '../../src/protocol/packets.ts';
 import type { NaiveFile, NaiveRule } from '../acl/naive-rules.ts';
@@ -233,5 +234,51 @@ describe('rules that are read anew', () => {
     files.write('rules.json', rulesFor(ALL));
     expect(await broker.broker.reload()).toBe(true);
     await client.subscribe('secret/x');
+  });
+});
+
+describe('a user who is removed', () => {
+  async function remove(broker: TestBroker, username: string): Promise<void> {
+    files.writeUsers(new Map([...PASSWORDS].filter(([user]) => user !== username)));
+    expect(await broker.broker.reload()).toBe(true);
+  }
+
+  test('is not let in by a password that was looked at before', async () => {
+    const asked = Promise.withResolvers<void>();
+    const answer = Promise.withResolvers<boolean>();
+    const authorize: Hooks['authorize'] = (_client, { action }) => {
+      if (action !== 'will') return true;
+      asked.resolve();
+      return answer.promise;
+    };
+    await using broker = await startTestBroker({ config, logger, hooks: { authorize } });
+    const client = await broker.open();
+    client.sendConnect({ username: 'ann', password: PASSWORDS.get('ann') ?? '', will: { topicName: 'will' } });
+    await asked.promise;
+    await remove(broker, 'ann');
+    answer.resolve(true);
+    await client.expectConnack(0x86);
+  });
+
+  test.each([0, 10])('leaves no will that is published in its name, with a delay of %i s', async (delay) => {
+    await using broker = await startTestBroker({ config, logger });
+    const watcher = await connect(broker, 'bob');
+    await watcher.subscribe('will/#', 1);
+    const wills: RawClient[] = [];
+    for (const username of ['ann', 'root']) {
+      const client = await broker.connect({
+        username,
+        password: PASSWORDS.get(username) ?? '',
+        properties: { sessionExpiryInterval: delay === 0 ? 0 : 1 },
+        will: { topicName: `will/${username}`, properties: { willDelayInterval: delay } },
+      });
+      if (delay > 0) client.destroy();
+      wills.push(client);
+    }
+    await remove(broker, 'ann');
+    for (const client of wills) client.destroy();
+    await watcher.expectMessage({ topicName: 'will/root' });
+    await watcher.expectNothing();
+    expect(lines.join('\n')).toContain('the user is not known any more');
   });
 });

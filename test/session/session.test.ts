@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { Qos } from '../../src/protocol/packets.ts';
 import type { Session } from '../../src/session/session.ts';
 import type { QueueRecord } from '../../src/store/store.ts';
+import { benchAmong, FakeNeighbours, postedOf } from './fake-neighbours.ts';
 import { RecordingLink } from './recording-link.ts';
 import { DURABLE, messageOf, SessionBench } from './session-bench.ts';
 import { type ModelEntry, SessionModel } from './session-model.ts';
@@ -303,6 +304,47 @@ describe('a session', () => {
     await bench.clock.settle();
     expect(first.payloads).toEqual([]);
     expect(second.sent.map(({ payload, dup }) => ({ payload, dup }))).toEqual([{ payload: 'two', dup: false }]);
+  });
+
+  test.each<Qos>([0, 1, 2])(
+    'gives its client nothing that it lost the right to before another node had posted it, QoS %i',
+    async (qos) => {
+      const bench = await benchAmong(new FakeNeighbours());
+      const session = bench.open('client', DURABLE);
+      bench.subscribe(session, '#');
+      const link = new RecordingLink();
+      session.attach(link);
+      session.mayReceive = (topicName) => topicName !== 'secret';
+      const posted = ['secret', 'open'].map((topicName) =>
+        postedOf(session.queueId, { payload: topicName, topicName, qos }, ''),
+      );
+      bench.registry.takePosted(posted);
+      await bench.clock.settle();
+      expect(link.payloads).toEqual(['open']);
+      expect(bench.books.dropped['not-authorized']).toBe(1);
+      if (qos > 0) session.onPuback(1);
+      if (qos === 2) session.onPubrec(1, true);
+      expect(bench.books.imbalance).toBe(0);
+    },
+  );
+
+  test('does not send a QoS 2 message that its client loses the right to while that is flushed', async () => {
+    const bench = await new SessionBench().start();
+    const session = bench.open('client', DURABLE);
+    bench.subscribe(session, '#');
+    const link = new RecordingLink();
+    session.attach(link);
+    bench.store.isHeld = true;
+    bench.publish({ payload: 'secret', topicName: 'secret', qos: 2 });
+    bench.publish({ payload: 'open', topicName: 'open', qos: 2 });
+    await bench.clock.settle();
+    session.mayReceive = (topicName) => topicName !== 'secret';
+    bench.store.isHeld = false;
+    while (bench.store.waiting > 0) bench.store.release();
+    await bench.clock.settle();
+    expect(link.payloads).toEqual(['open']);
+    expect(bench.storedPayloads(session.queueId)).toEqual(['open']);
+    expect(bench.books.dropped['not-authorized']).toBe(1);
   });
 
   test('queues QoS 0 messages while it is away where that is asked for, and only then', async () => {

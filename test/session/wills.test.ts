@@ -50,6 +50,18 @@ class Trial {
 }
 
 describe('wills', () => {
+  test('go on with what was proven last of who left them', async () => {
+    const { bench, wills } = await Trial.start();
+    wills.arm({ clientId: 'c', username: 'user', identity: 'once' }, willOf('last'));
+    wills.changeOwner({ clientId: 'c', username: 'user', identity: 'now' });
+    wills.changeOwner({ clientId: 'other', username: 'user' });
+    await bench.clock.settle();
+    const stored = bench.store.disk.read().wills;
+    expect(stored.map(({ clientId, identity, will }) => [clientId, identity, String(will.payload)])).toEqual([
+      ['c', 'now', 'last'],
+    ]);
+  });
+
   test('are published at once when the connection is lost, and are gone then', async () => {
     const trial = await Trial.start();
     trial.wills.arm({ clientId: 'c', username: 'user' }, willOf('last'));
@@ -69,7 +81,7 @@ describe('wills', () => {
     expect(trial.wills.forget('c')).toBe(false);
     trial.wills.connectionLost('c', undefined);
     trial.wills.arm({ clientId: 'c', username: '' }, willOf('third'));
-    expect(trial.wills.arm({ clientId: 'c', username: '' }, undefined)).toBe(true);
+    expect(trial.wills.forget('c')).toBe(true);
     await trial.bench.clock.settle();
     expect({ published: trial.published, stored: trial.stored }).toEqual({ published: [], stored: 0 });
   });
@@ -187,7 +199,7 @@ describe('wills', () => {
             if (current.delayMs === 0) publish();
             else current.dueAt = now + current.delayMs;
           } else if (action === 'resume' && !isOpen()) {
-            trial.wills.arm({ clientId: 'c', username: '' }, undefined);
+            trial.wills.forget('c');
             current = undefined;
           } else if (action === 'session ends' && !isOpen()) {
             trial.wills.sessionEnded('c');
