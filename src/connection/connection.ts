@@ -150,6 +150,10 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
     this.#process();
   }
 
+  get packetBytesMax(): number {
+    return this.framer.maximumPacketSize;
+  }
+
   /** Time of the chunk being handled, ms since the epoch. */
   get now(): number {
     return this.#lastReceived;

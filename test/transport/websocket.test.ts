@@ -182,7 +182,7 @@ describe('frames', () => {
     socket.write(frame(0x88, '\u0003\u00eb'.slice(0, 0)));
     await accepted.until(() => accepted.closes === 1);
     expect(accepted.receivedBytes).toBe(6);
-    expect(accepted.closeError?.message).toContain('text frame');
+    expect(accepted.closeError?.message).toContain('binary frames only');
     socket.destroy();
     await server.listener.close();
   });
