@@ -116,6 +116,7 @@ export class Broker implements EventSink {
       clock: this.#clock,
       logger: this.#logger,
       memoryUsed: parts.memoryUsed,
+      makeRoom: () => this.#connections.makeRoom(),
       onRelief: () => this.#unlessItFails(inTurns(this.#connections, this.#clock, (connection) => connection.readOn())),
     });
     this.#tick = new Tick(this.#clock, config.limits.writeDelayMs);

@@ -55,6 +55,7 @@ const STEPS: readonly Step[] = [
  */
 export function onConnect(connection: Connection, packet: ConnectPacket): Promise<void> | undefined {
   connection.state = 'handshaking';
+  connection.context.connections.noteAwaited(connection, false);
   connection.version = packet.protocolVersion;
   const { clientId, username, protocolVersion } = packet;
   const { remoteAddress, transport, certificate, pskIdentity } = connection.stream;

@@ -16,6 +16,7 @@ import {
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { isValidTopicName, topicLevels } from '../protocol/topic.ts';
 import type { Session } from '../session/session.ts';
+import { isDrained } from './brake.ts';
 import type { Connection } from './connection.ts';
 import { IncomingAliases } from './incoming-aliases.ts';
 import { authorize, isRefusal } from './rights.ts';
@@ -40,6 +41,15 @@ export function onPublish(connection: Connection, framer: Framer): Promise<void>
   const topicName = topicNameOf(connection, frame);
   checkSwitches(connection, frame);
   if (qos > 0 && !admit(connection, qos, packetId)) return undefined;
+  if (
+    context.guard.publishers === 'drained' &&
+    isDrained(connection) &&
+    context.guard.memory?.holdsPublisher() === true
+  ) {
+    context.books.refused += 1;
+    refuse(connection, { qos, packetId }, ReasonCode.quotaExceeded, 'limits.memoryBytesMax is nearly reached');
+    return undefined;
+  }
   if (
     frame.payloadFormatIndicator === 1 &&
     context.settings.checkPayloadFormat &&

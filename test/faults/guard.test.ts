@@ -106,19 +106,60 @@ describe('connections of all addresses', () => {
     expect(limitsOf(scene)['connect-rate']).toBe(2);
   });
 
-  test('without CONNECT are no more than pendingConnectionsMax', async ({ start }) => {
+  test('without CONNECT are no more than pendingConnectionsMax: the oldest gives way', async ({ start }) => {
     const scene = await start({ config: { limits: { pendingConnectionsMax: 3 } } });
     const pending: RawClient[] = [];
-    for (let i = 0; i < 3; i++) pending.push(await scene.broker.open());
-    await scene.untilOpen(3);
-    await expectClosedAtAccept(scene);
+    for (let i = 0; i < 3; i++) {
+      pending.push(await scene.broker.open());
+      await scene.untilOpen(i + 1);
+    }
+    // Whoever comes is let in, however many stall.
+    for (let i = 0; i < 5; i++) await (await scene.broker.connect()).disconnect();
+    await pending[0]?.expectClose();
+    await scene.untilOpen(2);
     expect(limitsOf(scene)['pending-connections']).toBe(1);
-    await pending[0]?.connect();
-    const next = await scene.broker.open();
-    await scene.untilOpen(4);
-    next.destroy();
-    await scene.untilOpen(3);
+    await pending[1]?.connect();
+    await pending[2]?.connect();
+    await scene.expectEnded({ 'client-disconnect': 5, 'server-busy': 1 });
+  });
+
+  test('that the broker itself keeps waiting give way to nobody', async ({ start }) => {
+    const gate = Promise.withResolvers<void>();
+    let asked = 0;
+    const hooks: Hooks = {
+      authenticate: async ({ clientId }) => {
+        if (clientId.startsWith('canary')) return { allow: true };
+        asked += 1;
+        await gate.promise;
+        return { allow: true };
+      },
+    };
+    const scene = await start({ hooks, config: { limits: { pendingConnectionsMax: 3 } } });
+    const waiting: RawClient[] = [];
+    for (let i = 0; i < 3; i++) {
+      const client = await scene.broker.open();
+      client.sendConnect();
+      waiting.push(client);
+    }
+    await until(() => asked === 3, 'all asked for');
+    await expectClosedAtAccept(scene);
+    gate.resolve();
+    for (const client of waiting) await client.expectConnack(0);
     await scene.broker.connect();
+  });
+
+  test('that are to go on with an exchange of AUTH packets give way as well', async ({ start }) => {
+    const hooks: Hooks = {
+      authenticate: () => ({ allow: true }),
+      startAuthExchange: () => ({ step: () => ({ kind: 'continue' }) }),
+    };
+    const scene = await start({ hooks, config: { limits: { pendingConnectionsMax: 1 } } });
+    const client = await scene.broker.open();
+    client.sendConnect({ properties: { authenticationMethod: 'x' } });
+    await client.expect(PacketType.auth);
+    await scene.broker.connect();
+    await client.expectConnack(ReasonCode.serverBusy);
+    await client.expectClose();
   });
 });
 
@@ -494,6 +535,43 @@ describe('memory that runs short', () => {
     await publisher.expect(PacketType.puback);
     await scene.expectEnded({ 'quota-exceeded': 1 });
   });
+
+  test.for(VERSIONS)(
+    'held back for long costs who has to acknowledge what it publishes, so that memory can come free, version %i',
+    async (version, { start }) => {
+      const { scene, use } = await short(start);
+      const client = await scene.broker.connect({ version, keepAlive: 1 });
+      await client.subscribe('a', 1);
+      // Its answers tell that the broker has done what there was to do.
+      const other = await scene.broker.connect();
+      use(0.96);
+      await expectRefused(scene, 5, QUOTA, {});
+      client.sendPublish('a', 'first', { qos: 1 });
+      const first = await client.expectPublish({ payload: 'first' });
+      await client.expect(PacketType.puback);
+      // Behind what it publishes is what would free memory, and nobody reads it.
+      const packetId = client.sendPublish('a', 'second', { qos: 1 });
+      client.sendPublish('a', 'third', { qos: 0 });
+      client.sendAck(PacketType.puback, first.packetId);
+      const queued = (): number => scene.broker.broker.counters().messages.queued;
+      for (let i = 0; i < 36; i++) {
+        use(0.96);
+        await other.expectNothing();
+      }
+      expect(queued()).toBe(1);
+      for (let i = 0; i < 8; i++) use(0.96);
+      if (version === 5) await client.expect(PacketType.puback, { packetId, reasonCode: ReasonCode.quotaExceeded });
+      await until(() => queued() === 0, 'an empty queue');
+      // With nothing left to acknowledge it waits as before.
+      client.sendPublish('a', 'fourth', { qos: 0 });
+      for (let i = 0; i < 50; i++) use(0.96);
+      const received = scene.broker.broker.counters().messages.received;
+      await other.expectNothing();
+      expect(scene.broker.broker.counters().messages.received).toBe(received);
+      use(0.5);
+      await client.expectMessage({ payload: 'fourth' });
+    },
+  );
 
   test('costs slow readers their QoS 0 messages from 80 %', async ({ start }) => {
     const { scene, use } = await short(start, { outboxBytesMax: 64 * 1024 * 1024 });
