@@ -21,6 +21,7 @@ import { type BrokerCounters, readCounters, sysFiguresOf } from './counters.ts';
 import type { BrokerEvents, Hooks } from './hooks/hooks.ts';
 import type { Clock, Timer } from './lib/clock.ts';
 import { DeadlineHeap } from './lib/deadline-heap.ts';
+import { hostOf } from './lib/ip-address.ts';
 import type { Logger } from './lib/logger.ts';
 import { systemClock } from './lib/system-clock.ts';
 import { type BanRequest, banNow } from './local-ban.ts';
@@ -237,7 +238,7 @@ export class Broker implements EventSink {
         turnsAway: (address) => this.#guard.turnsAway(address),
         onError: (error) => this.#logger.error('a listener has trouble', { error: error.message }),
         onWarning: (sentence) => this.#logger.warn(sentence),
-        onRefused: (remote, reason) => this.#refused(remote, reason),
+        onRefused: (remote, reason, isFailure) => this.#refused(remote, reason, isFailure),
       });
       await this.#watchFiles();
     } catch (error) {
@@ -253,7 +254,8 @@ export class Broker implements EventSink {
     );
   }
 
-  #refused(remoteAddress: string, reason: string): void {
+  #refused(remoteAddress: string, reason: string, isFailure: boolean): void {
+    if (isFailure) this.#guard.noteFailure(hostOf(remoteAddress));
     this.#logger.info('connection refused before CONNECT', { remote: remoteAddress, reason });
     if (this.hears('connectionRefused')) this.emit('connectionRefused', remoteAddress, reason);
   }

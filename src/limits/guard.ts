@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../lib/clock.ts';
 import { AddressRanges } from '../lib/ip-address.ts';
 import type { Logger } from '../lib/logger.ts';
-import { Admission } from './admission.ts';
+import { Admission, noteFailure } from './admission.ts';
 import type { Ban } from './ban-lines.ts';
 import type { BanList } from './ban-list.ts';
 import { ClientRates, type RateSettings } from './client-rates.ts';
@@ -99,6 +99,12 @@ export class Guard {
   /** Whether an address is banned, before anything is spent on a handshake with it; counted, and logged. */
   turnsAway(address: string): boolean {
     return this.#refusalOf(address, this.#connections.keyOf(address), this.#parts.clock.now()) !== undefined;
+  }
+
+  /** Notes that a connection of this address has failed before it could be admitted. */
+  noteFailure(address: string): void {
+    const { clock, logger } = this.#parts;
+    noteFailure({ flapping: this.#flapping, logger }, this.#connections.keyOf(address), clock.now());
   }
 
   #refusalOf(address: string, key: string, now: number): LimitReason | undefined {

@@ -1,4 +1,5 @@
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect } from 'vitest';
@@ -367,6 +368,31 @@ describe('flapping', () => {
     expect(limitsOf(scene)['flapping-address']).toBe(2);
     clock.advance(1);
     await expectRefused(scene, 5, { 3: 5, 4: 5, 5: ReasonCode.notAuthorized }, {});
+  });
+
+  test('of an address: requests that break off, but not those that a page may have a browser make', async ({
+    start,
+  }) => {
+    const scene = await start({ config: { limits: { ...COUNTED, flappingFailuresMax: 2 } } });
+    const refused: string[] = [];
+    scene.broker.broker.on('connectionRefused', (_remote, reason) => refused.push(reason));
+    const { port } = new URL(scene.broker.webSocketUrl);
+    const ask = async (text: string): Promise<void> => {
+      const count = refused.length;
+      const socket = connect({ port: Number(port), host: '127.0.0.1' });
+      socket.on('error', () => undefined);
+      socket.resume();
+      socket.end(text);
+      await until(() => refused.length > count, 'a refusal');
+      socket.destroy();
+    };
+    for (let i = 0; i < 5; i++) await ask('GET /favicon.ico HTTP/1.1\r\nHost: x\r\n\r\n');
+    expect(limitsOf(scene)['flapping-address']).toBe(0);
+    for (let i = 0; i < 3; i++) await ask('GET /mqtt HTTP/1.1\r\n');
+    // Being refused while banned counts for nothing.
+    for (let i = 0; i < 3; i++) await ask('GET /mqtt HTTP/1.1\r\n');
+    expect(refused.slice(-1)).toEqual(['its address is sent away']);
+    expect(limitsOf(scene)['flapping-address']).toBe(3);
   });
 
   test('does not count what the broker is to blame for', async ({ start }) => {
