@@ -32,7 +32,8 @@ export interface BrokerCounters {
   subscriptions: number;
   /** Groups of shared subscriptions. */
   sharedSubscriptions: number;
-  retained: { count: number; bytes: number };
+  /** `refused`: messages that found no room there. */
+  retained: { count: number; bytes: number; refused: number };
   store: { commits: number; full: boolean };
   /** How often each limit was in somebody's way. */
   limits: Record<LimitReason, number>;
@@ -64,7 +65,7 @@ export function readCounters(context: ConnectionContext): BrokerCounters {
     sessions: registry.size,
     subscriptions: registry.subscriptionCount,
     sharedSubscriptions: registry.groupCount,
-    retained: { count: retained.trie.count, bytes: retained.trie.bytes },
+    retained: { count: retained.trie.count, bytes: retained.trie.bytes, refused: context.books.retainedRefused },
     store: { commits: writePath.commits, full: writePath.full },
     limits: Object.fromEntries(guard.counters.entries()) as Record<LimitReason, number>,
     memory: { sheds: guard.memory?.shed ?? 'nothing', entered: enteredOf(guard.memory) },

@@ -55,3 +55,8 @@ function tell({ connection, client }: Handshake, reason: LimitReason, known: Par
   const { clientId, remoteAddress } = client;
   connection.context.guard.tell(reason, { client: clientId, remote: remoteAddress, ...known });
 }
+
+/** Counts and logs a limit that refuses the client. */
+export function tellLimit(handshake: Handshake, reason: LimitReason): void {
+  tell(handshake, handshake.connection.context.guard.counters.count(reason));
+}

@@ -86,6 +86,7 @@ function topicNameOf(connection: Connection, frame: PublishFrame): string {
     const { topicLevelsMax } = connection.context.session.settings;
     // Levels are only counted where there could be too many.
     if (topicName.length >= topicLevelsMax && topicLevels(topicName) > topicLevelsMax) {
+      connection.context.guard.counters.count('topic-levels');
       throw new ProtocolError(ReasonCode.topicNameInvalid, 'the topic name has more levels than limits.topicLevelsMax');
     }
     connection.topics.remember(buffer, topicStart, topicEnd, topicName);
@@ -105,8 +106,10 @@ function setAlias(connection: Connection, topicAlias: number, topicName: string)
     );
   }
   connection.incomingAliases ??= new IncomingAliases();
-  if (!connection.incomingAliases.set(topicAlias, topicName, aliasBytesMax))
+  if (!connection.incomingAliases.set(topicAlias, topicName, aliasBytesMax)) {
+    connection.context.guard.counters.count('alias-bytes');
     throw new ProtocolError(ReasonCode.quotaExceeded, 'the topic names of its aliases are above limits.aliasBytesMax');
+  }
 }
 
 /** What CONNACK said this server does not do. */

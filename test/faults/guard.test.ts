@@ -620,6 +620,53 @@ describe('memory that runs short', () => {
   });
 });
 
+describe('what a client may have', () => {
+  test('of sessions and connections in all is limited, and counted', async ({ start }) => {
+    // The canary has two of each.
+    const scene = await start({ config: { limits: { connectionsMax: 3, sessionsMax: 4 } } });
+    const connect = { cleanStart: false, properties: { sessionExpiryInterval: 60 } };
+    for (const clientId of ['one', 'two']) {
+      const client = await scene.broker.connect({ ...connect, clientId });
+      if (clientId === 'one') await expectRefused(scene, 5, QUOTA, { clientId: 'two' });
+      await client.disconnect();
+      await scene.untilOpen(0);
+    }
+    for (const version of VERSIONS) await expectRefused(scene, version, QUOTA, { clientId: 'three' });
+    expect(limitsOf(scene)).toMatchObject({ connections: 1, sessions: 3 });
+    await scene.broker.connect({ ...connect, clientId: 'one' });
+  });
+
+  test('of wills, aliases, levels, subscriptions and retained messages is limited, and counted', async ({ start }) => {
+    const limits = { willBytesMax: 100, aliasBytesMax: 1_024, topicLevelsMax: 3, subscriptionsPerSessionMax: 1 };
+    const scene = await start({ config: { limits, retained: { messagesMax: 1 } } });
+    for (const version of VERSIONS)
+      await expectRefused(scene, version, QUOTA, { will: { topicName: 'w', payload: Buffer.alloc(100) } });
+    const client = await scene.broker.connect();
+    client.sendSubscribe(['a', 'b', 'a', 'a/b/c/d'], 0);
+    const reasonCodes = [0, ReasonCode.quotaExceeded, 0, ReasonCode.quotaExceeded];
+    await client.expect(PacketType.suback, { reasonCodes });
+    const deep = await scene.broker.connect();
+    deep.sendSubscribe(['+/+/+/#'], 0);
+    await deep.expect(PacketType.suback, { reasonCodes: [ReasonCode.topicFilterInvalid] });
+    deep.sendPublish('a/b/c/d', 'x');
+    await deep.expectDisconnect(ReasonCode.topicNameInvalid);
+    await client.publish('r/1', 'x', { retain: true, qos: 1 });
+    client.sendPublish('r/2', 'x', { retain: true, qos: 1 });
+    await client.expect(PacketType.puback, { reasonCode: ReasonCode.quotaExceeded });
+    await client.publish('a', 'x', { retain: true });
+    await client.expectMessage({ payload: 'x' });
+    for (const topicAlias of [1, 2]) client.sendPublish(`${'x'.repeat(600)}`, '', { properties: { topicAlias } });
+    await client.expectDisconnect(ReasonCode.quotaExceeded);
+    expect(limitsOf(scene)).toMatchObject({
+      'will-bytes': 3,
+      'subscriptions-per-session': 2,
+      'topic-levels': 2,
+      'alias-bytes': 1,
+    });
+    expect(scene.broker.broker.counters().retained).toMatchObject({ count: 1, refused: 2 });
+  });
+});
+
 test('counters of limits are in $SYS', async ({ start }) => {
   const clock = new FakeClock();
   const config = { limits: { connectRateMax: 3 }, admin: { sysIntervalSeconds: 1 } };
