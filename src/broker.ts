@@ -248,6 +248,8 @@ export class Broker implements EventSink {
       throw error;
     }
     this.#sys.start();
+    // Who has too little memory from the start finds that in the log before anybody is refused.
+    this.#guard.memory?.look(this.#clock.now());
     this.emit(
       'listening',
       this.listeners.map(({ url }) => url),

@@ -89,19 +89,27 @@ export class Attack {
   }
 
   /** Opens so many TCP connections and nothing more; what comes on them is read and forgotten. */
-  async open(count: number, onOpen: (socket: Socket, index: number) => void = () => {}): Promise<Socket[]> {
+  async open(
+    count: number,
+    onOpen: (socket: Socket, index: number) => void = () => {},
+    addressOf: (index: number) => string = () => '127.0.0.1',
+  ): Promise<Socket[]> {
     const sockets: Socket[] = [];
     for (let from = 0; from < count; from += OPENED_AT_ONCE) {
       const some = Array.from({ length: Math.min(OPENED_AT_ONCE, count - from) }, (_, at) =>
-        this.#openOne(from + at, onOpen),
+        this.#openOne(from + at, onOpen, addressOf(from + at)),
       );
       sockets.push(...(await Promise.all(some)));
     }
     return sockets;
   }
 
-  async #openOne(index: number, onOpen: (socket: Socket, index: number) => void): Promise<Socket> {
-    const socket = connect({ host: '127.0.0.1', port: this.port, noDelay: true });
+  async #openOne(
+    index: number,
+    onOpen: (socket: Socket, index: number) => void,
+    localAddress: string,
+  ): Promise<Socket> {
+    const socket = connect({ host: '127.0.0.1', port: this.port, noDelay: true, localAddress });
     this.#sockets.add(socket);
     socket.on('error', () => {});
     socket.on('close', () => this.#sockets.delete(socket));
