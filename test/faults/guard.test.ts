@@ -1,5 +1,5 @@
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { connect } from 'node:net';
+import { connect as connectTcp } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect } from 'vitest';
@@ -379,7 +379,7 @@ describe('flapping', () => {
     const { port } = new URL(scene.broker.webSocketUrl);
     const ask = async (text: string): Promise<void> => {
       const count = refused.length;
-      const socket = connect({ port: Number(port), host: '127.0.0.1' });
+      const socket = connectTcp({ port: Number(port), host: '127.0.0.1' });
       socket.on('error', () => undefined);
       socket.resume();
       socket.end(text);
@@ -525,6 +525,24 @@ describe('memory that runs short', () => {
     await scene.broker.connect({ version, clientId: 'new' });
   });
 
+  test.for(VERSIONS)(
+    'lets in who has a session still: its queue could not drain otherwise, version %i',
+    async (version, { start }) => {
+      const { scene, use } = await short(start);
+      const connect = { version, clientId: 'known', cleanStart: false, properties: { sessionExpiryInterval: 60 } };
+      const before = await scene.broker.connect(connect);
+      await before.subscribe('a', 1);
+      await before.disconnect();
+      await scene.untilOpen(0);
+      await scene.broker.broker.publish({ topicName: 'a', payload: 'queued', qos: 1 });
+      use(0.96);
+      await expectRefused(scene, version, QUOTA, { clientId: 'new' });
+      const after = await scene.broker.connect(connect);
+      await after.expectMessage({ payload: 'queued' });
+      use(0.5);
+    },
+  );
+
   test.for(VERSIONS)('costs new subscriptions from 90 %, version %i', async (version, { start }) => {
     const { scene, use } = await short(start);
     const client = await scene.broker.connect({ version });
@@ -624,16 +642,16 @@ describe('what a client may have', () => {
   test('of sessions and connections in all is limited, and counted', async ({ start }) => {
     // The canary has two of each.
     const scene = await start({ config: { limits: { connectionsMax: 3, sessionsMax: 4 } } });
-    const connect = { cleanStart: false, properties: { sessionExpiryInterval: 60 } };
+    const kept = { cleanStart: false, properties: { sessionExpiryInterval: 60 } };
     for (const clientId of ['one', 'two']) {
-      const client = await scene.broker.connect({ ...connect, clientId });
+      const client = await scene.broker.connect({ ...kept, clientId });
       if (clientId === 'one') await expectRefused(scene, 5, QUOTA, { clientId: 'two' });
       await client.disconnect();
       await scene.untilOpen(0);
     }
     for (const version of VERSIONS) await expectRefused(scene, version, QUOTA, { clientId: 'three' });
     expect(limitsOf(scene)).toMatchObject({ connections: 1, sessions: 3 });
-    await scene.broker.connect({ ...connect, clientId: 'one' });
+    await scene.broker.connect({ ...kept, clientId: 'one' });
   });
 
   test('of wills, aliases, levels, subscriptions and retained messages is limited, and counted', async ({ start }) => {
@@ -655,7 +673,7 @@ describe('what a client may have', () => {
     await client.expect(PacketType.puback, { reasonCode: ReasonCode.quotaExceeded });
     await client.publish('a', 'x', { retain: true });
     await client.expectMessage({ payload: 'x' });
-    for (const topicAlias of [1, 2]) client.sendPublish(`${'x'.repeat(600)}`, '', { properties: { topicAlias } });
+    for (const topicAlias of [1, 2]) client.sendPublish('x'.repeat(600), '', { properties: { topicAlias } });
     await client.expectDisconnect(ReasonCode.quotaExceeded);
     expect(limitsOf(scene)).toMatchObject({
       'will-bytes': 3,
