@@ -1,3 +1,4 @@
+import { getHeapStatistics } from 'node:v8';
 import type { SysFigures } from './admin/sys-topics.ts';
 import type { ConnectionContext, Traffic } from './connection/context.ts';
 import { DISCONNECT_REASONS, type DisconnectReason } from './connection/disconnect-reasons.ts';
@@ -106,7 +107,7 @@ export function sysFiguresOf(counters: BrokerCounters, uptimeSeconds: number, cl
     retainedMessages: retained.count,
     subscriptions: counters.subscriptions,
     sharedSubscriptions: counters.sharedSubscriptions,
-    heapBytes: process.memoryUsage().heapUsed,
+    heapBytes: getHeapStatistics().used_heap_size,
     limits: {
       ...limits,
       ...Object.fromEntries(Object.entries(memory.entered).map(([shed, n]) => [`shed-${shed}`, n])),
