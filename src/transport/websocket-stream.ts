@@ -139,8 +139,9 @@ export class WebSocketStream implements ByteStream {
   #onChunk(bytes: number): void {
     this.#gatheredBytes = this.#isWhole ? 0 : this.#gatheredBytes + bytes;
     this.#isWhole = false;
+    if (this.#gatheredBytes <= GATHERED_SLACK || this.#state !== 'open') return;
     const max = this.#handler?.packetBytesMax ?? Number.POSITIVE_INFINITY;
-    if (this.#state !== 'open' || this.#gatheredBytes <= max + GATHERED_SLACK) return;
+    if (this.#gatheredBytes <= max + GATHERED_SLACK) return;
     this.#refuse(MESSAGE_TOO_BIG, `messages of more than ${max} bytes are not taken now`);
     // Nothing is gathered any more until it has gone.
     this.#socket.removeAllListeners('data');
