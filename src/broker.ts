@@ -23,6 +23,7 @@ import type { BrokerEvents, Hooks } from './hooks/hooks.ts';
 import type { Clock, Timer } from './lib/clock.ts';
 import { DeadlineHeap } from './lib/deadline-heap.ts';
 import { type FileStates, lookAt } from './lib/file-watch.ts';
+import { hostOf } from './lib/ip-address.ts';
 import type { Logger } from './lib/logger.ts';
 import { systemClock } from './lib/system-clock.ts';
 import { type BanRequest, banNow } from './local-ban.ts';
@@ -119,6 +120,7 @@ export class Broker implements EventSink {
       clock: this.#clock,
       logger: this.#logger,
       memoryUsed: parts.memoryUsed,
+      makeRoom: () => this.#connections.makeRoom(),
       onRelief: () => this.#unlessItFails(inTurns(this.#connections, this.#clock, (connection) => connection.readOn())),
     });
     this.#tick = new Tick(this.#clock, config.limits.writeDelayMs);
@@ -243,7 +245,7 @@ export class Broker implements EventSink {
         turnsAway: (address) => this.#guard.turnsAway(address),
         onError: (error) => this.#logger.error('a listener has trouble', { error: error.message }),
         onWarning: (sentence) => this.#logger.warn(sentence),
-        onRefused: (remote, reason) => this.#refused(remote, reason),
+        onRefused: (remote, reason, isFailure) => this.#refused(remote, reason, isFailure),
       });
       await this.#watchFiles(listenerFiles);
     } catch (error) {
@@ -253,13 +255,16 @@ export class Broker implements EventSink {
       throw error;
     }
     this.#sys.start();
+    // Who has too little memory from the start finds that in the log before anybody is refused.
+    this.#guard.memory?.look(this.#clock.now());
     this.emit(
       'listening',
       this.listeners.map(({ url }) => url),
     );
   }
 
-  #refused(remoteAddress: string, reason: string): void {
+  #refused(remoteAddress: string, reason: string, isFailure: boolean): void {
+    if (isFailure) this.#guard.noteFailure(hostOf(remoteAddress));
     this.#logger.info('connection refused before CONNECT', { remote: remoteAddress, reason });
     if (this.hears('connectionRefused')) this.emit('connectionRefused', remoteAddress, reason);
   }

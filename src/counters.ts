@@ -1,3 +1,4 @@
+import { getHeapStatistics } from 'node:v8';
 import type { SysFigures } from './admin/sys-topics.ts';
 import type { ConnectionContext, Traffic } from './connection/context.ts';
 import { DISCONNECT_REASONS, type DisconnectReason } from './connection/disconnect-reasons.ts';
@@ -32,7 +33,8 @@ export interface BrokerCounters {
   subscriptions: number;
   /** Groups of shared subscriptions. */
   sharedSubscriptions: number;
-  retained: { count: number; bytes: number };
+  /** `refused`: messages that found no room there. */
+  retained: { count: number; bytes: number; refused: number };
   /** Bytes of QoS 1 and 2 messages that clients have been sent and have not acknowledged. */
   inFlightBytes: number;
   store: { commits: number; full: boolean };
@@ -66,7 +68,7 @@ export function readCounters(context: ConnectionContext): BrokerCounters {
     sessions: registry.size,
     subscriptions: registry.subscriptionCount,
     sharedSubscriptions: registry.groupCount,
-    retained: { count: retained.trie.count, bytes: retained.trie.bytes },
+    retained: { count: retained.trie.count, bytes: retained.trie.bytes, refused: context.books.retainedRefused },
     inFlightBytes: registry.inFlightBytes,
     store: { commits: writePath.commits, full: writePath.full },
     limits: Object.fromEntries(guard.counters.entries()) as Record<LimitReason, number>,
@@ -108,7 +110,7 @@ export function sysFiguresOf(counters: BrokerCounters, uptimeSeconds: number, cl
     retainedMessages: retained.count,
     subscriptions: counters.subscriptions,
     sharedSubscriptions: counters.sharedSubscriptions,
-    heapBytes: process.memoryUsage().heapUsed,
+    heapBytes: getHeapStatistics().used_heap_size,
     limits: {
       ...limits,
       ...Object.fromEntries(Object.entries(memory.entered).map(([shed, n]) => [`shed-${shed}`, n])),

@@ -1,6 +1,7 @@
 import { type Config, ConfigError } from './config.ts';
 import { FileError } from './lib/file-error.ts';
 import type { Listener, OnStream } from './transport/byte-stream.ts';
+import type { OnRefused } from './transport/handshakes.ts';
 import { listenTcp } from './transport/tcp.ts';
 import type { TlsOptions } from './transport/tls-credentials.ts';
 import { listenUnix, removeStaleSocket } from './transport/unix.ts';
@@ -15,7 +16,7 @@ export interface ListenerEvents {
   /** A certificate or list works and may not for long, or not yet. */
   readonly onWarning: (sentence: string) => void;
   /** A connection did not get through the PROXY protocol, TLS or the upgrade to WebSocket. */
-  readonly onRefused: (remoteAddress: string, reason: string) => void;
+  readonly onRefused: OnRefused;
 }
 
 /**

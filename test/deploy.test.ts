@@ -54,7 +54,7 @@ describe('docker compose', () => {
   });
 
   test.each(brokers)('%s is a node of its own on that Redis, and is given time to end in order', (name, service) => {
-    const { store, redis: address, cluster, limits } = configOf([], service.environment);
+    const { store, redis: address, cluster, limits, listeners } = configOf([], service.environment);
     expect({ build: service.build, hostname: service.hostname, node: cluster.nodeId }).toEqual({
       build: '.',
       hostname: name,
@@ -63,9 +63,13 @@ describe('docker compose', () => {
     expect(store.type).toBe('redis');
     expect(parseRedisUrl(address.url)).toMatchObject({ kind: 'single', hosts: [{ host: 'redis', port: 6_379 }] });
     expect(service.depends_on).toEqual({ redis: { condition: 'service_healthy' } });
-    // The load balancer is one address for all.
+    // The load balancer, wherever Docker puts it, says where clients are; the broker's own check comes by itself.
+    const balancers = new AddressRanges(listeners.proxyProtocolFrom);
+    for (const host of ['172.18.0.5', '192.168.16.5', '10.0.1.5']) expect(balancers.has(host)).toBe(true);
+    expect(balancers.has('127.0.0.1')).toBe(false);
     const exempt = new AddressRanges(limits.addressesExempt);
-    for (const host of ['172.18.0.5', '192.168.16.5', '10.0.1.5', '127.0.0.1']) expect(exempt.has(host)).toBe(true);
+    for (const host of ['172.18.0.1', '127.0.0.1', '::1']) expect(exempt.has(host)).toBe(true);
+    for (const host of ['10.0.1.5', '192.168.1.5', '203.0.113.9']) expect(exempt.has(host)).toBe(false);
     expect(limits.pendingConnectionsMax).toBe(limits.connectionsMax);
     const config = configOf([], service.environment);
     expect(config.cluster.drainMs).toBeGreaterThan(0);
@@ -116,6 +120,12 @@ describe('docker compose', () => {
     // Above 1.5 times the longest keep alive there is, which is 18 h 12 min.
     const timeouts = new Map(lines.filter(([word]) => word === 'timeout').map(([, what, time]) => [what, time]));
     expect([timeouts.get('client'), timeouts.get('server')]).toEqual(['28h', '28h']);
+  });
+
+  test('the load balancer tells the brokers where clients are, also when it asks whether they live', () => {
+    const config = read('deploy/haproxy.cfg');
+    expect(config).toMatch(/^ {2}default-server send-proxy-v2 /m);
+    expect(config).toMatch(/^ {2}tcp-check connect default$/m);
   });
 
   test('the load balancer asks with a CONNECT that is one, and for the beginning of any CONNACK', () => {

@@ -46,9 +46,10 @@ export async function start(args: readonly string[]): Promise<number> {
   const failpoint = failpointOf(process.env);
   const workers = workersOf(given, common);
   if (workers === 1) return runBroker(common, failpoint, undefined);
-  const { asWorker, workerConfig } = await import('./worker.ts');
+  const { asWorker, memoryOfWorker, workerConfig } = await import('./worker.ts');
   const worker = asWorker(process.env);
   if (worker !== undefined) return runBroker(workerConfig(common, worker.number, workers), failpoint, worker.parent);
+  memoryOfWorker(common, workers);
   const { runWorkers } = await import('./workers.ts');
   return runWorkers(workers, { config: common, logger: loggerOf(common), clock: systemClock });
 }

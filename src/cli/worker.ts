@@ -1,5 +1,6 @@
 import cluster, { type Worker } from 'node:cluster';
-import type { Config } from '../config.ts';
+import { type Config, ConfigError } from '../config.ts';
+import { MEMORY_BYTES_MIN } from '../config/check.ts';
 import { defaultMemoryBudget } from '../limits/process-memory.ts';
 import { nodeIdOf } from '../node-id.ts';
 import type { Endpoint } from './announcement.ts';
@@ -17,16 +18,27 @@ export interface ReloadMessage {
   readonly reload: true;
 }
 
-/** The configuration of one of `count` workers: that of its parent, with a node id of its own that is the same at each start, and its part of the memory. */
+/**
+ * The configuration of one of `count` workers: that of its parent, with a node id of its own that is the same at each start,
+ * and its part of the memory. @throws ConfigError as `memoryOfWorker`.
+ */
 export function workerConfig(config: Config, number: number, count: number): Config {
   const nodeId = `${nodeIdOf(config)}/${number}`;
-  const { memoryBytesMax } = config.limits;
-  const budgetBytes = memoryBytesMax === 'auto' ? defaultMemoryBudget() : memoryBytesMax;
   return Object.freeze({
     ...config,
     cluster: Object.freeze({ ...config.cluster, nodeId }),
-    limits: Object.freeze({ ...config.limits, memoryBytesMax: Math.floor(budgetBytes / count) }),
+    limits: Object.freeze({ ...config.limits, memoryBytesMax: memoryOfWorker(config, count) }),
   });
+}
+
+/** Bytes of memory that each of so many workers may take, 0 for any number. @throws ConfigError where that is too little for one. */
+export function memoryOfWorker({ limits: { memoryBytesMax } }: Config, count: number): number {
+  const bytes = Math.floor((memoryBytesMax === 'auto' ? defaultMemoryBudget() : memoryBytesMax) / count);
+  if (bytes === 0 || bytes >= MEMORY_BYTES_MIN) return bytes;
+  const mib = Math.floor(bytes / 1_048_576);
+  throw new ConfigError([
+    `limits.memoryBytesMax leaves each of ${count} workers ${mib} MiB, in which none runs: start fewer, or set it to 0 for no limit.`,
+  ]);
 }
 
 /** The process that started this one as a worker. */

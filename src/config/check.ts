@@ -5,7 +5,7 @@ import { MiB, type OptionKey } from './option.ts';
 import { thousands } from './values.ts';
 
 /** Less is a mistake: a process without a client takes nearly as much. */
-const MEMORY_BYTES_MIN = 64 * MiB;
+export const MEMORY_BYTES_MIN: number = 64 * MiB;
 
 /** Something wrong with options that are right one by one; `key` says where to look. */
 export interface JointProblem {

@@ -80,7 +80,7 @@ export const limitOptions: {
   'limits.pendingConnectionsMax': option(
     integer(0, 10_000_000),
     10_000,
-    'Connections that have not finished CONNECT yet; 0 for any number.',
+    'Connections that have not finished CONNECT yet; above it the one that has kept the broker waiting longest is closed. 0 for any number.',
   ),
   'limits.pendingConnectionsPerAddressMax': option(
     integer(0, 10_000_000),
@@ -125,7 +125,7 @@ export const limitOptions: {
   'limits.flappingFailuresMax': option(
     integer(0, 1_000_000),
     100,
-    'Connections of one address (IPv6: of one /64) that may fail within limits.flappingWindowMs: no CONNECT, a malformed one, wrong credentials; above it, it is banned for limits.flappingBanMs. 0 for any number.',
+    'Connections of one address (IPv6: of one /64) that may fail within limits.flappingWindowMs: in TLS, no CONNECT, a malformed one, wrong credentials; above it, it is banned for limits.flappingBanMs. 0 for any number.',
   ),
   'limits.flappingWindowMs': option(integer(1_000, 86_400_000, 'ms'), 60_000, 'Time over which those are counted.'),
   'limits.flappingBanMs': option(integer(1_000, 86_400_000, 'ms'), 60_000, 'How long such a ban holds.'),

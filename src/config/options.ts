@@ -29,7 +29,7 @@ export const options: { readonly [Key in OptionKey]: Option<ValueAt<Config, Key>
   'listeners.websocket.origins': option(
     { kind: 'list', rule: 'origin' },
     [],
-    'Origins of the web pages that may connect, such as https://dash.example; * lets any. Empty: pages of the same origin, and clients that are no browser.',
+    'Origins of the web pages that may connect, such as https://dash.example; * lets any. Empty: pages of the same origin (over loopback: of localhost or an address), and clients that are no browser.',
   ),
   'listeners.tls.host': option(host, '127.0.0.1', 'Address to accept MQTT over TLS on; needs tls.certFiles.'),
   'listeners.tls.port': option(

@@ -7,9 +7,9 @@ import type { Handshake } from './handshake.ts';
 /** A step of the handshake, before anything is spent on finding out who it is: bans, and whether there is memory. */
 export function admitClaimed(handshake: Handshake): Refusal | undefined {
   const { connection, client } = handshake;
-  const { guard, connections } = connection.context;
-  // Whoever takes over needs no more memory than it had.
-  if (connections.owner(client.clientId) === undefined && guard.memory?.refusesConnection() === true) {
+  const { guard, registry } = connection.context;
+  // Whoever takes over or comes back has its memory already, and what waits for it comes free by its acknowledgements only.
+  if (registry.get(client.clientId) === undefined && guard.memory?.refusesConnection() === true) {
     tell(handshake, 'memory-connections');
     return { reasonCode: ReasonCode.quotaExceeded, reasonString: 'limits.memoryBytesMax is nearly reached' };
   }
@@ -54,4 +54,9 @@ function provenName({ connection, client }: Handshake): string {
 function tell({ connection, client }: Handshake, reason: LimitReason, known: Partial<RefusedPeer> = {}): void {
   const { clientId, remoteAddress } = client;
   connection.context.guard.tell(reason, { client: clientId, remote: remoteAddress, ...known });
+}
+
+/** Counts and logs a limit that refuses the client. */
+export function tellLimit(handshake: Handshake, reason: LimitReason): void {
+  tell(handshake, handshake.connection.context.guard.counters.count(reason));
 }

@@ -70,6 +70,7 @@ async function exchangeAuth(handshake: Handshake): Promise<Refusal | undefined> 
 
 async function runExchange(handshake: Handshake, exchange: AuthExchange): Promise<Refusal | undefined> {
   const { connection } = handshake;
+  const { connections } = connection.context;
   let packet: ConnectPacket | AuthPacket = handshake.packet;
   for (;;) {
     const step = await exchange.step(packet.properties.authenticationData, packet);
@@ -81,7 +82,9 @@ async function runExchange(handshake: Handshake, exchange: AuthExchange): Promis
       return undefined;
     }
     sendAuth(connection, step); // [MQTT-4.12.0-2]
+    connections.noteAwaited(connection, true);
     packet = await connection.awaitAuth();
+    connections.noteAwaited(connection, false);
     const method = packet.properties.authenticationMethod;
     if (packet.reasonCode !== ReasonCode.continueAuthentication || method !== connection.authenticationMethod) {
       return { reasonCode: ReasonCode.protocolError, reasonString: 'AUTH does not fit the exchange' }; // [MQTT-4.12.0-3], [MQTT-4.12.0-5]

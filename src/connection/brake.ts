@@ -53,3 +53,8 @@ export class Brake implements Deadline {
     this.#connection.context.deadlines.cancel(this);
   }
 }
+
+/** Whether a client is read from although there is no memory, for its acknowledgements: what it publishes is refused. */
+export function isDrained({ context, session }: Connection): boolean {
+  return context.guard.publishers === 'drained' && session !== undefined && session.inFlightCount > 0;
+}

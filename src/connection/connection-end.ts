@@ -46,6 +46,7 @@ export function letGo(connection: Connection, before: ConnectionState, end: Conn
   if (before === 'connected') admission.ended();
   else admission.refused(isFailure(before, end.reasonCode), context.clock.now());
   settleClaim(connection);
+  connections.noteAwaited(connection, false);
   if (connection.expiry !== undefined) context.deadlines.cancel(connection.expiry);
   connections.countEnd(end.why);
   if (session !== undefined && client !== undefined) {

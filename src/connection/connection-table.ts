@@ -1,9 +1,11 @@
+import { ReasonCode } from '../protocol/reason-codes.ts';
 import type { Connection } from './connection.ts';
 import type { DisconnectReason } from './disconnect-reasons.ts';
 
 /** All open connections, and how they ended. */
 export class ConnectionTable {
   readonly #all: Set<Connection> = new Set();
+  readonly #awaited: Set<Connection> = new Set();
   readonly #byClientId: Map<string, Connection> = new Map();
   readonly #onEmpty: (() => void)[] = [];
   /** Connections ended, by reason. */
@@ -30,6 +32,24 @@ export class ConnectionTable {
   add(connection: Connection): void {
     this.accepted += 1;
     this.#all.add(connection);
+    this.#awaited.add(connection);
+  }
+
+  /** Notes whether it is the client of a connection without CONNACK who has to speak next, by CONNECT or AUTH. */
+  noteAwaited(connection: Connection, isAwaited: boolean): void {
+    if (isAwaited) this.#awaited.add(connection);
+    else this.#awaited.delete(connection);
+  }
+
+  /** Closes the connection without CONNACK whose client has let the broker wait longest. @returns whether there was one. */
+  makeRoom(): boolean {
+    for (const connection of this.#awaited) {
+      connection.close(ReasonCode.serverBusy, 'it gave way to a newer one, there being too many without CONNECT');
+      // Nobody lingers for those who stall.
+      connection.stream.destroy();
+      return true;
+    }
+    return false;
   }
 
   owner(clientId: string): Connection | undefined {

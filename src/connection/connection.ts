@@ -22,7 +22,7 @@ import type { Session } from '../session/session.ts';
 import { type FlushWaiter, HELD_BACK_BYTES } from '../session/write-path.ts';
 import type { ByteStream, ByteStreamHandler } from '../transport/byte-stream.ts';
 import { AckQueue, type AckSender } from './ack-queue.ts';
-import { Brake } from './brake.ts';
+import { Brake, isDrained } from './brake.ts';
 import { letGo } from './connection-end.ts';
 import type { ConnectionState } from './connection-state.ts';
 import type { ConnectionContext } from './context.ts';
@@ -36,6 +36,7 @@ import type { OutgoingAliases } from './outgoing-aliases.ts';
 import { Outbox, type OutboxOwner } from './outbox.ts';
 import { refuseConnect } from './refuse-connect.ts';
 import type { TopicMemory } from './topic-memory.ts';
+import { undoPublishes } from './undo-publishes.ts';
 import { writePublish } from './write-publish.ts';
 
 /** A backlog of the outbox above this many bytes holds back replays. */
@@ -151,6 +152,10 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
     this.#process();
   }
 
+  get packetBytesMax(): number {
+    return this.framer.maximumPacketSize;
+  }
+
   /** Time of the chunk being handled, ms since the epoch. */
   get now(): number {
     return this.#lastReceived;
@@ -206,9 +211,15 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
 
   /** Whether it has sent more than it may, or publishes while there is no memory for that. */
   #isHeld(): boolean {
-    const { guard } = this.context;
     if (this.#brake?.holds === true) return true;
-    return guard.holdsPublishers && this.#publishes > 0 && (this.#paused || guard.memory?.holdsPublisher() === true);
+    const { guard } = this.context;
+    if (guard.publishers === 'free' || this.#publishes === 0 || isDrained(this)) return false;
+    return this.#paused || guard.memory?.holdsPublisher() === true;
+  }
+
+  /** Whether it is the broker that keeps it waiting. */
+  #isOurFault(): boolean {
+    return this.#blocked || this.waitingFor > this.context.writePath.flushed || this.#isHeld();
   }
 
   /** What it was held back for may be over. */
@@ -386,18 +397,7 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
   }
 
   onStoreFull(failed: number, retriedAs: number): void {
-    // 3.x has no way to say no: the publish stays without acknowledgement.
-    const reasonCode = this.version === 5 ? ReasonCode.quotaExceeded : undefined;
-    const { session } = this;
-    // A QoS 2 publish that was stored before and came again is not undone: its packet id is still there.
-    const isUndone = (type: number, packetId: number): boolean =>
-      type === PacketType.puback ||
-      (type === PacketType.pubrec && !(session?.durable === true && session.inbound?.has(packetId) === true));
-    for (const { type, packetId } of this.#acks?.undo(failed, retriedAs, isUndone, reasonCode) ?? []) {
-      this.context.books.refused += 1;
-      if (type === PacketType.pubrec) session?.inbound?.delete(packetId);
-      if (reasonCode === undefined) this.finishPublish();
-    }
+    if (this.#acks !== undefined) undoPublishes(this, this.#acks, failed, retriedAs);
     this.#deferred?.postpone(failed, retriedAs);
     this.onFlushed(failed);
   }
@@ -426,8 +426,8 @@ export class Connection implements ByteStreamHandler, Link, FlushWaiter, Deadlin
       case 'connected': {
         const due = this.#lastReceived + this.keepAliveLimitMs;
         if (due > now) this.context.deadlines.schedule(this, due);
-        // Not read from because of the store or a limit: what the client sends meanwhile is not seen.
-        else if (this.#paused && (this.waitingFor > this.context.writePath.flushed || this.#isHeld()))
+        // Not read from because of a hook, the store or a limit: what the client sends meanwhile is not seen.
+        else if (this.#paused && this.#gone === undefined && this.#isOurFault())
           this.context.deadlines.schedule(this, now + this.keepAliveLimitMs);
         else this.close(ReasonCode.keepAliveTimeout, 'nothing received for 1.5 times the keep alive'); // [MQTT-3.1.2-22]
         return;

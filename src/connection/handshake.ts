@@ -8,7 +8,7 @@ import { ReasonCode } from '../protocol/reason-codes.ts';
 import { isBrokerTopic, isValidTopicName } from '../protocol/topic.ts';
 import { LOCAL_PREFIX } from '../session/registry.ts';
 import { NEVER_EXPIRES, type Session } from '../session/session.ts';
-import { admitClaimed, admitProven, refusalOfBan } from './admit.ts';
+import { admitClaimed, admitProven, refusalOfBan, tellLimit } from './admit.ts';
 import { authenticate } from './authenticate.ts';
 import { claimClientId, ownerOf, refusalOfOwner, settleClaim } from './claim.ts';
 import type { Connection } from './connection.ts';
@@ -55,6 +55,7 @@ const STEPS: readonly Step[] = [
  */
 export function onConnect(connection: Connection, packet: ConnectPacket): Promise<void> | undefined {
   connection.state = 'handshaking';
+  connection.context.connections.noteAwaited(connection, false);
   connection.version = packet.protocolVersion;
   const { clientId, username, protocolVersion } = packet;
   const { remoteAddress, transport, certificate, pskIdentity } = connection.stream;
@@ -104,12 +105,15 @@ function goesOn({ connection }: Handshake, step: Step, refusal: Refusal | undefi
 }
 
 /** Asked early, to spare the hooks, and again when it counts. Whoever takes over or resumes needs no room of its own. */
-function checkLimits({ connection, client }: Handshake): Refusal | undefined {
+function checkLimits(handshake: Handshake): Refusal | undefined {
+  const { connection, client } = handshake;
   const { connections, settings, registry, session } = connection.context;
   if (connections.clients >= settings.connectionsMax && connections.owner(client.clientId) === undefined) {
+    tellLimit(handshake, 'connections');
     return { reasonCode: ReasonCode.quotaExceeded, reasonString: 'limits.connectionsMax is reached' };
   }
   if (registry.size >= session.settings.sessionsMax && registry.get(client.clientId) === undefined) {
+    tellLimit(handshake, 'sessions');
     return { reasonCode: ReasonCode.quotaExceeded, reasonString: 'limits.sessionsMax is reached' };
   }
   return undefined;
@@ -160,7 +164,8 @@ function grantedKeepAlive({ packet, connection }: Handshake): number {
 }
 
 /** The will has to be one that could be published [MQTT-3.2.2-12], [MQTT-3.2.2-13]. */
-function checkWill({ packet, connection }: Handshake): Refusal | undefined {
+function checkWill(handshake: Handshake): Refusal | undefined {
+  const { packet, connection } = handshake;
   const { will } = packet;
   const { settings } = connection.context;
   if (will === undefined) return undefined;
@@ -168,8 +173,10 @@ function checkWill({ packet, connection }: Handshake): Refusal | undefined {
     return { reasonCode: ReasonCode.topicNameInvalid, reasonString: 'the topic name of the will is not valid' };
   if (isBrokerTopic(will.topicName))
     return { reasonCode: ReasonCode.notAuthorized, reasonString: "topics below $SYS are the broker's" };
-  if (willBytes(will) > settings.willBytesMax)
+  if (willBytes(will) > settings.willBytesMax) {
+    tellLimit(handshake, 'will-bytes');
     return { reasonCode: ReasonCode.quotaExceeded, reasonString: 'the will is larger than limits.willBytesMax' };
+  }
   if (will.qos > settings.maximumQos)
     return { reasonCode: ReasonCode.qosNotSupported, reasonString: 'the QoS of the will is above limits.maximumQos' };
   if (will.retain && !settings.retainAvailable)

@@ -16,6 +16,7 @@ import {
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { isBrokerTopic, isValidTopicName, topicLevels } from '../protocol/topic.ts';
 import type { Session } from '../session/session.ts';
+import { isDrained } from './brake.ts';
 import type { Connection } from './connection.ts';
 import { IncomingAliases } from './incoming-aliases.ts';
 import { authorize, isRefusal } from './rights.ts';
@@ -37,6 +38,15 @@ export function onPublish(connection: Connection, framer: Framer): Promise<void>
   const topicName = topicNameOf(connection, frame);
   checkSwitches(connection, frame);
   if (qos > 0 && !admit(connection, qos, packetId)) return undefined;
+  if (
+    context.guard.publishers === 'drained' &&
+    isDrained(connection) &&
+    context.guard.memory?.holdsPublisher() === true
+  ) {
+    context.books.refused += 1;
+    refuse(connection, { qos, packetId }, ReasonCode.quotaExceeded, 'limits.memoryBytesMax is nearly reached');
+    return undefined;
+  }
   if (
     frame.payloadFormatIndicator === 1 &&
     context.settings.checkPayloadFormat &&
@@ -73,6 +83,7 @@ function topicNameOf(connection: Connection, frame: PublishFrame): string {
     const { topicLevelsMax } = connection.context.session.settings;
     // Levels are only counted where there could be too many.
     if (topicName.length >= topicLevelsMax && topicLevels(topicName) > topicLevelsMax) {
+      connection.context.guard.counters.count('topic-levels');
       throw new ProtocolError(ReasonCode.topicNameInvalid, 'the topic name has more levels than limits.topicLevelsMax');
     }
     connection.topics.remember(buffer, topicStart, topicEnd, topicName);
@@ -92,8 +103,10 @@ function setAlias(connection: Connection, topicAlias: number, topicName: string)
     );
   }
   connection.incomingAliases ??= new IncomingAliases();
-  if (!connection.incomingAliases.set(topicAlias, topicName, aliasBytesMax))
+  if (!connection.incomingAliases.set(topicAlias, topicName, aliasBytesMax)) {
+    connection.context.guard.counters.count('alias-bytes');
     throw new ProtocolError(ReasonCode.quotaExceeded, 'the topic names of its aliases are above limits.aliasBytesMax');
+  }
 }
 
 /** What CONNACK said this server does not do. */

@@ -132,9 +132,11 @@ function unavailableFor(
   }
   const { subscriptionsPerSessionMax, topicLevelsMax } = session.settings;
   if (subscriptions.size >= subscriptionsPerSessionMax && !subscriptions.has(request.topicFilter)) {
+    guard.counters.count('subscriptions-per-session');
     return { reasonCode: ReasonCode.quotaExceeded, reasonString: 'limits.subscriptionsPerSessionMax is reached' };
   }
   if (filter.length >= topicLevelsMax && topicLevels(filter) > topicLevelsMax) {
+    guard.counters.count('topic-levels');
     return { reasonCode: ReasonCode.topicFilterInvalid, reasonString: 'it has more levels than limits.topicLevelsMax' };
   }
   return undefined;

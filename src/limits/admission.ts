@@ -43,11 +43,9 @@ export class Admission {
 
   /** It has ended without having been let in. `isFailure`: by what its client did or left undone. */
   refused(isFailure: boolean, now: number): void {
-    const { connections, flapping, logger } = this.#parts;
-    connections.settled(this.#key);
+    this.#parts.connections.settled(this.#key);
     this.ended();
-    if (isFailure && flapping.noteFailure(this.#key, now))
-      logger.warn('connections of an address fail over and over, and it is banned for a while', { remote: this.#key });
+    if (isFailure) noteFailure(this.#parts, this.#key, now);
   }
 
   /** It has ended after it was let in. */
@@ -59,4 +57,14 @@ export class Admission {
   closed(): void {
     this.#parts.connections.closed(this.#key);
   }
+}
+
+/** Notes a connection that failed. @param key as of `ConnectionLimits.keyOf`. */
+export function noteFailure(
+  { flapping, logger }: Pick<AdmissionParts, 'flapping' | 'logger'>,
+  key: string,
+  now: number,
+): void {
+  if (flapping.noteFailure(key, now))
+    logger.warn('connections of an address fail over and over, and it is banned for a while', { remote: key });
 }

@@ -40,15 +40,26 @@ export class ConnectionLimits {
   readonly #settings: ConnectionLimitSettings;
   readonly #exempt: AddressRanges;
   readonly #counters: LimitCounters;
+  readonly #makeRoom: () => boolean;
   readonly #addresses: Map<string, AddressCount> = new Map();
   readonly #users: Map<string, number> = new Map();
   #rate: TokenBucket | undefined = undefined;
   #pending = 0;
 
-  constructor(settings: ConnectionLimitSettings, exempt: AddressRanges, counters: LimitCounters) {
+  /**
+   * @param makeRoom Closes a connection without CONNECT that waits for its client, and says whether there was one: who
+   *   stalls gives way to who is new, as otherwise those who stall could keep everybody out.
+   */
+  constructor(
+    settings: ConnectionLimitSettings,
+    exempt: AddressRanges,
+    counters: LimitCounters,
+    makeRoom: () => boolean,
+  ) {
     this.#settings = settings;
     this.#exempt = exempt;
     this.#counters = counters;
+    this.#makeRoom = makeRoom;
   }
 
   /** Addresses known now. */
@@ -72,6 +83,8 @@ export class ConnectionLimits {
     }
     this.#pending += 1;
     if (entry === undefined) return undefined;
+    // Whoever made room may have been the last one of this address.
+    this.#addresses.set(key, entry);
     entry.open += 1;
     entry.pending += 1;
     return undefined;
@@ -125,10 +138,14 @@ export class ConnectionLimits {
   /** Refusals that hold for all addresses together. */
   #refusalOfAll(now: number): LimitReason | undefined {
     const { pendingConnectionsMax, connectRateMax } = this.#settings;
-    if (pendingConnectionsMax > 0 && this.#pending >= pendingConnectionsMax) return 'pending-connections';
-    if (connectRateMax === 0) return undefined;
-    this.#rate ??= new TokenBucket(connectRateMax, connectRateMax, now);
-    return this.#rate.takeIfThere(1, now) ? undefined : 'connect-rate';
+    if (connectRateMax > 0) {
+      this.#rate ??= new TokenBucket(connectRateMax, connectRateMax, now);
+      if (!this.#rate.takeIfThere(1, now)) return 'connect-rate';
+    }
+    if (pendingConnectionsMax === 0 || this.#pending < pendingConnectionsMax) return undefined;
+    if (!this.#makeRoom()) return 'pending-connections';
+    this.#counters.count('pending-connections');
+    return undefined;
   }
 
   /** Forgets an address of which nothing is to be remembered. */

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { LimitCounters } from './limit-counters.ts';
 
 /** When somebody comes too often, and for how long it is sent away; 0 for a number of times turns that off. */
@@ -9,6 +10,11 @@ export interface FlappingSettings {
   readonly windowMs: number;
   readonly banMs: number;
 }
+
+/** Characters of a name that is kept as it is. */
+const KEY_LENGTH_MAX = 128;
+/** Names and bans that have run out and are forgotten for each new one. */
+const FORGOTTEN_EACH = 2;
 
 /** Names that are counted at once, and bans at once, each for clients and for addresses. */
 const ENTRIES_MAX = 65_536;
@@ -39,6 +45,11 @@ export class FlappingGuard {
     this.#addresses = new ChurnTable(failuresMax, windowMs, banMs);
   }
 
+  /** Names that are known now. */
+  get size(): number {
+    return this.#clients.size + this.#addresses.size;
+  }
+
   /** Whether an address is sent away now, counted as a refusal. `key` as of `ConnectionLimits.keyOf`. */
   refusesAddress(key: string, now: number): boolean {
     if (!this.#addresses.isBanned(key, now)) return false;
@@ -64,9 +75,10 @@ export class FlappingGuard {
   }
 }
 
-/** No two pairs have the same. */
+/** No two pairs have the same; as short where a client has names of 64 KiB. */
 function clientKey(username: string, clientId: string): string {
-  return `${username.length} ${username}${clientId}`;
+  const key = `${username.length} ${username}${clientId}`;
+  return key.length <= KEY_LENGTH_MAX ? key : createHash('sha256').update(key).digest('base64');
 }
 
 interface Churn {
@@ -94,6 +106,11 @@ class ChurnTable {
     this.#banMs = banMs;
   }
 
+  /** Names that are counted, or banned. */
+  get size(): number {
+    return this.#churns.size + this.#bans.size;
+  }
+
   isBanned(name: string, now: number): boolean {
     const until = this.#bans.get(name);
     if (until === undefined) return false;
@@ -104,6 +121,7 @@ class ChurnTable {
 
   note(name: string, now: number): boolean {
     if (this.#max === 0) return false;
+    this.#forgetOld(now);
     const churn = this.#churns.get(name);
     const drained = churn === undefined ? 0 : ((now - churn.at) * this.#max) / this.#windowMs;
     const level = Math.max(0, (churn?.level ?? 0) - drained) + 1;
@@ -117,6 +135,20 @@ class ChurnTable {
     keepBounded(this.#churns);
     this.#churns.set(name, { level, at: now });
     return false;
+  }
+
+  /** What was counted last before a window ago has drained to nothing. The oldest of both tables are the first. */
+  #forgetOld(now: number): void {
+    let left = FORGOTTEN_EACH;
+    for (const [name, { at }] of this.#churns) {
+      if (left-- === 0 || now - at < this.#windowMs) break;
+      this.#churns.delete(name);
+    }
+    left = FORGOTTEN_EACH;
+    for (const [name, until] of this.#bans) {
+      if (left-- === 0 || until > now) break;
+      this.#bans.delete(name);
+    }
   }
 }
 

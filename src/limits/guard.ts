@@ -1,7 +1,7 @@
-import type { Clock } from '../lib/clock.ts';
+import type { Clock, Timer } from '../lib/clock.ts';
 import { AddressRanges } from '../lib/ip-address.ts';
 import type { Logger } from '../lib/logger.ts';
-import { Admission } from './admission.ts';
+import { Admission, noteFailure } from './admission.ts';
 import type { Ban } from './ban-lines.ts';
 import type { BanList } from './ban-list.ts';
 import { ClientRates, type RateSettings } from './client-rates.ts';
@@ -29,7 +29,9 @@ export interface GuardParts {
   readonly logger: Logger;
   /** Part of the memory budget in use, 1 for all of it; undefined for no budget. */
   readonly memoryUsed: (() => number) | undefined;
-  /** Told when publishers that were held back may go on. */
+  /** As of `ConnectionLimits`. */
+  readonly makeRoom: () => boolean;
+  /** Told when some or all publishers that were held back may go on. */
   readonly onRelief: () => void;
 }
 
@@ -41,6 +43,19 @@ export interface RefusedPeer {
   readonly ban?: Ban;
 }
 
+/**
+ * What becomes of those who publish:
+ *
+ * - `free`: they are read from
+ * - `held`: they are not, as there is no memory
+ * - `drained`: neither, for long. Who is owed acknowledgements would wait for who is not read from, and no memory would ever
+ *   come free; so those who have to acknowledge something are read from again, and what they publish is refused.
+ */
+export type PublishersState = 'free' | 'held' | 'drained';
+
+/** So long publishers are held back before those among them who have to acknowledge something are read from again, ms. */
+const HELD_LONG_MS = 10_000;
+
 /** Everything that stands between the broker and too much of anything; one for all connections. */
 export class Guard {
   readonly bans: BanList;
@@ -48,20 +63,21 @@ export class Guard {
   readonly memory: MemoryBudget | undefined;
   /** Bytes that may wait for one slow reader now. A field, as it is asked for with each message. */
   outboxBytesMax: number;
-  /** Whether publishers are held back now. */
-  holdsPublishers = false;
+  publishers: PublishersState = 'free';
   readonly #parts: GuardParts;
   readonly #connections: ConnectionLimits;
   readonly #flapping: FlappingGuard;
+  #heldTimer: Timer | undefined = undefined;
 
   constructor(parts: GuardParts) {
-    const { settings, bans, clock, memoryUsed } = parts;
+    const { settings, bans, clock, memoryUsed, makeRoom } = parts;
     const { counters } = bans;
     this.#parts = parts;
     this.bans = bans;
     this.counters = counters;
     this.outboxBytesMax = settings.outboxBytesMax;
-    this.#connections = new ConnectionLimits(settings.connections, new AddressRanges(settings.exempt), counters);
+    const exempt = new AddressRanges(settings.exempt);
+    this.#connections = new ConnectionLimits(settings.connections, exempt, counters, makeRoom);
     this.#flapping = new FlappingGuard(settings.flapping, counters);
     if (memoryUsed === undefined) return;
     const onChange = (transition: ShedTransition): void => this.#onMemory(transition);
@@ -83,6 +99,12 @@ export class Guard {
   /** Whether an address is banned, before anything is spent on a handshake with it; counted, and logged. */
   turnsAway(address: string): boolean {
     return this.#refusalOf(address, this.#connections.keyOf(address), this.#parts.clock.now()) !== undefined;
+  }
+
+  /** Notes that a connection of this address has failed before it could be admitted. */
+  noteFailure(address: string): void {
+    const { clock, logger } = this.#parts;
+    noteFailure({ flapping: this.#flapping, logger }, this.#connections.keyOf(address), clock.now());
   }
 
   #refusalOf(address: string, key: string, now: number): LimitReason | undefined {
@@ -113,16 +135,35 @@ export class Guard {
   /** Ends its timer. */
   close(): void {
     this.memory?.close();
+    this.#heldTimer?.cancel();
   }
 
   #onMemory({ from, to, used }: ShedTransition): void {
     const { logger, settings, onRelief } = this.#parts;
     const memory = this.memory as MemoryBudget;
     this.outboxBytesMax = memory.outboxBytesMax(settings.outboxBytesMax);
-    this.holdsPublishers = memory.sheds('publishes');
     const fields = { from, to, usedPercent: Math.round(used * 100) };
     if (to === 'nothing') logger.info('there is memory again: nothing is given up any more', fields);
     else logger.warn('memory runs short or is coming back: what is given up has changed', fields);
-    if (from === 'publishes') onRelief();
+    if (to === 'publishes') {
+      this.publishers = 'held';
+      this.#drainLater();
+    } else if (from === 'publishes') {
+      this.publishers = 'free';
+      this.#heldTimer?.cancel();
+      onRelief();
+    }
+  }
+
+  /** Again and again, as who is held back may get something to acknowledge meanwhile. */
+  #drainLater(): void {
+    const { clock, logger, onRelief } = this.#parts;
+    this.#heldTimer = clock.setTimeout(() => {
+      if (this.publishers === 'held')
+        logger.warn('memory does not come back: who has to acknowledge messages is read from, and may not publish');
+      this.publishers = 'drained';
+      onRelief();
+      this.#drainLater();
+    }, HELD_LONG_MS);
   }
 }

@@ -2,6 +2,8 @@
  * What limits refuse or hold back: the closed list.
  *
  * - `message-rate`, `byte-rate`: reading from a client paused
+ * - `connections`, `sessions`, `will-bytes`: CONNECT refused; `alias-bytes`: a client disconnected
+ * - `topic-levels`: a subscription refused or a publisher disconnected; `subscriptions-per-session`: a subscription refused
  * - `connections-per-address`, `connections-per-user`, `pending-connections`, `pending-connections-per-address`,
  *   `connect-rate`, `connect-rate-per-address`: connections refused
  * - `banned-client`, `banned-user`, `banned-address`: connections refused by the ban list
@@ -12,6 +14,12 @@
 export const LIMIT_REASONS = [
   'message-rate',
   'byte-rate',
+  'connections',
+  'sessions',
+  'will-bytes',
+  'alias-bytes',
+  'topic-levels',
+  'subscriptions-per-session',
   'connections-per-address',
   'connections-per-user',
   'pending-connections',

@@ -98,7 +98,7 @@ export class MemoryBudget {
     return true;
   }
 
-  /** Whether a publisher must be held back until `onChange` says otherwise, counted. */
+  /** Whether a publisher must be held back until `onChange` says otherwise, or a publish refused, counted. */
   holdsPublisher(): boolean {
     if (!this.sheds('publishes')) return false;
     this.#parts.counters.count('memory-publishes');

@@ -36,6 +36,8 @@ export class Books {
   withoutTaker = 0;
   /** PUBLISH packets answered with a refusal (or not at all, in 3.x). */
   refused = 0;
+  /** Messages that found no room among the retained ones; those of QoS 0 were delivered all the same. */
+  retainedRefused = 0;
   /** Deliveries that became due. */
   owed = 0;
   /** Deliveries found in the store at start, or taken over with what was another node's. */

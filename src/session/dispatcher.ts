@@ -34,6 +34,7 @@ export class Dispatcher {
   publish(message: Message): ReasonCode {
     const { books } = this.#context;
     if (message.retain && !this.#retained.hasRoomFor(message)) {
+      books.retainedRefused += 1;
       // A QoS 0 publisher cannot be told: its message still reaches those who listen now.
       if (message.qos > 0) return this.#refuse();
     } else if (message.retain) {

@@ -48,6 +48,8 @@ export interface PeerIdentity {
 
 /** Who is told of what happens on a stream. */
 export interface ByteStreamHandler {
+  /** Bytes that a transport may hold back until what it makes of them is whole (a WebSocket message); any number unless there. */
+  readonly packetBytesMax?: number;
   /** Bytes came in. The chunk belongs to the handler from here on. */
   onBytes(chunk: Buffer): void;
   /** What `write` could not hand over at once has left. */

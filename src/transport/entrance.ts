@@ -59,7 +59,7 @@ export async function openEntrance(
   const handshakes = new Handshakes(options.handshake ?? {}, onError);
   const { allowHalfOpen, onSocket } = handler;
   const onHandshake = (handshake: Handshake): void => {
-    if (options.turnsAway?.(hostOf(handshake.remoteAddress)) === true) handshake.refuse('its address is sent away');
+    if (options.turnsAway?.(hostOf(handshake.remoteAddress)) === true) handshake.dismiss('its address is sent away');
     else handler.onHandshake(handshake);
   };
   const server = createServer({ allowHalfOpen, noDelay: true });
@@ -71,6 +71,8 @@ export async function openEntrance(
       return;
     }
     const handshake = handshakes.begin(socket);
+    // Until it says for whom it speaks; and what it asks for itself, which is how we are, is nobody's fault.
+    handshake.isBlamed = !isProxied;
     if (isProxied) takeHeader(handshake, onHandshake);
     else onHandshake(handshake);
   });
@@ -93,6 +95,7 @@ function takeHeader(handshake: Handshake, onHandshake: (handshake: Handshake) =>
     (source) => {
       if (handshake.socket.destroyed) return;
       handshake.address = addressBehind(handshake.socket.remoteAddress ?? '', source);
+      handshake.isBlamed = source !== undefined;
       onHandshake(handshake);
     },
     (reason) => handshake.refuse(reason),

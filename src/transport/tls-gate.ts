@@ -155,7 +155,9 @@ export class TlsGate {
     }
     const identity = this.#identityOf(socket);
     if (typeof identity === 'string') {
-      handshake.refuse(identity);
+      // A list of revoked certificates that cannot be used is not the client's fault.
+      if (String(socket.authorizationError).includes('CRL')) handshake.dismiss(identity);
+      else handshake.refuse(identity);
       return;
     }
     handshake.identity = identity;

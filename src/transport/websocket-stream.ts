@@ -7,8 +7,14 @@ import { afterSent, hasUnsent, peerAddress, unsentAllowance, writable } from './
 /** Close codes of RFC 6455, section 7.4.1. */
 const NORMAL_CLOSURE = 1000;
 const UNSUPPORTED_DATA = 1003;
+const MESSAGE_TOO_BIG = 1009;
 /** Reported when the connection ended without a close frame; never sent. */
 const ABNORMAL_CLOSURE = 1006;
+
+/** What the header of a ping or pong of a client takes: its payload is short, and masked. */
+const CONTROL_HEADER_BYTES = 6;
+/** So many bytes of a message that is not whole may be there beyond what its reader takes: headers, and what one read brings. */
+const GATHERED_SLACK = 65_536;
 
 /** Binary frames whatever the type of the data; made once. */
 const BINARY: { readonly binary: true } = { binary: true };
@@ -30,6 +36,9 @@ export class WebSocketStream implements ByteStream {
   #held: Buffer[] | undefined;
   #error: Error | undefined;
   #awaitsDrain = false;
+  /** Bytes read since the last whole message. */
+  #gatheredBytes = 0;
+  #isWhole = false;
 
   /** @param socket what the WebSocket runs on, plain or TLS. */
   constructor(webSocket: WebSocket, socket: Socket, peer: Peer) {
@@ -40,6 +49,10 @@ export class WebSocketStream implements ByteStream {
     this.#unsentAllowance = unsentAllowance(socket);
     webSocket.pause(); // until somebody attaches
     webSocket.on('message', (data, isBinary) => this.#onMessage(data, isBinary));
+    webSocket.on('ping', (data) => this.#noteControl(data));
+    webSocket.on('pong', (data) => this.#noteControl(data));
+    // Behind the listener of the WebSocket, which has made messages of it by then.
+    socket.on('data', (chunk: Buffer) => this.#onChunk(chunk.length));
     webSocket.on('error', (error) => {
       this.#error ??= error;
     });
@@ -117,13 +130,36 @@ export class WebSocketStream implements ByteStream {
     if (!this.#paused) this.#webSocket.resume();
   }
 
+  /** Control frames may come amid the fragments of a message, and are no part of it. */
+  #noteControl({ length }: Buffer): void {
+    this.#gatheredBytes -= CONTROL_HEADER_BYTES + length;
+  }
+
+  /** What is not a whole message yet is held here: no more of it than whoever takes it has use for. */
+  #onChunk(bytes: number): void {
+    this.#gatheredBytes = this.#isWhole ? 0 : this.#gatheredBytes + bytes;
+    this.#isWhole = false;
+    if (this.#gatheredBytes <= GATHERED_SLACK || this.#state !== 'open') return;
+    const max = this.#handler?.packetBytesMax ?? Number.POSITIVE_INFINITY;
+    if (this.#gatheredBytes <= max + GATHERED_SLACK) return;
+    this.#refuse(MESSAGE_TOO_BIG, `messages of more than ${max} bytes are not taken now`);
+    // Nothing is gathered any more until it has gone.
+    this.#socket.removeAllListeners('data');
+    this.#socket.resume();
+  }
+
+  #refuse(code: number, sentence: string): void {
+    this.#state = 'refused';
+    this.#error = new Error(`The WebSocket was closed: ${sentence}.`);
+    this.#webSocket.close(code, sentence);
+  }
+
   #onMessage(data: RawData, isBinary: boolean): void {
+    this.#isWhole = true;
     if (this.#state !== 'open') return;
     // All data comes as Buffer because `binaryType` is left at "nodebuffer".
     if (!isBinary || !Buffer.isBuffer(data)) {
-      this.#state = 'refused';
-      this.#error = new Error('The peer sent a text frame; MQTT travels in binary frames only.');
-      this.#webSocket.close(UNSUPPORTED_DATA, 'MQTT travels in binary frames only'); // [MQTT-6.0.0-1]
+      this.#refuse(UNSUPPORTED_DATA, 'MQTT travels in binary frames only'); // [MQTT-6.0.0-1]
       return;
     }
     // [MQTT-6.0.0-2]: what is in the frames matters, not where they begin and end.

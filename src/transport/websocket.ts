@@ -1,7 +1,8 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
+import { AddressRanges } from '../lib/ip-address.ts';
 import type { Listener, OnStream, SecureListener } from './byte-stream.ts';
 import { type EntranceOptions, openEntrance } from './entrance.ts';
 import type { Handshake } from './handshakes.ts';
@@ -16,8 +17,8 @@ export interface WebSocketOptions extends EntranceOptions {
   /** The one path that is answered, such as `/mqtt`. */
   readonly path: string;
   /**
-   * Which web pages may connect, as `https://example.org`. Empty: pages of the same host and port, and whatever is not a
-   * browser (no Origin header). Otherwise those listed, exactly, and no others; `*` lists all.
+   * Which web pages may connect, as `https://example.org`. Empty: pages of the same host and port, over loopback only where
+   * that is `localhost` or an address, and whatever is not a browser (no Origin header). Otherwise those listed, exactly, and no others; `*` lists all.
    */
   readonly origins: readonly string[];
   /** The largest frame or fragmented message taken, in bytes; a larger one closes the connection with 1009. */
@@ -29,6 +30,8 @@ const SUB_PROTOCOLS: readonly string[] = ['mqtt', 'mqttv3.1'];
 
 /** A peer has this long to answer a close frame, in milliseconds; then the connection is closed. */
 const CLOSE_DEADLINE_MS = 10_000;
+
+const LOOPBACK: AddressRanges = new AddressRanges(['127.0.0.0/8', '::1']);
 
 /** Why a request is not upgraded. */
 interface Refusal {
@@ -46,7 +49,15 @@ function isOriginAllowed(request: IncomingMessage, origins: readonly string[]): 
   if (origins.includes('*')) return true;
   if (origins.length > 0) return origin !== undefined && origins.includes(origin);
   if (origin === undefined) return true;
-  return host !== undefined && URL.parse(origin)?.host === host.toLowerCase();
+  const page = URL.parse(origin);
+  if (host === undefined || page?.host !== host.toLowerCase()) return false;
+  // Any name can be made to mean this machine, by who wants a page of his to reach what listens on it (DNS rebinding).
+  return !LOOPBACK.has(request.socket.localAddress ?? '') || isAtHome(page.hostname);
+}
+
+/** Whether a host of a URL is an address, or a name that can mean this machine only. */
+function isAtHome(hostname: string): boolean {
+  return isIP(hostname.replace(/^\[|\]$/g, '')) !== 0 || /(^|\.)localhost$/.test(hostname);
 }
 
 function refusalOfPath(request: IncomingMessage, path: string): Refusal | undefined {
@@ -123,7 +134,10 @@ function createUpgrader(options: WebSocketOptions, onStream: OnStream): Upgrader
   const server: Server = createServer({ noDelay: true });
   const noteRefusal = (socket: Socket, { status, sentence }: Refusal): void => {
     const handshake = handshakeOf.get(socket);
-    if (handshake !== undefined) handshake.refusal = `its request was answered with ${status}: ${sentence}`;
+    if (handshake === undefined) return;
+    handshake.refusal = `its request was answered with ${status}: ${sentence}`;
+    // A page can have its visitors ask for anything: that must not get their address banned.
+    handshake.isBlamed = false;
   };
   server.on('request', (request, response) => {
     const refusal = refusalOfPlainRequest(request, options.path);

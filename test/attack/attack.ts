@@ -103,16 +103,16 @@ export class Attack {
     );
   }
 
-  /** Opens so many TCP connections and nothing more, from a loopback address; what comes on them is read and forgotten. */
+  /** Opens so many TCP connections and nothing more; what comes on them is read and forgotten. */
   async open(
     count: number,
     onOpen: (socket: Socket, index: number) => void = () => {},
-    localAddress = '127.0.0.1',
+    addressOf: (index: number) => string = () => '127.0.0.1',
   ): Promise<Socket[]> {
     const sockets: Socket[] = [];
     for (let from = 0; from < count; from += OPENED_AT_ONCE) {
       const some = Array.from({ length: Math.min(OPENED_AT_ONCE, count - from) }, (_, at) =>
-        this.#openOne(from + at, onOpen, localAddress),
+        this.#openOne(from + at, onOpen, addressOf(from + at)),
       );
       sockets.push(...(await Promise.all(some)));
     }
@@ -124,7 +124,7 @@ export class Attack {
     onOpen: (socket: Socket, index: number) => void,
     localAddress: string,
   ): Promise<Socket> {
-    const socket = connect({ host: '127.0.0.1', port: this.port, localAddress, noDelay: true });
+    const socket = connect({ host: '127.0.0.1', port: this.port, noDelay: true, localAddress });
     this.#sockets.add(socket);
     socket.on('error', () => {});
     socket.on('close', () => this.#sockets.delete(socket));

@@ -58,6 +58,26 @@ describe('before CONNECT', () => {
     expect(connections.clients).toBe(2);
   });
 
+  test.for([
+    ['one address', (): string => '127.0.0.2'],
+    ['many addresses', (index: number): string => `127.1.${index % 200}.${1 + (index % 250)}`],
+  ] as const)(
+    'more sockets that stall than there may be, from %s, keep nobody out',
+    async ([, addressOf], { attack }) => {
+      const pendingConnectionsMax = scaled(400, 8_000);
+      const limits = { pendingConnectionsMax, pendingConnectionsPerAddressMax: 100, connectTimeoutMs: 600_000 };
+      const scene = await attack({ config: { limits: { ...limits, addressesExempt: [] } } });
+      const count = scaled(500, 10_000);
+      await scene.open(count, () => {}, addressOf);
+      const client = await scene.client('who is right');
+      await client.publish('a', 'x', { qos: 1 });
+      const { limits: counted, connections } = await scene.counters();
+      const isOne = addressOf(0) === addressOf(1);
+      expect(counted[isOne ? 'pending-connections-per-address' : 'pending-connections']).toBeGreaterThan(0);
+      expect(connections.open - connections.clients).toBeLessThanOrEqual(isOne ? 100 : pendingConnectionsMax);
+    },
+  );
+
   test('10,000 idle connections cost little each', async ({ attack }) => {
     const count = scaled(500, 10_000);
     const scene = await attack();
@@ -103,7 +123,14 @@ describe('wrong passwords', () => {
       const timer = setInterval(() => {
         const login = { username: `user-${opened}`, password: 'wrong' };
         const bytes = connectBytes('attacker', login);
-        flood.push(scene.open(1, (socket) => socket.write(bytes), `127.1.${opened >> 8}.${opened & 255}`));
+        const address = `127.1.${opened >> 8}.${opened & 255}`;
+        flood.push(
+          scene.open(
+            1,
+            (socket) => socket.write(bytes),
+            () => address,
+          ),
+        );
         opened += 1;
         if (opened < wanted) return;
         clearInterval(timer);

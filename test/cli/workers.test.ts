@@ -99,6 +99,15 @@ describe('the flag', () => {
     expect(stderr).toBe(`trellis: --workers must be auto or an integer from 1 to 64, not ${JSON.stringify(count)}.\n`);
   });
 
+  test('leaves each worker memory to run in', async () => {
+    const args = ['start', '--store', 'redis://127.0.0.1:1', '--workers', '4'];
+    const { code, stderr } = await finished([...args, '--set', 'limits.memoryBytesMax=200000000']);
+    expect({ code, stderr }).toEqual({
+      code: 2,
+      stderr: expect.stringContaining('limits.memoryBytesMax leaves each of 4 workers 47 MiB, in which none runs'),
+    });
+  });
+
   test('leaves room for the number of a worker in its node id', async () => {
     const flags = ['check', '--store', 'redis://127.0.0.1', '--workers', '2', '--set'];
     expect((await finished([...flags, `cluster.nodeId=${'n'.repeat(125)}`], { directory })).code).toBe(0);

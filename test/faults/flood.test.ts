@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { describe, expect } from 'vitest';
 import { encodePacket } from '../../src/protocol/codec.ts';
 import { PacketType } from '../../src/protocol/packets.ts';
@@ -122,6 +123,66 @@ describe('announcements of large packets', () => {
       await old.expectClose();
     }
     await scene.expectEnded({ 'packet-too-large': 3 });
+  });
+});
+
+/** A frame of a client, masked with zeros, its payload as far as it is there. */
+function webSocketFrame(firstByte: number, payload: Uint8Array, announced: number = payload.length): Buffer {
+  const head = Buffer.alloc(14);
+  head[0] = firstByte;
+  head[1] = 0x80 | 127;
+  head.writeBigUInt64BE(BigInt(announced), 2);
+  return Buffer.concat([head, payload]);
+}
+
+describe('frames of a WebSocket', () => {
+  test('that are not whole are gathered before CONNECT up to connectBytesMax, fragments among them', async ({
+    start,
+  }) => {
+    const scene = await start();
+    const ping = Buffer.from('898400000000aaaaaaaa', 'hex');
+    const fragment = Buffer.concat([webSocketFrame(0x00, Buffer.alloc(20_000)), ping]);
+    for (const sent of [
+      [webSocketFrame(0x82, Buffer.alloc(200_000), MIB)],
+      [webSocketFrame(0x02, Buffer.alloc(1)), ...Array.from({ length: 10 }, () => fragment)],
+    ]) {
+      const socket = await scene.openUpgraded();
+      const closed = once(socket, 'close');
+      let said = Buffer.alloc(0);
+      socket.on('data', (chunk: Buffer) => {
+        said = Buffer.concat([said, chunk]);
+        // The message is too big, behind the answers to pings.
+        if (said.includes(Buffer.from('03f1', 'hex'))) socket.end();
+      });
+      for (const bytes of sent) socket.write(bytes);
+      await closed;
+      expect(said.includes(Buffer.from('03f1', 'hex'))).toBe(true);
+    }
+    await scene.untilOpen(0);
+    const client = await scene.broker.connect({ transport: 'websocket' });
+    await client.publish('large', Buffer.alloc(4 * MIB));
+    // Pings are no part of a message.
+    const socket = await scene.openUpgraded();
+    let pongs = 0;
+    socket.on('data', (chunk: Buffer) => (pongs += chunk.length / 6));
+    for (let sent = 40; sent < 20_000; sent += 40) {
+      socket.write(Buffer.concat(Array.from({ length: 40 }, () => ping)));
+      while (pongs < sent) await once(socket, 'data');
+    }
+    socket.destroy();
+  });
+
+  test('that are pings whose answers are not read end the connection', async ({ start }) => {
+    const scene = await start();
+    const socket = await scene.openUpgraded();
+    socket.pause();
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    const before = heldBytes();
+    const pings = Buffer.concat(Array.from({ length: 500 }, () => Buffer.from(`89fd${'00'.repeat(129)}`, 'hex')));
+    while (!socket.destroyed && (socket.write(pings) || socket.writableLength < 64 * MIB))
+      await new Promise((resolve) => setImmediate(resolve));
+    await closed;
+    expect(heldBytes() - before).toBeLessThan(16 * MIB);
   });
 });
 

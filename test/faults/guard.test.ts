@@ -1,4 +1,5 @@
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { connect as connectTcp } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect } from 'vitest';
@@ -106,19 +107,60 @@ describe('connections of all addresses', () => {
     expect(limitsOf(scene)['connect-rate']).toBe(2);
   });
 
-  test('without CONNECT are no more than pendingConnectionsMax', async ({ start }) => {
+  test('without CONNECT are no more than pendingConnectionsMax: the oldest gives way', async ({ start }) => {
     const scene = await start({ config: { limits: { pendingConnectionsMax: 3 } } });
     const pending: RawClient[] = [];
-    for (let i = 0; i < 3; i++) pending.push(await scene.broker.open());
-    await scene.untilOpen(3);
-    await expectClosedAtAccept(scene);
+    for (let i = 0; i < 3; i++) {
+      pending.push(await scene.broker.open());
+      await scene.untilOpen(i + 1);
+    }
+    // Whoever comes is let in, however many stall.
+    for (let i = 0; i < 5; i++) await (await scene.broker.connect()).disconnect();
+    await pending[0]?.expectClose();
+    await scene.untilOpen(2);
     expect(limitsOf(scene)['pending-connections']).toBe(1);
-    await pending[0]?.connect();
-    const next = await scene.broker.open();
-    await scene.untilOpen(4);
-    next.destroy();
-    await scene.untilOpen(3);
+    await pending[1]?.connect();
+    await pending[2]?.connect();
+    await scene.expectEnded({ 'client-disconnect': 5, 'server-busy': 1 });
+  });
+
+  test('that the broker itself keeps waiting give way to nobody', async ({ start }) => {
+    const gate = Promise.withResolvers<void>();
+    let asked = 0;
+    const hooks: Hooks = {
+      authenticate: async ({ clientId }) => {
+        if (clientId.startsWith('canary')) return { allow: true };
+        asked += 1;
+        await gate.promise;
+        return { allow: true };
+      },
+    };
+    const scene = await start({ hooks, config: { limits: { pendingConnectionsMax: 3 } } });
+    const waiting: RawClient[] = [];
+    for (let i = 0; i < 3; i++) {
+      const client = await scene.broker.open();
+      client.sendConnect();
+      waiting.push(client);
+    }
+    await until(() => asked === 3, 'all asked for');
+    await expectClosedAtAccept(scene);
+    gate.resolve();
+    for (const client of waiting) await client.expectConnack(0);
     await scene.broker.connect();
+  });
+
+  test('that are to go on with an exchange of AUTH packets give way as well', async ({ start }) => {
+    const hooks: Hooks = {
+      authenticate: () => ({ allow: true }),
+      startAuthExchange: () => ({ step: () => ({ kind: 'continue' }) }),
+    };
+    const scene = await start({ hooks, config: { limits: { pendingConnectionsMax: 1 } } });
+    const client = await scene.broker.open();
+    client.sendConnect({ properties: { authenticationMethod: 'x' } });
+    await client.expect(PacketType.auth);
+    await scene.broker.connect();
+    await client.expectConnack(ReasonCode.serverBusy);
+    await client.expectClose();
   });
 });
 
@@ -328,6 +370,31 @@ describe('flapping', () => {
     await expectRefused(scene, 5, { 3: 5, 4: 5, 5: ReasonCode.notAuthorized }, {});
   });
 
+  test('of an address: requests that break off, but not those that a page may have a browser make', async ({
+    start,
+  }) => {
+    const scene = await start({ config: { limits: { ...COUNTED, flappingFailuresMax: 2 } } });
+    const refused: string[] = [];
+    scene.broker.broker.on('connectionRefused', (_remote, reason) => refused.push(reason));
+    const { port } = new URL(scene.broker.webSocketUrl);
+    const ask = async (text: string): Promise<void> => {
+      const count = refused.length;
+      const socket = connectTcp({ port: Number(port), host: '127.0.0.1' });
+      socket.on('error', () => undefined);
+      socket.resume();
+      socket.end(text);
+      await until(() => refused.length > count, 'a refusal');
+      socket.destroy();
+    };
+    for (let i = 0; i < 5; i++) await ask('GET /favicon.ico HTTP/1.1\r\nHost: x\r\n\r\n');
+    expect(limitsOf(scene)['flapping-address']).toBe(0);
+    for (let i = 0; i < 3; i++) await ask('GET /mqtt HTTP/1.1\r\n');
+    // Being refused while banned counts for nothing.
+    for (let i = 0; i < 3; i++) await ask('GET /mqtt HTTP/1.1\r\n');
+    expect(refused.slice(-1)).toEqual(['its address is sent away']);
+    expect(limitsOf(scene)['flapping-address']).toBe(3);
+  });
+
   test('does not count what the broker is to blame for', async ({ start }) => {
     const clock = new FakeClock();
     const codes = [ReasonCode.serverUnavailable, ReasonCode.serverBusy, ReasonCode.implementationSpecificError];
@@ -458,6 +525,24 @@ describe('memory that runs short', () => {
     await scene.broker.connect({ version, clientId: 'new' });
   });
 
+  test.for(VERSIONS)(
+    'lets in who has a session still: its queue could not drain otherwise, version %i',
+    async (version, { start }) => {
+      const { scene, use } = await short(start);
+      const connect = { version, clientId: 'known', cleanStart: false, properties: { sessionExpiryInterval: 60 } };
+      const before = await scene.broker.connect(connect);
+      await before.subscribe('a', 1);
+      await before.disconnect();
+      await scene.untilOpen(0);
+      await scene.broker.broker.publish({ topicName: 'a', payload: 'queued', qos: 1 });
+      use(0.96);
+      await expectRefused(scene, version, QUOTA, { clientId: 'new' });
+      const after = await scene.broker.connect(connect);
+      await after.expectMessage({ payload: 'queued' });
+      use(0.5);
+    },
+  );
+
   test.for(VERSIONS)('costs new subscriptions from 90 %, version %i', async (version, { start }) => {
     const { scene, use } = await short(start);
     const client = await scene.broker.connect({ version });
@@ -495,6 +580,43 @@ describe('memory that runs short', () => {
     await scene.expectEnded({ 'quota-exceeded': 1 });
   });
 
+  test.for(VERSIONS)(
+    'held back for long costs who has to acknowledge what it publishes, so that memory can come free, version %i',
+    async (version, { start }) => {
+      const { scene, use } = await short(start);
+      const client = await scene.broker.connect({ version, keepAlive: 1 });
+      await client.subscribe('a', 1);
+      // Its answers tell that the broker has done what there was to do.
+      const other = await scene.broker.connect();
+      use(0.96);
+      await expectRefused(scene, 5, QUOTA, {});
+      client.sendPublish('a', 'first', { qos: 1 });
+      const first = await client.expectPublish({ payload: 'first' });
+      await client.expect(PacketType.puback);
+      // Behind what it publishes is what would free memory, and nobody reads it.
+      const packetId = client.sendPublish('a', 'second', { qos: 1 });
+      client.sendPublish('a', 'third', { qos: 0 });
+      client.sendAck(PacketType.puback, first.packetId);
+      const queued = (): number => scene.broker.broker.counters().messages.queued;
+      for (let i = 0; i < 36; i++) {
+        use(0.96);
+        await other.expectNothing();
+      }
+      expect(queued()).toBe(1);
+      for (let i = 0; i < 8; i++) use(0.96);
+      if (version === 5) await client.expect(PacketType.puback, { packetId, reasonCode: ReasonCode.quotaExceeded });
+      await until(() => queued() === 0, 'an empty queue');
+      // With nothing left to acknowledge it waits as before.
+      client.sendPublish('a', 'fourth', { qos: 0 });
+      for (let i = 0; i < 50; i++) use(0.96);
+      const received = scene.broker.broker.counters().messages.received;
+      await other.expectNothing();
+      expect(scene.broker.broker.counters().messages.received).toBe(received);
+      use(0.5);
+      await client.expectMessage({ payload: 'fourth' });
+    },
+  );
+
   test('costs slow readers their QoS 0 messages from 80 %', async ({ start }) => {
     const { scene, use } = await short(start, { outboxBytesMax: 64 * 1024 * 1024 });
     const dropped = (): number => scene.broker.broker.counters().messages.dropped['slow-reader'];
@@ -513,6 +635,53 @@ describe('memory that runs short', () => {
     await flood('after');
     expect(dropped()).toBeGreaterThan(0);
     use(0.5);
+  });
+});
+
+describe('what a client may have', () => {
+  test('of sessions and connections in all is limited, and counted', async ({ start }) => {
+    // The canary has two of each.
+    const scene = await start({ config: { limits: { connectionsMax: 3, sessionsMax: 4 } } });
+    const kept = { cleanStart: false, properties: { sessionExpiryInterval: 60 } };
+    for (const clientId of ['one', 'two']) {
+      const client = await scene.broker.connect({ ...kept, clientId });
+      if (clientId === 'one') await expectRefused(scene, 5, QUOTA, { clientId: 'two' });
+      await client.disconnect();
+      await scene.untilOpen(0);
+    }
+    for (const version of VERSIONS) await expectRefused(scene, version, QUOTA, { clientId: 'three' });
+    expect(limitsOf(scene)).toMatchObject({ connections: 1, sessions: 3 });
+    await scene.broker.connect({ ...kept, clientId: 'one' });
+  });
+
+  test('of wills, aliases, levels, subscriptions and retained messages is limited, and counted', async ({ start }) => {
+    const limits = { willBytesMax: 100, aliasBytesMax: 1_024, topicLevelsMax: 3, subscriptionsPerSessionMax: 1 };
+    const scene = await start({ config: { limits, retained: { messagesMax: 1 } } });
+    for (const version of VERSIONS)
+      await expectRefused(scene, version, QUOTA, { will: { topicName: 'w', payload: Buffer.alloc(100) } });
+    const client = await scene.broker.connect();
+    client.sendSubscribe(['a', 'b', 'a', 'a/b/c/d'], 0);
+    const reasonCodes = [0, ReasonCode.quotaExceeded, 0, ReasonCode.quotaExceeded];
+    await client.expect(PacketType.suback, { reasonCodes });
+    const deep = await scene.broker.connect();
+    deep.sendSubscribe(['+/+/+/#'], 0);
+    await deep.expect(PacketType.suback, { reasonCodes: [ReasonCode.topicFilterInvalid] });
+    deep.sendPublish('a/b/c/d', 'x');
+    await deep.expectDisconnect(ReasonCode.topicNameInvalid);
+    await client.publish('r/1', 'x', { retain: true, qos: 1 });
+    client.sendPublish('r/2', 'x', { retain: true, qos: 1 });
+    await client.expect(PacketType.puback, { reasonCode: ReasonCode.quotaExceeded });
+    await client.publish('a', 'x', { retain: true });
+    await client.expectMessage({ payload: 'x' });
+    for (const topicAlias of [1, 2]) client.sendPublish('x'.repeat(600), '', { properties: { topicAlias } });
+    await client.expectDisconnect(ReasonCode.quotaExceeded);
+    expect(limitsOf(scene)).toMatchObject({
+      'will-bytes': 3,
+      'subscriptions-per-session': 2,
+      'topic-levels': 2,
+      'alias-bytes': 1,
+    });
+    expect(scene.broker.broker.counters().retained).toMatchObject({ count: 1, refused: 2 });
   });
 });
 

@@ -106,6 +106,29 @@ describe.each(PUBLISH_HOOKS)('an %s hook that takes its time', (kind) => {
     await scene.untilOpen(1);
   });
 
+  test('costs nobody the connection who pings meanwhile, although that is not read', async ({ start }) => {
+    const clock = new FakeClock();
+    const slow = new Slow(kind);
+    const scene = await start({ clock, hooks: slow.hooks });
+    const client = await scene.broker.connect({ keepAlive: 10 });
+    client.sendPublish('slow/a', 'x', { qos: 1 });
+    await slow.untilAsked('slow/a');
+    const from = scene.received;
+    client.send({ type: PacketType.pingreq });
+    await scene.untilReceived(from + 2);
+    for (let i = 0; i < 3; i++) {
+      client.send({ type: PacketType.pingreq });
+      clock.advance(15_000);
+      await scene.expectUnharmed();
+    }
+    slow.answer('slow/a');
+    await client.expect(PacketType.puback);
+    for (let i = 0; i < 4; i++) await client.expect(PacketType.pingresp);
+    await scene.expectEnded({});
+    clock.advance(15_000);
+    await client.expectDisconnect(ReasonCode.keepAliveTimeout);
+  });
+
   test('that never comes keeps nobody from taking over or ending the connection', async ({ start }) => {
     const slow = new Slow(kind);
     const scene = await start({ hooks: slow.hooks });

@@ -15,9 +15,12 @@ const OFF: ConnectionLimitSettings = {
 function limitsOf(
   settings: Partial<ConnectionLimitSettings>,
   exempt: string[] = [],
+  makeRoom: (limits: ConnectionLimits) => boolean = () => false,
 ): { limits: ConnectionLimits; counters: LimitCounters } {
   const counters = new LimitCounters();
-  return { limits: new ConnectionLimits({ ...OFF, ...settings }, new AddressRanges(exempt), counters), counters };
+  const room = (): boolean => makeRoom(limits);
+  const limits = new ConnectionLimits({ ...OFF, ...settings }, new AddressRanges(exempt), counters, room);
+  return { limits, counters };
 }
 
 describe('connections of an address', () => {
@@ -62,6 +65,31 @@ describe('connections of an address', () => {
     expect([1, 2].map(() => limits.accept('a', 0))).toEqual([undefined, 'pending-connections-per-address']);
     expect(limits.accept('', 0)).toBe('pending-connections');
     expect(counters.get('pending-connections')).toBe(2);
+  });
+
+  test('without CONNECT give way to newer ones where they wait for their clients', () => {
+    const waiting: string[] = [];
+    const { limits, counters } = limitsOf(
+      { pendingConnectionsMax: 2, pendingConnectionsPerAddressMax: 1 },
+      [],
+      (those) => {
+        const oldest = waiting.shift();
+        if (oldest !== undefined) those.settled(oldest);
+        return oldest !== undefined;
+      },
+    );
+    const accept = (key: string): string | undefined => {
+      const reason = limits.accept(key, 0);
+      if (reason === undefined) waiting.push(key);
+      return reason;
+    };
+    expect(['a', 'b', 'c', 'd'].map(accept)).toEqual([undefined, undefined, undefined, undefined]);
+    expect(waiting).toEqual(['c', 'd']);
+    // Who has too many itself displaces nobody.
+    expect(accept('c')).toBe('pending-connections-per-address');
+    expect(counters.get('pending-connections')).toBe(2);
+    waiting.length = 0;
+    expect(accept('e')).toBe('pending-connections');
   });
 
   test('come no faster than the rate of one address, which takes nothing from the others', () => {

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { FlappingGuard } from '../../src/limits/flapping.ts';
+import { heldBytes } from '../faults/held-bytes.ts';
 import { LimitCounters } from '../../src/limits/limit-counters.ts';
 
 const SETTINGS = { connectsMax: 10, failuresMax: 5, windowMs: 60_000, banMs: 30_000 };
@@ -80,6 +81,20 @@ describe('an address', () => {
       expect(off.noteConnected('bob', 'sensor', now)).toBe(false);
     }
   });
+});
+
+test('names are kept no longer than they count, and long ones cost no more than short ones', () => {
+  const before = heldBytes();
+  for (let index = 0; index < 2_000; index++) guard.noteConnected('bob', `${index}${'x'.repeat(60_000)}`, index);
+  expect(heldBytes() - before).toBeLessThan(4_000_000);
+  expect(guard.size).toBe(2_000);
+  const long = 'y'.repeat(60_000);
+  for (let at = 0; at < 11; at++) guard.noteConnected('bob', `${long}1`, 2_000);
+  expect(guard.refusesClient('bob', `${long}1`, 2_000)).toBe(true);
+  expect(guard.refusesClient('bob', `${long}2`, 2_000)).toBe(false);
+  // Two go for each that comes.
+  for (let index = 0; index < 1_500; index++) guard.noteConnected('bob', `new-${index}`, 70_000);
+  expect(guard.size).toBe(1_500);
 });
 
 test('a flood of names makes it forget no ban, and takes bounded memory', () => {

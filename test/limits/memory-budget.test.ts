@@ -1,3 +1,5 @@
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { LimitCounters } from '../../src/limits/limit-counters.ts';
 import { MemoryBudget, SHEDDING, type ShedTransition } from '../../src/limits/memory-budget.ts';
@@ -139,6 +141,17 @@ describe('the memory of the process', () => {
     expect(ownBytes).toBeGreaterThan(heapUsedBytes);
     expect(heapLimitBytes).toBeGreaterThan(heapUsedBytes);
     expect(defaultMemoryBudget()).toBeGreaterThan(100 * MIB);
+  });
+
+  test('is read where no file can be opened any more, as many connections take care of that', () => {
+    const child = fileURLToPath(new URL('without-files-child.ts', import.meta.url));
+    const limited = ['-c', 'ulimit -n 200 && exec "$0" "$1"', process.execPath, child];
+    const { stdout, stderr } = spawnSync('sh', limited, {
+      encoding: 'utf8',
+      timeout: 60_000,
+      env: { PATH: process.env.PATH },
+    });
+    expect({ stdout, stderr }).toEqual({ stdout: 'EMFILE true\n', stderr: '' });
   });
 
   test('grows with buffers that were written to, and shrinks without them', () => {

@@ -141,6 +141,60 @@ describe('a handshake', () => {
     await close();
   });
 
+  test("that fails is told to be its client's fault, unless it was the listener that gave it up", async () => {
+    const clock = new FakeClock();
+    const faults: [reason: string, isFailure: boolean][] = [];
+    const onRefused = (_: string, reason: string, isFailure: boolean): void => void faults.push([reason, isFailure]);
+    const { listener, close } = await greeting('tls', tls, { clock, max: 1, onRefused });
+    const open = (): Socket => connect({ port: listener.port, host: '127.0.0.1' });
+    const ends: Promise<void>[] = [];
+    const liar = open().end('nothing of TLS');
+    ends.push(closed(liar));
+    await until('a fault', () => faults[0]);
+    for (let at = 0; at < 2; at++) ends.push(closed(open()));
+    await until('another', () => faults[1]);
+    clock.advance(10_000);
+    await until('the last', () => faults[2]);
+    expect(faults).toEqual([
+      [expect.stringMatching(/^the TLS handshake failed/), true],
+      [expect.stringMatching(/^it gave way/), false],
+      ['it did not finish its handshake in time', true],
+    ]);
+    await Promise.all(ends);
+    await close();
+  });
+
+  test('that stalls gives way to newer ones of its own address first', async () => {
+    const { listener, refused, close } = await greeting('tls', tls, { max: 20 });
+    const open = async (localAddress: string): Promise<Socket> => {
+      const socket = connect({ port: listener.port, host: '127.0.0.1', localAddress });
+      await once(socket, 'connect');
+      return socket;
+    };
+    // A client that takes its time, and a flood.
+    const slow = await open('127.0.0.2');
+    const flood: Socket[] = [];
+    const ends: Promise<void>[] = [];
+    for (let at = 0; at < 100; at++) {
+      const socket = await open('127.0.0.1');
+      flood.push(socket);
+      ends.push(closed(socket));
+    }
+    await until('the refusals', () => (refused.length === 81 ? true : undefined));
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const secure = connectTls({ socket: slow, ca: authority.certificate, servername: 'localhost' });
+    secure.setEncoding('latin1').on('data', (text: string) => {
+      if (text.includes(WELCOME)) resolve();
+    });
+    secure.on('error', reject);
+    secure.once('close', () => reject(new Error('closed without a greeting')));
+    await promise;
+    secure.destroy();
+    for (const one of flood) one.destroy();
+    await Promise.all(ends);
+    await close();
+  });
+
   test.each([
     ['MQTT', Buffer.from('100f00044d515454050200000000026162', 'hex'), /^the TLS handshake failed: /],
     ['HTTP', Buffer.from('GET / HTTP/1.1\r\n\r\n'), /^the TLS handshake failed: http request/],

@@ -117,8 +117,15 @@ describe('the upgrade to WebSocket', () => {
   const page = 'https://example.org';
   test.each<[readonly string[], string | undefined, string, number]>([
     [[], undefined, 'broker:8083', 101],
-    [[], 'http://broker:8083', 'broker:8083', 101],
-    [[], 'http://BROKER:8083', 'Broker:8083', 101],
+    [[], 'http://localhost:8083', 'localhost:8083', 101],
+    [[], 'http://LocalHost:8083', 'localHost:8083', 101],
+    [[], 'http://app.localhost', 'app.localhost', 101],
+    [[], 'http://192.0.2.1:8083', '192.0.2.1:8083', 101],
+    [[], 'http://[::1]:8083', '[::1]:8083', 101],
+    // A name that somebody has made to mean 127.0.0.1.
+    [[], 'http://evil.test:8083', 'evil.test:8083', 403],
+    [[], 'http://localhost.evil.test:8083', 'localhost.evil.test:8083', 403],
+    [['http://broker:8083'], 'http://broker:8083', 'broker:8083', 101],
     [[], 'http://broker', 'broker:8083', 403],
     [[], 'null', 'broker:8083', 403],
     [[], page, 'broker:8083', 403],
@@ -138,7 +145,10 @@ describe('the upgrade to WebSocket', () => {
 
   test('that is refused is told of with the reason', async () => {
     const refused: string[] = [];
-    const handshake = { onRefused: (_: string, reason: string) => void refused.push(reason) };
+    // A page can have the browsers of its visitors ask for anything, which must not get those banned.
+    const onRefused = (_: string, reason: string, isFailure: boolean): void =>
+      void refused.push(isFailure ? 'a failure' : reason);
+    const handshake = { onRefused };
     await withListener({ handshake }, async (port) => {
       await upgradeAnswer(port, '/mqtt', ['Host: x', 'Origin: https://evil.test', 'Sec-WebSocket-Protocol: mqtt']);
       await answerTo(port, ['GET /mqtt HTTP/1.1', 'Host: x']);
@@ -182,7 +192,7 @@ describe('frames', () => {
     socket.write(frame(0x88, '\u0003\u00eb'.slice(0, 0)));
     await accepted.until(() => accepted.closes === 1);
     expect(accepted.receivedBytes).toBe(6);
-    expect(accepted.closeError?.message).toContain('text frame');
+    expect(accepted.closeError?.message).toContain('binary frames only');
     socket.destroy();
     await server.listener.close();
   });
