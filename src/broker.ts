@@ -15,12 +15,13 @@ import { ConnectionTable } from './connection/connection-table.ts';
 import { type ConnectionContext, type EventSink, noTraffic } from './connection/context.ts';
 import { sayGoodbye } from './connection/drain.ts';
 import { addressOf, enforceBans } from './connection/enforce-bans.ts';
+import { InFlightSweep } from './connection/in-flight-sweep.ts';
 import { inTurns } from './connection/in-turns.ts';
 import { publishWill } from './connection/publish-will.ts';
 import { reviewAll } from './connection/review-rights.ts';
 import { type BrokerCounters, readCounters, sysFiguresOf } from './counters.ts';
 import type { BrokerEvents, Hooks } from './hooks/hooks.ts';
-import type { Clock, Timer } from './lib/clock.ts';
+import type { Clock } from './lib/clock.ts';
 import { DeadlineHeap } from './lib/deadline-heap.ts';
 import { type FileStates, lookAt } from './lib/file-watch.ts';
 import { hostOf } from './lib/ip-address.ts';
@@ -56,9 +57,6 @@ import { makeStore } from './stores.ts';
 import { Tick } from './tick.ts';
 import type { ByteStream, Listener } from './transport/byte-stream.ts';
 
-/** How often messages long in flight are given bytes of their own, ms. */
-const SWEEP_MS = 1000;
-
 /** A running broker: what the parts are wired to, and the API of an embedding program. */
 export class Broker implements EventSink {
   readonly config: Config;
@@ -92,7 +90,7 @@ export class Broker implements EventSink {
   readonly #cluster: Cluster;
   /** Where nodes share the store. */
   readonly #node: NodeCluster | undefined;
-  #sweep: Timer | undefined = undefined;
+  readonly #sweep: InFlightSweep;
   #nextLocal = 1;
   #expiredSessions = 0;
   #onFatal: (error: Error) => void = () => {};
@@ -123,6 +121,7 @@ export class Broker implements EventSink {
       makeRoom: () => this.#connections.makeRoom(),
       onRelief: () => this.#unlessItFails(inTurns(this.#connections, this.#clock, (connection) => connection.readOn())),
     });
+    this.#sweep = new InFlightSweep(this.#connections, this.#clock);
     this.#tick = new Tick(this.#clock, config.limits.writeDelayMs);
     this.#tick.memory = this.#guard.memory;
     this.#deadlines = new DeadlineHeap(this.#clock, (error) => this.#fail(error));
@@ -151,7 +150,7 @@ export class Broker implements EventSink {
       books: this.#books,
       onFatal: (error) => this.#fail(error),
       keep: (keeper) => this.#tick.keep(keeper),
-      noteInFlight: () => this.#sweepLater(),
+      noteInFlight: () => this.#sweep.soon(),
       random: parts.random ?? Math.random,
     };
     this.#registry = new SessionRegistry(this.#session, {
@@ -450,7 +449,7 @@ export class Broker implements EventSink {
   }
 
   #stopTimers(): void {
-    this.#sweep?.cancel();
+    this.#sweep.close();
     this.#guard.close();
     this.#writePath.close();
     this.#deadlines.close();
@@ -482,18 +481,6 @@ export class Broker implements EventSink {
 
   #publishSys(topicName: string, payload: string): void {
     this.#dispatcher.publish(new Message({ topicName, payload: Buffer.from(payload), qos: 0, retain: true }));
-  }
-
-  /** Runs as long as something is in flight: an idle broker has no timer. */
-  #sweepLater(): void {
-    this.#sweep ??= this.#clock.setTimeout(() => {
-      this.#sweep = undefined;
-      for (const { session } of this.#connections) {
-        if (session === undefined || session.inFlightCount === 0) continue;
-        session.detachMessages();
-        this.#sweepLater();
-      }
-    }, SWEEP_MS);
   }
 
   #sysFigures(): SysFigures {

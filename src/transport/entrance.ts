@@ -95,7 +95,7 @@ function takeHeader(handshake: Handshake, onHandshake: (handshake: Handshake) =>
     (source) => {
       if (handshake.socket.destroyed) return;
       handshake.address = addressBehind(handshake.socket.remoteAddress ?? '', source);
-      handshake.isBlamed = source !== undefined;
+      handshake.isBlamed = handshake.address !== '';
       onHandshake(handshake);
     },
     (reason) => handshake.refuse(reason),
