@@ -20,7 +20,7 @@ export async function banNow(
   bans: BanBook,
   context: Pick<ConnectionContext, 'connections' | 'clock' | 'guard'>,
 ): Promise<number> {
-  const added = bans.add({ kind, value, until: context.clock.now() + forMs, reason });
+  const added = bans.add({ kind, value, until: context.clock.calendarNow() + forMs, reason });
   // What cannot be written is in force all the same.
   await added.catch(() => undefined);
   const ended = await enforceBans(context);

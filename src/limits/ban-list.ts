@@ -65,7 +65,7 @@ export class BanList {
 
   /** The bans in force. */
   list(): Ban[] {
-    const now = this.#clock.now();
+    const now = this.#clock.calendarNow();
     return [...this.#byKey.values()].filter(({ until }) => until > now);
   }
 
@@ -166,13 +166,13 @@ export class BanList {
   }
 
   #inForce(ban: Ban | undefined): Ban | undefined {
-    if (ban === undefined || ban.until > this.#clock.now()) return ban;
+    if (ban === undefined || ban.until > this.#clock.calendarNow()) return ban;
     this.#forget(ban);
     return undefined;
   }
 
   #forgetExpired(): void {
-    const now = this.#clock.now();
+    const now = this.#clock.calendarNow();
     for (const ban of this.#byKey.values()) if (ban.until <= now) this.#forget(ban);
   }
 
