@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { startBroker } from '../../src/broker.ts';
 import { createConfig } from '../../src/config.ts';
@@ -26,10 +27,25 @@ export interface Figures {
 export type ChildMessage = { kind: 'ready'; listeners: string[] } | { kind: 'figures'; figures: Figures };
 
 const HOST = '127.0.0.1';
+/** Handshakes that stall are closed by then, and those that are in order are done, ms. */
+const HANDSHAKE_TIMEOUT_MS = 5_000;
+
+/** Where `server.crt` and `server.key` are. */
+const directory = process.argv[2] ?? '';
 
 /** Everything that clients can leave behind is small, so that all limits are reached, and gone soon. */
 const config = createConfig({
-  listeners: { tcp: { host: HOST, port: 0 }, websocket: { host: HOST, port: 0 } },
+  listeners: {
+    tcp: { host: HOST, port: 0 },
+    websocket: { host: HOST, port: 0 },
+    tls: { host: HOST, port: 0 },
+    secureWebsocket: { host: HOST, port: 0 },
+  },
+  tls: {
+    certFiles: [join(directory, 'server.crt')],
+    keyFiles: [join(directory, 'server.key')],
+    handshakeTimeoutMs: HANDSHAKE_TIMEOUT_MS,
+  },
   limits: {
     receiveMaximum: 8,
     topicAliasMaximum: 8,

@@ -8,6 +8,8 @@ export interface Finding {
   /** What was wrong, in a sentence. */
   text: string;
   seed: number;
+  /** Number of the connection: with the seed it decides what the transport does to the bytes; none for the codec. */
+  number?: number;
   version: ProtocolVersion;
   /** Name of the transport; empty for the codec. */
   transport: string;
