@@ -27,8 +27,6 @@ export interface Figures {
 export type ChildMessage = { kind: 'ready'; listeners: string[] } | { kind: 'figures'; figures: Figures };
 
 const HOST = '127.0.0.1';
-/** Handshakes that stall are closed by then, and those that are in order are done, ms. */
-const HANDSHAKE_TIMEOUT_MS = 5_000;
 
 /** Where `server.crt` and `server.key` are. */
 const directory = process.argv[2] ?? '';
@@ -44,7 +42,6 @@ const config = createConfig({
   tls: {
     certFiles: [join(directory, 'server.crt')],
     keyFiles: [join(directory, 'server.key')],
-    handshakeTimeoutMs: HANDSHAKE_TIMEOUT_MS,
   },
   limits: {
     receiveMaximum: 8,

@@ -13,6 +13,8 @@ export interface Finding {
   version: ProtocolVersion;
   /** Name of the transport; empty for the codec. */
   transport: string;
+  /** Whether the connection was to break off instead of ending; none for the codec. */
+  breaksOff?: boolean;
   /** The chunks as they were sent, hexadecimal. */
   chunks: string[];
 }

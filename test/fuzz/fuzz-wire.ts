@@ -31,10 +31,12 @@ export async function openSocket(
   onClose: (reset: boolean) => void,
 ): Promise<Socket> {
   const socket = connect({ host: url.hostname, port: Number(url.port), noDelay: true });
-  let isReset = false;
   await once(socket, 'connect');
-  socket.on('error', () => {
+  let isReset = false;
+  socket.on('error', (error: NodeJS.ErrnoException) => {
     isReset = true;
+    // Where the broker breaks off in the same moment, Node fails to, and tells of no close.
+    if (error.syscall === 'reset') onClose(true);
   });
   socket.on('data', onData);
   socket.on('close', () => onClose(isReset));

@@ -175,8 +175,8 @@ class LiveFuzzer {
     const { findings, seed } = this.report;
     if (findings.length >= FINDINGS_MAX) return;
     const chunks = stream?.chunks.map((chunk) => chunk.toString('hex')) ?? [];
-    const version = stream?.version ?? 5;
-    findings.push({ target: 'live', text, seed, number, version, transport: this.#transport.name, chunks });
+    const { version = 5, breaksOff = false } = stream ?? {};
+    findings.push({ target: 'live', text, seed, number, version, transport: this.#transport.name, breaksOff, chunks });
   }
 }
 
@@ -198,10 +198,10 @@ export async function fuzzLive(seed: number, transport: FuzzTransport, bytes: nu
 /** Sends the stream of a finding again, alone. */
 export async function replayLive(finding: Finding, transport: FuzzTransport): Promise<LiveReport> {
   const broker = await startFuzzedBroker();
-  const { seed, number = 0, version } = finding;
+  const { seed, number = 0, version, breaksOff = false } = finding;
   const chunks = finding.chunks.map((chunk) => Buffer.from(chunk, 'hex'));
   try {
-    return await new LiveFuzzer(seed, transport, broker).replay({ version, chunks, breaksOff: false }, number);
+    return await new LiveFuzzer(seed, transport, broker).replay({ version, chunks, breaksOff }, number);
   } finally {
     await broker.stop();
   }

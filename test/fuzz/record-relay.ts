@@ -32,7 +32,8 @@ const RECORD_FAULTS: readonly RecordFault[] = [
   {
     kind: 'a bit of a record changed',
     isFatal: true,
-    forge: (record, random) => withFlippedBit(record, HEADER_BYTES + random.below(record.length - HEADER_BYTES), random),
+    forge: (record, random) =>
+      withFlippedBit(record, HEADER_BYTES + random.below(record.length - HEADER_BYTES), random),
   },
   {
     kind: 'a bit of the header of a record changed',

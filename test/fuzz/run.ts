@@ -76,7 +76,8 @@ async function fuzzTransport(bytes: number, seed: number, transport: FuzzTranspo
 }
 
 function print(report: LiveReport, seconds: number): void {
-  const { seed, transport, connections, packets, answers, tampered, ended, songs, slowest, loopDelayMs, memory } = report;
+  const { seed, transport, connections, packets, answers, tampered, ended, songs, slowest, loopDelayMs, memory } =
+    report;
   const { rss, used } = memory;
   console.log(
     `\nseed ${seed}, ${transport}: ${report.bytes} bytes on ${connections} connections, ${seconds.toFixed(0)} s`,
