@@ -92,7 +92,7 @@ async function openSecure(
   const how = await Promise.race([opened, closed.promise]);
   if (how === 'closed' && relay.tampered === undefined)
     throw new Error('the broker closed the connection in a handshake that is in order');
-  if (how === 'open') socket.setMaxSendFragment(RECORD_SIZES[random.below(RECORD_SIZES.length)] as number);
+  if (!socket.destroyed) socket.setMaxSendFragment(RECORD_SIZES[random.below(RECORD_SIZES.length)] as number);
   const writer = new RecordWriter(socket);
   return {
     get tampered() {
