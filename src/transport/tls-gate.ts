@@ -161,7 +161,7 @@ export class TlsGate {
       return;
     }
     handshake.identity = identity;
-    socket.on('error', ignoreError);
+    socket.on('error', destroyAfterError);
     this.#onSecure(socket, handshake);
   }
 
@@ -211,6 +211,11 @@ function verifyFault(socket: TLSSocket, certificate: X509Certificate): string {
   // Node has a text where the types say Error.
   const code = String(socket.authorizationError);
   return VERIFY_FAULTS.get(code) ?? `its certificate does not verify (${code})`;
+}
+
+/** Node closes a handshake for a fault of TLS, but tells only of one that comes after it, such as a record that was changed. */
+function destroyAfterError(this: TLSSocket, error: Error): void {
+  this.destroy(error);
 }
 
 function handshakeFault(error: Error): string {

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { startBroker } from '../../src/broker.ts';
 import { createConfig } from '../../src/config.ts';
@@ -27,9 +28,21 @@ export type ChildMessage = { kind: 'ready'; listeners: string[] } | { kind: 'fig
 
 const HOST = '127.0.0.1';
 
+/** Where `server.crt` and `server.key` are. */
+const directory = process.argv[2] ?? '';
+
 /** Everything that clients can leave behind is small, so that all limits are reached, and gone soon. */
 const config = createConfig({
-  listeners: { tcp: { host: HOST, port: 0 }, websocket: { host: HOST, port: 0 } },
+  listeners: {
+    tcp: { host: HOST, port: 0 },
+    websocket: { host: HOST, port: 0 },
+    tls: { host: HOST, port: 0 },
+    secureWebsocket: { host: HOST, port: 0 },
+  },
+  tls: {
+    certFiles: [join(directory, 'server.crt')],
+    keyFiles: [join(directory, 'server.key')],
+  },
   limits: {
     receiveMaximum: 8,
     topicAliasMaximum: 8,

@@ -9,11 +9,12 @@ export class Canary {
   readonly #subscriber: MqttJs;
   #songs = 0;
 
-  /** @param url of a listener. */
-  constructor(url: string) {
-    const options = { protocolVersion: 5 as const, keepalive: 0 };
-    this.#publisher = new MqttJs(url, { ...options, clientId: 'canary-publisher' });
-    this.#subscriber = new MqttJs(url, { ...options, protocolVersion: 4, clientId: 'canary-subscriber' });
+  /** Each of the two connects to a listener of its own. */
+  constructor(publisherUrl: string, subscriberUrl: string) {
+    // Whether certificates are in order is tried elsewhere.
+    const options = { protocolVersion: 5 as const, keepalive: 0, rejectUnauthorized: false };
+    this.#publisher = new MqttJs(publisherUrl, { ...options, clientId: 'canary-publisher' });
+    this.#subscriber = new MqttJs(subscriberUrl, { ...options, protocolVersion: 4, clientId: 'canary-subscriber' });
   }
 
   /** Connects and subscribes. */

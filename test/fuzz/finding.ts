@@ -8,9 +8,13 @@ export interface Finding {
   /** What was wrong, in a sentence. */
   text: string;
   seed: number;
+  /** Number of the connection: with the seed it decides what the transport does to the bytes; none for the codec. */
+  number?: number;
   version: ProtocolVersion;
   /** Name of the transport; empty for the codec. */
   transport: string;
+  /** Whether the connection was to break off instead of ending; none for the codec. */
+  breaksOff?: boolean;
   /** The chunks as they were sent, hexadecimal. */
   chunks: string[];
 }

@@ -7,7 +7,8 @@ import { ServerRules } from '../support/server-rules.ts';
 import { inTime } from './canary.ts';
 import { type Prediction, predict } from './prediction.ts';
 import type { FuzzStream } from './stream-maker.ts';
-import type { FuzzTransport, FuzzWire } from './transports.ts';
+import type { FuzzWire } from './fuzz-wire.ts';
+import type { FuzzTransport } from './transports.ts';
 
 /** The reason code for what went wrong in the broker itself, and the one for no reason, which CONNACK has for lack of a better one. */
 const IMPLEMENTATION_SPECIFIC_ERROR = 0x83;
@@ -67,6 +68,8 @@ export interface ConnectionOutcome {
   packets: number;
   /** Reason codes of CONNACK and DISCONNECT, such as `CONNACK 0x0`. */
   answers: string[];
+  /** What was made wrong on the way; undefined for nothing. */
+  tampered: string | undefined;
   /** From the last byte sent to the end of the connection, ms. */
   closedAfterMs: number;
 }
@@ -95,10 +98,11 @@ export async function sendStream(
     wire.reset();
   }
   const closedAfterMs = performance.now() - sent;
+  const { tampered } = wire;
   // Bytes that were changed on the way may have become another version, or anything.
-  if (!wire.tampered) fault ??= witness.violation;
-  if (!wire.tampered && !breaksOff) fault ??= faultOf(witness, prediction);
-  return { fault, packets: witness.packets, answers: answersOf(witness), closedAfterMs };
+  if (tampered?.forges !== true) fault ??= witness.violation;
+  if (tampered === undefined && !breaksOff) fault ??= faultOf(witness, prediction);
+  return { fault, packets: witness.packets, answers: answersOf(witness), tampered: tampered?.kind, closedAfterMs };
 }
 
 function answersOf({ connack, disconnect }: Witness): string[] {
@@ -109,7 +113,7 @@ function answersOf({ connack, disconnect }: Witness): string[] {
 
 /** Ends the connection where the broker need not. @returns whether it was broken off. */
 function leave(wire: FuzzWire, stream: FuzzStream, { end }: Prediction): boolean {
-  if (end !== 'open' && !wire.tampered) return false;
+  if (end !== 'open' && wire.tampered === undefined) return false;
   if (stream.breaksOff) wire.reset();
   else wire.end();
   return stream.breaksOff;

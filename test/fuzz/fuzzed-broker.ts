@@ -1,6 +1,10 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { TestAuthority } from '../support/certificates.ts';
 import type { ChildMessage, Figures } from './broker-child.ts';
 
 const script: string = fileURLToPath(new URL('broker-child.ts', import.meta.url));
@@ -13,11 +17,14 @@ export class FuzzedBroker {
   /** Rejects when the process ends without having been told to. */
   readonly died: Promise<never>;
   readonly #child: ChildProcess;
+  /** Of its certificate and key. */
+  readonly #directory: string;
   #isStopping = false;
 
   /** Use `startFuzzedBroker`. */
-  constructor(child: ChildProcess, listeners: readonly string[]) {
+  constructor(child: ChildProcess, directory: string, listeners: readonly string[]) {
     this.#child = child;
+    this.#directory = directory;
     this.listeners = listeners;
     this.died = new Promise((_resolve, reject) => {
       child.once('exit', (code, signal) => {
@@ -43,19 +50,23 @@ export class FuzzedBroker {
     return message.figures;
   }
 
-  /** Ends the process. */
+  /** Ends the process, and removes its files. */
   async stop(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    this.#isStopping = true;
-    const exited = once(this.#child, 'exit');
-    this.#child.kill('SIGKILL');
-    await exited;
+    if (this.#child.exitCode === null && this.#child.signalCode === null) {
+      this.#isStopping = true;
+      const exited = once(this.#child, 'exit');
+      this.#child.kill('SIGKILL');
+      await exited;
+    }
+    rmSync(this.#directory, { recursive: true });
   }
 }
 
 /** Starts the broker and waits until it listens. */
 export async function startFuzzedBroker(): Promise<FuzzedBroker> {
-  const child = fork(script, [], { execArgv: ['--expose-gc'], env: { ...process.env, NODE_OPTIONS: '' } });
+  const directory = mkdtempSync(join(tmpdir(), 'trellis-fuzz-'));
+  new TestAuthority(directory).server('server');
+  const child = fork(script, [directory], { execArgv: ['--expose-gc'], env: { ...process.env, NODE_OPTIONS: '' } });
   const [message] = (await Promise.race([
     once(child, 'message', { signal: AbortSignal.timeout(ANSWER_MS) }),
     once(child, 'exit').then(() => {
@@ -63,5 +74,5 @@ export async function startFuzzedBroker(): Promise<FuzzedBroker> {
     }),
   ])) as [ChildMessage];
   if (message.kind !== 'ready') throw new Error('the broker did not say that it is ready');
-  return new FuzzedBroker(child, message.listeners);
+  return new FuzzedBroker(child, directory, message.listeners);
 }

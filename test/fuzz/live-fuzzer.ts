@@ -29,10 +29,12 @@ export interface LiveReport {
   packets: number;
   /** Reason codes of CONNACK and DISCONNECT. */
   answers: Map<string, number>;
+  /** Connections that the transport did something wrong on, by what. */
+  tampered: Map<string, number>;
   /** Connections by how they ended, as the broker has it. */
   ended: Record<string, number>;
   songs: number;
-  /** The connection whose end took longest after its last byte. */
+  /** The connection, of those with nothing wrong on the way, whose end took longest after its last byte. */
   slowest: { milliseconds: number; hex: string };
   /** Longest time the broker's event loop stood still, ms; the collections of garbage asked for are in it. */
   loopDelayMs: number;
@@ -48,7 +50,8 @@ class LiveFuzzer {
   readonly #maker: StreamMaker;
   readonly #broker: FuzzedBroker;
   readonly #canary: Canary;
-  readonly #open: Set<FuzzStream> = new Set();
+  /** What is under way, by its number. */
+  readonly #open: Map<number, FuzzStream> = new Map();
   #next = 0;
   #singing: Promise<void> = Promise.resolve();
 
@@ -57,7 +60,7 @@ class LiveFuzzer {
     this.#transport = transport;
     this.#maker = new StreamMaker(seed);
     this.#broker = broker;
-    this.#canary = new Canary(broker.urlOf('mqtt:').href);
+    this.#canary = new Canary(broker.urlOf(transport.scheme).href, broker.urlOf('mqtt:').href);
     this.report = {
       seed,
       transport: transport.name,
@@ -65,6 +68,7 @@ class LiveFuzzer {
       connections: 0,
       packets: 0,
       answers: new Map(),
+      tampered: new Map(),
       ended: {},
       songs: 0,
       slowest: { milliseconds: 0, hex: '' },
@@ -89,7 +93,7 @@ class LiveFuzzer {
       };
       this.#inspect(after);
     } catch (error) {
-      for (const stream of this.#open) this.#find(`open when this came: ${String(error)}`, stream);
+      for (const [number, stream] of this.#open) this.#find(`open when this came: ${String(error)}`, number, stream);
       this.#find(String(error));
     } finally {
       await this.#canary.stop();
@@ -98,9 +102,9 @@ class LiveFuzzer {
   }
 
   /** Sends one stream, as a finding tells. */
-  async replay(stream: FuzzStream): Promise<LiveReport> {
+  async replay(stream: FuzzStream, number: number): Promise<LiveReport> {
     await this.#canary.start();
-    await this.#one(stream, 0);
+    await this.#one(stream, number);
     await this.#canary.sing();
     this.#inspect(await this.#rest());
     await this.#canary.stop();
@@ -121,22 +125,24 @@ class LiveFuzzer {
 
   async #one(stream: FuzzStream, number: number): Promise<void> {
     const { report } = this;
-    this.#open.add(stream);
+    this.#open.set(number, stream);
     report.connections += 1;
     report.bytes += stream.chunks.reduce((sum, chunk) => sum + chunk.length, 0);
     const url = this.#broker.urlOf(this.#transport.scheme);
     const outcome = await sendStream(this.#transport, url, stream, this.#maker.randomOf(~number));
-    this.#open.delete(stream);
-    this.#take(outcome, stream);
+    this.#open.delete(number);
+    this.#take(outcome, number, stream);
   }
 
-  #take({ fault, packets, answers, closedAfterMs }: ConnectionOutcome, stream: FuzzStream): void {
+  #take(outcome: ConnectionOutcome, number: number, stream: FuzzStream): void {
     const { report } = this;
+    const { fault, packets, answers, tampered, closedAfterMs } = outcome;
     report.packets += packets;
     for (const answer of answers) report.answers.set(answer, (report.answers.get(answer) ?? 0) + 1);
-    if (closedAfterMs > report.slowest.milliseconds)
+    if (tampered !== undefined) report.tampered.set(tampered, (report.tampered.get(tampered) ?? 0) + 1);
+    else if (closedAfterMs > report.slowest.milliseconds)
       report.slowest = { milliseconds: closedAfterMs, hex: Buffer.concat(stream.chunks).toString('hex') };
-    if (fault !== undefined) this.#find(fault, stream);
+    if (fault !== undefined) this.#find(tampered === undefined ? fault : `after ${tampered}: ${fault}`, number, stream);
   }
 
   /** One song after the other, whoever asks for it. */
@@ -165,12 +171,12 @@ class LiveFuzzer {
     if (counters.connections.ended['internal-error'] > 0) this.#find('connections ended for a bug of the broker');
   }
 
-  #find(text: string, stream?: FuzzStream): void {
+  #find(text: string, number = 0, stream?: FuzzStream): void {
     const { findings, seed } = this.report;
     if (findings.length >= FINDINGS_MAX) return;
     const chunks = stream?.chunks.map((chunk) => chunk.toString('hex')) ?? [];
-    const version = stream?.version ?? 5;
-    findings.push({ target: 'live', text, seed, version, transport: this.#transport.name, chunks });
+    const { version = 5, breaksOff = false } = stream ?? {};
+    findings.push({ target: 'live', text, seed, number, version, transport: this.#transport.name, breaksOff, chunks });
   }
 }
 
@@ -192,10 +198,10 @@ export async function fuzzLive(seed: number, transport: FuzzTransport, bytes: nu
 /** Sends the stream of a finding again, alone. */
 export async function replayLive(finding: Finding, transport: FuzzTransport): Promise<LiveReport> {
   const broker = await startFuzzedBroker();
-  const { seed, version } = finding;
+  const { seed, number = 0, version, breaksOff = false } = finding;
   const chunks = finding.chunks.map((chunk) => Buffer.from(chunk, 'hex'));
   try {
-    return await new LiveFuzzer(seed, transport, broker).replay({ version, chunks, breaksOff: false });
+    return await new LiveFuzzer(seed, transport, broker).replay({ version, chunks, breaksOff }, number);
   } finally {
     await broker.stop();
   }

@@ -5,7 +5,8 @@ import { fuzzLive, type LiveReport, replayLive } from './live-fuzzer.ts';
 import { GROWTH_FACTOR, measureGrowth } from './growth.ts';
 import { FUZZ_TRANSPORTS, type FuzzTransport } from './transports.ts';
 
-const HELP = `node test/fuzz/run.ts --codec|--live [--bytes N] [--seed S] [--transport tcp|ws|all] [--out DIRECTORY]
+const NAMES = FUZZ_TRANSPORTS.map(({ name }) => name).join('|');
+const HELP = `node test/fuzz/run.ts --codec|--live [--bytes N] [--seed S] [--transport ${NAMES}|all] [--out DIRECTORY]
 node test/fuzz/run.ts --replay FILE
 
 Throws mutated packets at the codec in this process, or at a broker in another one, until N bytes (1e6) were sent. What
@@ -75,7 +76,8 @@ async function fuzzTransport(bytes: number, seed: number, transport: FuzzTranspo
 }
 
 function print(report: LiveReport, seconds: number): void {
-  const { seed, transport, connections, packets, answers, ended, songs, slowest, loopDelayMs, memory } = report;
+  const { seed, transport, connections, packets, answers, tampered, ended, songs, slowest, loopDelayMs, memory } =
+    report;
   const { rss, used } = memory;
   console.log(
     `\nseed ${seed}, ${transport}: ${report.bytes} bytes on ${connections} connections, ${seconds.toFixed(0)} s`,
@@ -84,6 +86,7 @@ function print(report: LiveReport, seconds: number): void {
     `${packets} packets came back, ${songs} songs of the canary; connections ended: ${JSON.stringify(ended)}`,
   );
   console.log(JSON.stringify(Object.fromEntries(answers)));
+  console.log(`made wrong on the way: ${JSON.stringify(Object.fromEntries(tampered))}`);
   console.log(`slowest: closed after ${slowest.milliseconds.toFixed(0)} ms: ${slowest.hex.slice(0, 400)}`);
   console.log(
     `memory after warm-up and at the end: rss ${mb(rss)} MB, in use ${mb(used)} MB; event loop still for ${loopDelayMs.toFixed(0)} ms at most`,

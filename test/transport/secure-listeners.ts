@@ -16,6 +16,8 @@ export const secureKinds: readonly SecureKind[] = ['tls', 'secure-websocket'];
 export interface Greeting {
   readonly listener: SecureListener;
   readonly streams: ByteStream[];
+  /** What streams closed with, the oldest first. */
+  readonly closed: (Error | undefined)[];
   /** Reasons, the oldest first. */
   readonly refused: string[];
   readonly close: () => Promise<void>;
@@ -32,6 +34,7 @@ export async function greeting(
   entrance: Partial<EntranceOptions> = {},
 ): Promise<Greeting> {
   const streams: ByteStream[] = [];
+  const closed: (Error | undefined)[] = [];
   const refused: string[] = [];
   const onStream = (stream: ByteStream): void => {
     streams.push(stream);
@@ -39,7 +42,7 @@ export async function greeting(
       onBytes: (chunk) => void stream.write(chunk),
       onDrain: () => {},
       onEnd: () => stream.end(),
-      onClose: () => {},
+      onClose: (error) => void closed.push(error),
     });
     stream.write(Buffer.from(WELCOME));
   };
@@ -61,6 +64,7 @@ export async function greeting(
   return {
     listener,
     streams,
+    closed,
     refused,
     close: async () => {
       for (const stream of streams) stream.destroy();

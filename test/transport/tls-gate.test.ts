@@ -1,4 +1,4 @@
-import { once } from 'node:events';
+import { on, once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -222,6 +222,28 @@ describe('a handshake', () => {
     await closed(stalled);
     await echo(socket, 'still here');
     socket.destroy();
+    await close();
+  });
+});
+
+describe('a connection that is through with its handshake', () => {
+  const cases = secureKinds.flatMap((kind) => (['TLSv1.2', 'TLSv1.3'] as const).map((version) => ({ kind, version })));
+
+  test.each(cases)('on $kind in $version ends for a record that its client did not send', async ({ kind, version }) => {
+    const { listener, closed: streamsClosed, close } = await greeting(kind, tls);
+    const below = connect(listener.port, '127.0.0.1');
+    const versions = { minVersion: version, maxVersion: version };
+    const socket = connectTls({ socket: below, ca: authority.certificate, servername: 'localhost', ...versions });
+    socket.on('error', () => {});
+    if (kind === 'secure-websocket') socket.write(UPGRADE_REQUEST);
+    const greets = (chunk: Buffer): boolean => chunk.includes(WELCOME);
+    for await (const [chunk] of on(socket, 'data')) if (greets(chunk as Buffer)) break;
+    const isClosed = once(below, 'close', { signal: AbortSignal.timeout(30_000) });
+    // Application data that nobody's key fits.
+    below.write(Buffer.concat([Buffer.from([23, 3, 3, 0, 100]), Buffer.alloc(100)]));
+    await isClosed;
+    await until('the stream to be closed', () => (streamsClosed.length > 0 ? true : undefined));
+    expect(streamsClosed).toEqual([expect.any(Error)]);
     await close();
   });
 });
