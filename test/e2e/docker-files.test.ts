@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -80,16 +80,22 @@ test('without a configuration file the broker lets everybody in, with one the fi
   expect(await finished(['check', ...filed.slice(1)], { directory })).toMatchObject({ code: 0, stderr: '' });
 });
 
-test('the health check passes with a broker and fails without, and needs nothing but the package', async () => {
+test('the health check passes with a broker, also one that asks for passwords, and fails without; it needs nothing but Node', async () => {
   const [check = ''] = all('HEALTHCHECK');
   const [program, ...args] = JSON.parse(check.slice(check.indexOf('['))) as string[];
-  expect(program).toBe('trellis');
-  const broker = await startBrokerProcess({ directory, args: ['--store', 'memory'] });
-  const port = ['-p', String(broker.port)];
-  expect(await finished([...args, ...port])).toMatchObject({ code: 0, stdout: '', stderr: '' });
-  broker.command.process.kill('SIGKILL');
-  await broker.command.exited;
-  expect((await finished([...args, ...port])).code).toBe(1);
+  expect(program).toBe('node');
+  const run = (port: number): number | null =>
+    spawnSync(
+      process.execPath,
+      args.map((arg) => arg.replace('connect(1883,', `connect(${port},`)),
+    ).status;
+  for (const more of [[], ['--set', 'auth.allowAnonymous=nowhere']]) {
+    const broker = await startBrokerProcess({ directory, args: ['--store', 'memory', ...more] });
+    expect(run(broker.port)).toBe(0);
+    broker.command.process.kill('SIGKILL');
+    await broker.command.exited;
+    expect(run(broker.port)).toBe(1);
+  }
 });
 
 test('the compose file of a single broker runs one, published on loopback only, with time to end in order', () => {
