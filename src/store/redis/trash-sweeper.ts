@@ -14,6 +14,8 @@ export class TrashSweeper {
   readonly #keys: RedisKeys;
   readonly #logger: Logger;
   #isSweeping = false;
+  /** Whether something may have been dropped since it looked last. */
+  #isAsked = false;
   #isClosed = false;
 
   constructor(parts: { redis: Redis | Cluster; scripts: Scripts; keys: RedisKeys; logger: Logger }) {
@@ -25,13 +27,8 @@ export class TrashSweeper {
 
   /** Goes on until there is nothing left. What it cannot do now is done the next time. */
   sweep(): void {
-    if (this.#isSweeping) return;
-    this.#isSweeping = true;
-    this.#sweepAll()
-      .catch((error: unknown) => this.#logger.debug('dropped queues are emptied later', { error: errorText(error) }))
-      .finally(() => {
-        this.#isSweeping = false;
-      });
+    this.#isAsked = true;
+    if (!this.#isSweeping) void this.#sweepAll();
   }
 
   /** Stops with the piece that is under way. */
@@ -39,7 +36,23 @@ export class TrashSweeper {
     this.#isClosed = true;
   }
 
+  /** Never rejects. */
   async #sweepAll(): Promise<void> {
+    this.#isSweeping = true;
+    try {
+      // What is dropped while the answer "nothing left" is on its way is asked for again.
+      while (this.#isAsked && !this.#isClosed) {
+        this.#isAsked = false;
+        await this.#sweepOnce();
+      }
+    } catch (error) {
+      this.#logger.debug('dropped queues are emptied later', { error: errorText(error) });
+    } finally {
+      this.#isSweeping = false;
+    }
+  }
+
+  async #sweepOnce(): Promise<void> {
     const { messages, counts, trash } = this.#keys;
     for (;;) {
       const dropped = await this.#redis.srandmember(trash);
