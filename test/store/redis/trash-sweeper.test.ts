@@ -29,10 +29,10 @@ class Trash {
 
   /** Answers until nothing is asked any more. */
   async rest(): Promise<void> {
-    while (this.#asked.length > 0) {
+    do {
       this.answer();
       await new Promise((resolve) => setImmediate(resolve));
-    }
+    } while (this.#asked.length > 0);
   }
 
   #answer<T>(of: () => T): Promise<T> {
