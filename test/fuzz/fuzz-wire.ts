@@ -33,14 +33,18 @@ export async function openSocket(
   const socket = connect({ host: url.hostname, port: Number(url.port), noDelay: true });
   await once(socket, 'connect');
   let isReset = false;
-  socket.on('error', (error: NodeJS.ErrnoException) => {
+  socket.on('error', () => {
     isReset = true;
-    // Where the broker breaks off in the same moment, Node fails to, and tells of no close.
-    if (error.syscall === 'reset') onClose(true);
   });
   socket.on('data', onData);
   socket.on('close', () => onClose(isReset));
   return socket;
+}
+
+/** Breaks a connection off, behind all that was written. */
+export function breakOff(socket: Socket): void {
+  // Node ends it first in any case; where the broker breaks off meanwhile, it would then fail and never close its socket.
+  socket.end(() => socket.resetAndDestroy());
 }
 
 /** A TCP connection; nothing is made wrong on it. */
@@ -53,7 +57,7 @@ export async function openTcp(url: URL, handler: ClientSocketHandler): Promise<F
   return {
     write: (bytes) => void socket.write(bytes),
     end: () => void socket.end(),
-    reset: () => void socket.resetAndDestroy(),
+    reset: () => breakOff(socket),
     tampered: undefined,
   };
 }

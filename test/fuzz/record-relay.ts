@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import type { Random } from '../fakes/random.ts';
 import { plainRecord } from './false-starts.ts';
-import type { Tampering } from './fuzz-wire.ts';
+import { breakOff, type Tampering } from './fuzz-wire.ts';
 import { cutAtRandom } from './mutator.ts';
 
 /** How many records with data of the client are made wrong, and how many handshakes. */
@@ -178,7 +178,7 @@ export class RecordRelay extends Duplex {
   #stop(): void {
     this.#state = 'mute';
     if (this.#random.chance(0.5)) this.#socket.end();
-    else this.#socket.resetAndDestroy();
+    else breakOff(this.#socket);
   }
 
   #send(bytes: Buffer): void {

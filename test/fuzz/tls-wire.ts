@@ -2,7 +2,7 @@ import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { Random } from '../fakes/random.ts';
 import type { ClientSocketHandler } from '../support/client-socket.ts';
 import { FALSE_STARTS, type FalseStart } from './false-starts.ts';
-import { type FuzzWire, type OpenWire, openSocket } from './fuzz-wire.ts';
+import { breakOff, type FuzzWire, type OpenWire, openSocket } from './fuzz-wire.ts';
 import { cutAtRandom } from './mutator.ts';
 import { RecordRelay } from './record-relay.ts';
 
@@ -49,7 +49,7 @@ async function openWithFalseStart(url: URL, handler: ClientSocketHandler, random
     end: () => {
       if (!random.chance(WAIT_RATE)) socket.end();
     },
-    reset: () => void socket.resetAndDestroy(),
+    reset: () => breakOff(socket),
   };
 }
 
@@ -100,7 +100,7 @@ async function openSecure(
     },
     write: (bytes) => writer.write(recordsOf(bytes, random)),
     end: () => writer.end(),
-    reset: () => void raw.resetAndDestroy(),
+    reset: () => breakOff(raw),
   };
 }
 
