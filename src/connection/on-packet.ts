@@ -25,6 +25,7 @@ export function onPacket(connection: Connection, framer: Framer): Promise<void> 
     onAck(connection, type, packetId, ReasonCode.success);
     return undefined;
   }
+  refuseConnectAgain(framer.header);
   const packet = decodePacket(framer, connection.version);
   switch (packet.type) {
     case PacketType.puback:
@@ -47,7 +48,6 @@ export function onPacket(connection: Connection, framer: Framer): Promise<void> 
     case PacketType.auth:
       return onAuth(connection, packet);
     case PacketType.connect:
-      throw new ProtocolError(ReasonCode.protocolError, 'a second CONNECT', 'MQTT-3.1.0-2'); // [MQTT-3.1.0-2] [v3 MQTT-3.1.0-2]
     case PacketType.publish:
     case PacketType.connack:
     case PacketType.suback:
@@ -60,6 +60,7 @@ export function onPacket(connection: Connection, framer: Framer): Promise<void> 
 function beforeConnected(connection: Connection, framer: Framer): Promise<void> | undefined {
   const type = framer.header >> 4;
   if (connection.state === 'authenticating') {
+    refuseConnectAgain(framer.header);
     const packet = decodePacket(framer, connection.version);
     if (packet.type === PacketType.auth) connection.resolveAuth(packet);
     else if (packet.type === PacketType.disconnect) connection.onDisconnect(false);
@@ -73,4 +74,12 @@ function beforeConnected(connection: Connection, framer: Framer): Promise<void> 
   const packet = decodePacket(framer, connection.version);
   if (packet.type !== PacketType.connect) throw new Error('decodePacket disagrees with the header');
   return onConnect(connection, packet);
+}
+
+/** What is in a second CONNECT does not matter: as the first one, it could be answered with a reason that only CONNACK has. */
+function refuseConnectAgain(header: number): void {
+  // [MQTT-3.1.0-2] [v3 MQTT-3.1.0-2]; with other flags it is malformed [MQTT-2.1.3-1]
+  if (header === PacketType.connect << 4) {
+    throw new ProtocolError(ReasonCode.protocolError, 'a second CONNECT', 'MQTT-3.1.0-2');
+  }
 }
