@@ -25,6 +25,9 @@ export function onPacket(connection: Connection, framer: Framer): Promise<void> 
     onAck(connection, type, packetId, ReasonCode.success);
     return undefined;
   }
+  // Whatever is in it: for some of what may be wrong with a CONNECT, DISCONNECT has no reason code.
+  if (type === PacketType.connect)
+    throw new ProtocolError(ReasonCode.protocolError, 'a second CONNECT', 'MQTT-3.1.0-2'); // [MQTT-3.1.0-2] [v3 MQTT-3.1.0-2]
   const packet = decodePacket(framer, connection.version);
   switch (packet.type) {
     case PacketType.puback:
@@ -47,7 +50,6 @@ export function onPacket(connection: Connection, framer: Framer): Promise<void> 
     case PacketType.auth:
       return onAuth(connection, packet);
     case PacketType.connect:
-      throw new ProtocolError(ReasonCode.protocolError, 'a second CONNECT', 'MQTT-3.1.0-2'); // [MQTT-3.1.0-2] [v3 MQTT-3.1.0-2]
     case PacketType.publish:
     case PacketType.connack:
     case PacketType.suback:
