@@ -39,6 +39,12 @@ describe('the place of CONNECT', () => {
     client.sendConnect({ clientId: 'twice' });
     await client.expectDisconnect(0x82);
     await watcher.expectPublish({ payload: '1' });
+    // Also one that would not have been taken as the first.
+    for (const wrong of [{ protocolName: 'MQTX' }, { protocolLevel: 6 }]) {
+      const other = await broker.connect();
+      other.send(rawConnect(5, { ...wrong, payload: [ID] }));
+      await other.expectDisconnect(0x82);
+    }
   });
 });
 
