@@ -32,11 +32,6 @@ const VIOLATIONS: readonly (readonly [reasonCode: number, what: string, packet: 
   [ReasonCode.malformedPacket, 'a length longer than needed', Buffer.from('c08000', 'hex')],
   [ReasonCode.malformedPacket, 'an unknown property', rawPublish('a', rawProperties(Buffer.from([0x7e, 0])))],
   [ReasonCode.protocolError, 'a second CONNECT', rawConnect(5, { payload: [mqttString('a')] })],
-  [
-    ReasonCode.protocolError,
-    'a second CONNECT, of a version there is not',
-    rawConnect(5, { protocolLevel: 6, payload: [mqttString('a')] }),
-  ],
   [ReasonCode.protocolError, 'CONNACK', frame(0x20, Buffer.from([0, 0, 0]))],
   [ReasonCode.protocolError, 'SUBACK', frame(0x90, uint16(1), rawProperties(), Buffer.from([0]))],
   [ReasonCode.protocolError, 'UNSUBACK', frame(0xb0, uint16(1), rawProperties(), Buffer.from([0]))],
