@@ -79,7 +79,8 @@ describe.skipIf(redisMissing !== '')('a broker on Redis with replicas', () => {
         const settings = [...SETTINGS, 'redis.waitReplicas=1'];
         await using run = await FaultRun.start({ url: urlOf(group), settings });
         await failOver(run, group, true);
-        expect(run.logged(AWAY)).toBeGreaterThan(0);
+        // In a cluster the new master may be known before the connection to the old one is noticed to be gone.
+        if (kind === 'Sentinels') expect(run.logged(AWAY)).toBeGreaterThan(0);
         expectKept(await run.finish());
         expect(run.restarts).toBe(0);
       },
