@@ -107,6 +107,12 @@ export function hostOf(remoteAddress: string): string {
   return host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host;
 }
 
+/** An IPv4 address mapped into IPv6 as the IPv4 address it is. */
+export function plainAddress(address: string): string {
+  const mapped = address.toLowerCase().startsWith('::ffff:') ? address.slice('::ffff:'.length) : '';
+  return isIPv4(mapped) ? mapped : address;
+}
+
 /** Whether an address is one of this machine alone. */
 export function isLoopbackAddress(address: string): boolean {
   return address === '::1' || (isIPv4(address) && address.startsWith('127.'));

@@ -144,12 +144,11 @@ export class Session implements QueueOwner, FlushWaiter, Deadline {
     const { link } = this;
     return (
       link !== undefined &&
-      link.writable &&
       this.#waiting() === 0 &&
       this.#resendAt === this.#resend.length &&
       // Those in flight count against what a queue may hold.
       (this.#queue === undefined || this.#queue.bytes < this.#context.settings.queueBytesMax) &&
-      (this.#inFlight === undefined || this.#inFlight.hasRoom(link.receiveMaximum))
+      this.#hasQuota(link)
     );
   }
 

@@ -1,4 +1,5 @@
 import type { Server, Socket } from 'node:net';
+import { plainAddress } from '../lib/ip-address.ts';
 import type { ByteStream, ByteStreamHandler, ClientCertificate, PeerIdentity } from './byte-stream.ts';
 
 /** Written behind what waits in a socket so that its callback tells when that has left; puts nothing on the wire. */
@@ -43,7 +44,7 @@ export function afterSent(socket: Socket, callback: () => void): void {
 export function peerAddress(socket: Socket): string {
   const address = socket.remoteAddress;
   if (address === undefined) return 'unknown';
-  const plain = address.startsWith('::ffff:') ? address.slice('::ffff:'.length) : address;
+  const plain = plainAddress(address);
   return plain.includes(':') ? `[${plain}]:${socket.remotePort}` : `${plain}:${socket.remotePort}`;
 }
 

@@ -7,7 +7,7 @@
  */
 import { isIPv4, isIPv6, type Socket, SocketAddress } from 'node:net';
 import { crc32c } from '../lib/crc32c.ts';
-import { hostOf, isLoopbackAddress } from '../lib/ip-address.ts';
+import { hostOf, isLoopbackAddress, plainAddress } from '../lib/ip-address.ts';
 import { urlAuthority } from './url-authority.ts';
 
 /** What the first bytes of a connection are. */
@@ -151,12 +151,6 @@ export function addressBehind(balancer: string, source: string | undefined): str
   if (source === undefined) return '';
   const isItsOwn = isLoopbackAddress(hostOf(source)) && !isLoopbackAddress(plainAddress(balancer));
   return isItsOwn ? '' : source;
-}
-
-/** An IPv4 address mapped into IPv6 as the IPv4 address it is. */
-function plainAddress(address: string): string {
-  const mapped = address.toLowerCase().startsWith('::ffff:') ? address.slice('::ffff:'.length) : '';
-  return isIPv4(mapped) ? mapped : address;
 }
 
 /**

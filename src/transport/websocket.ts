@@ -2,7 +2,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { isIP, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
-import { AddressRanges } from '../lib/ip-address.ts';
+import { isLoopbackAddress, plainAddress } from '../lib/ip-address.ts';
 import type { Listener, OnStream, SecureListener } from './byte-stream.ts';
 import { type EntranceOptions, openEntrance } from './entrance.ts';
 import type { Handshake } from './handshakes.ts';
@@ -18,7 +18,8 @@ export interface WebSocketOptions extends EntranceOptions {
   readonly path: string;
   /**
    * Which web pages may connect, as `https://example.org`. Empty: pages of the same host and port, over loopback only where
-   * that is `localhost` or an address, and whatever is not a browser (no Origin header). Otherwise those listed, exactly, and no others; `*` lists all.
+   * that is `localhost` or an address, and whatever is not a browser (no Origin header). Otherwise those listed, exactly, and
+   * no others; `*` lists all.
    */
   readonly origins: readonly string[];
   /** The largest frame or fragmented message taken, in bytes; a larger one closes the connection with 1009. */
@@ -30,8 +31,6 @@ const SUB_PROTOCOLS: readonly string[] = ['mqtt', 'mqttv3.1'];
 
 /** A peer has this long to answer a close frame, in milliseconds; then the connection is closed. */
 const CLOSE_DEADLINE_MS = 10_000;
-
-const LOOPBACK: AddressRanges = new AddressRanges(['127.0.0.0/8', '::1']);
 
 /** Why a request is not upgraded. */
 interface Refusal {
@@ -52,7 +51,7 @@ function isOriginAllowed(request: IncomingMessage, origins: readonly string[]): 
   const page = URL.parse(origin);
   if (host === undefined || page?.host !== host.toLowerCase()) return false;
   // Any name can be made to mean this machine, by who wants a page of his to reach what listens on it (DNS rebinding).
-  return !LOOPBACK.has(request.socket.localAddress ?? '') || isAtHome(page.hostname);
+  return !isLoopbackAddress(plainAddress(request.socket.localAddress ?? '')) || isAtHome(page.hostname);
 }
 
 /** Whether a host of a URL is an address, or a name that can mean this machine only. */
