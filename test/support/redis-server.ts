@@ -16,6 +16,11 @@ const ATTEMPTS_MAX = 20;
 const PORTS = [16_000, 32_000] as const;
 /** What a server prints when it is ready; a sentinel never says that it accepts connections. */
 const READY = /Ready to accept connections|Sentinel ID is/;
+/** In one step: with SCAN, a key that is renamed meanwhile would be passed over. */
+const KEYS_WITH_TYPES = `
+local found = {}
+for place, key in ipairs(redis.call('KEYS', '*')) do found[place] = {key, redis.call('TYPE', key).ok} end
+return found`;
 const PORT_TAKEN = /Address already in use|Failed listening on port/;
 
 const program = findTool('redis-server');
@@ -93,17 +98,10 @@ export class RedisServer {
     return this.#client;
   }
 
-  /** All keys with their types, in the order of their names. */
+  /** All keys with their types at one instant, in the order of their names. */
   async keys(): Promise<Map<string, string>> {
-    const found = new Map<string, string>();
-    let cursor = '0';
-    do {
-      const [next, names] = await this.client().scan(cursor, 'COUNT', 1000);
-      const types = await Promise.all(names.map((name) => this.client().type(name)));
-      for (const [index, name] of names.entries()) if (types[index] !== 'none') found.set(name, types[index] ?? '');
-      cursor = next;
-    } while (cursor !== '0');
-    return new Map([...found].sort(([a], [b]) => (a < b ? -1 : 1)));
+    const found = (await this.client().eval(KEYS_WITH_TYPES, 0)) as [name: string, type: string][];
+    return new Map(found.sort(([a], [b]) => (a < b ? -1 : 1)));
   }
 
   /** Ends it as a crash does (SIGKILL) and waits until it is gone. What it wrote to files stays for `restart`. */

@@ -447,7 +447,11 @@ export class RedisStore implements SharedStore {
         if (whose === 'ours' || this.#open !== open || this.#broken !== undefined) return;
         this.onBroken(this.#break(whose === 'taken' ? 'fenced' : 'lost', undefined));
       })
-      .then(() => this.#watch())
+      .then(() => {
+        this.#watch();
+        // Also what a node dropped that ended before it was empty.
+        open.sweeper.sweep();
+      })
       .catch((error: unknown) => this.#options.logger.debug('a heartbeat to Redis failed', { error: errorText(error) }))
       .finally(() => {
         this.#isBeating = false;

@@ -135,6 +135,16 @@ describe.skipIf(redisMissing !== '')('RedisStore', () => {
     expect(await keysOf(server)).toEqual([]);
   });
 
+  test('empties what another node dropped that ended meanwhile', async () => {
+    const server = await startRedis();
+    const store = await openStore(server.url, { leaseMs: 1_000 });
+    await store.commit([session('a', 1), put(entry(1, 1, text('shared'))), put(entry(1, 2))]);
+    const dropped = '{trellis}:d:1';
+    await server.client().multi().rename('{trellis}:q:1', dropped).sadd('{trellis}:trash', dropped).exec();
+    await untilSwept(server);
+    expect(await server.client().exists(dropped, '{trellis}:messages', '{trellis}:counts')).toBe(0);
+  });
+
   test('keeps a message to 1,000 queues once, and takes one round trip for it', async () => {
     const server = await startRedis();
     const store = await openStore(server.url);
