@@ -1,3 +1,5 @@
+import type { Socket } from 'node:net';
+import { setTimeout as later } from 'node:timers/promises';
 import { errorText } from '../../lib/error-text.ts';
 import type { Logger } from '../../lib/logger.ts';
 import { RecordReader } from '../record-reader.ts';
@@ -9,10 +11,15 @@ import { type InboxFrame, readFrame } from './inbox-frame.ts';
 import type { MailboxReader } from './mailbox-reader.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import type { RedisKeys } from './redis-keys.ts';
+import type { Replication } from './replication.ts';
 import type { StreamEntry, TopologyReader } from './topology-reader.ts';
 
+/** Before the first entry of a stream. */
+const NONE = '0-0';
 /** Entries of each stream read at a time. */
 const ENTRIES_AT_ONCE = 50;
+/** Pause before it is read again where there is a connection, ms. */
+const AGAIN_MS = 100;
 /** Longest time Redis is let wait for something to come, ms. */
 const BLOCK_MS = 5_000;
 
@@ -20,6 +27,8 @@ const BLOCK_MS = 5_000;
 export interface InboxParts {
   /** For reading alone: it waits at Redis for what comes. */
   readonly connection: RedisConnection;
+  /** Of the same connection. */
+  readonly replication: Replication;
   /** Shorter than what makes the connection take Redis for silent, ms. */
   readonly timeoutMs: number;
   readonly keys: RedisKeys;
@@ -38,6 +47,8 @@ export interface InboxParts {
   readonly onUnasked: (clientId: string) => void;
   /** Removes what was read, up to this id. */
   readonly onRead: (lastId: string) => void;
+  /** What was read last is not there any more, which only this node may remove. */
+  readonly onGone: () => Promise<void>;
   /** It cannot go on. */
   readonly onBroken: (error: unknown) => void;
 }
@@ -47,7 +58,9 @@ export class InboxReader {
   readonly #parts: InboxParts;
   readonly #reader: RecordReader;
   /** Id of the last entry of the inbox that was read. */
-  #lastId = '0-0';
+  #lastId = NONE;
+  /** By which connection it was read last. */
+  #line: Socket | undefined = undefined;
   #waiting: { id: string; version: number; resolve: () => void }[] = [];
   #isClosed = false;
   #running: Promise<void> | undefined = undefined;
@@ -74,6 +87,7 @@ export class InboxReader {
   /** Stops; nothing is told any more when it resolves. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#parts.replication.close();
     await this.#parts.connection.close();
     await this.#running;
   }
@@ -87,7 +101,8 @@ export class InboxReader {
       } catch (error) {
         if (this.#isClosed) return;
         logger.debug('the inbox in Redis could not be read', { error: errorText(error) });
-        await connection.whenReady();
+        if (connection.isReady) await later(AGAIN_MS);
+        else await connection.whenReady();
         continue;
       }
       await this.#take(streams);
@@ -95,7 +110,10 @@ export class InboxReader {
   }
 
   async #read(): Promise<readonly (readonly [key: Buffer, entries: readonly StreamEntry[]])[]> {
-    const { connection, keys, nodeId, topology, timeoutMs } = this.#parts;
+    const { connection, replication, keys, nodeId, topology, timeoutMs } = this.#parts;
+    const { line } = replication;
+    if (line !== this.#line) await this.#checkLast();
+    this.#line = line;
     const blockMs = Math.min(BLOCK_MS, Math.floor(timeoutMs / 3));
     const names = [keys.changes, keys.inbox(nodeId)];
     const ids = [`${topology.version}-0`, this.#lastId];
@@ -109,7 +127,20 @@ export class InboxReader {
       ...ids,
     );
     // Its type knows nothing of the time-out, which brings null.
-    return streams ?? [];
+    if (streams === null) return [];
+    await replication.seen(line);
+    return streams;
+  }
+
+  /**
+   * Looks whether what was read last is still there, after Redis was away. Where it is not, Redis has lost what other nodes
+   * had posted, and what they post from then on looks as if it had been read: so this node cannot go on.
+   */
+  async #checkLast(): Promise<void> {
+    const { connection, keys, nodeId, onGone } = this.#parts;
+    const id = this.#lastId;
+    if (id === NONE || (await connection.redis.xrange(keys.inbox(nodeId), id, id)).length > 0) return;
+    await onGone();
   }
 
   async #take(streams: readonly (readonly [key: Buffer, entries: readonly StreamEntry[]])[]): Promise<void> {

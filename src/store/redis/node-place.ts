@@ -58,12 +58,20 @@ export class NodePlace {
     }
   }
 
-  /** Says that the node is alive. @returns who has its place: `nobody` where Redis has forgotten it. */
-  async beat(): Promise<'ours' | 'taken' | 'nobody'> {
+  /**
+   * Says that the node is alive. @returns who has its place: `nobody` where Redis has forgotten it.
+   * @param scripts of the connection to say it by.
+   */
+  async beat(scripts: Scripts = this.#scripts): Promise<'ours' | 'taken' | 'nobody'> {
     const { nodeId, leaseMs } = this.#options;
     const keys = [this.#keys.node(nodeId), this.#keys.lease(nodeId)];
-    const answer = await this.#scripts.run('beat', keys, [this.incarnation, leaseMs]);
+    const answer = await scripts.run('beat', keys, [this.incarnation, leaseMs]);
     return answer === 1 ? 'ours' : answer === 0 ? 'taken' : 'nobody';
+  }
+
+  /** Writes something for this node: that it is alive. @throws Error where another has its place, or nobody, which the next beat finds. */
+  async mark(scripts: Scripts): Promise<void> {
+    if ((await this.beat(scripts)) !== 'ours') throw new Error('the place of this node is not its own any more');
   }
 
   /** Gives the place up, so that nobody has to wait for the lease to end. What is stored stays, for whoever comes. */

@@ -7,6 +7,7 @@ import type { ClientClaims } from './client-claims.ts';
 import { decoded } from './decoded.ts';
 import { aboutOf, isDead, type NodePlace } from './node-place.ts';
 import type { RedisKeys } from './redis-keys.ts';
+import type { Replication } from './replication.ts';
 import type { Scripts } from './script-runner.ts';
 
 /** Looks in a row that find a node without a lease until it counts as dead: all leases end while Redis is stopped. */
@@ -29,6 +30,7 @@ export interface WatchOptions {
   readonly redis: Redis | Cluster;
   readonly scripts: Scripts;
   readonly keys: RedisKeys;
+  readonly replication: Pick<Replication, 'confirmed'>;
   readonly place: NodePlace;
   readonly nodeId: string;
   readonly leaseMs: number;
@@ -152,11 +154,13 @@ export class NodeWatch {
   }
 
   async #adoptHandedOver(): Promise<void> {
-    const { redis, keys, nodeId, claims } = this.#options;
+    const { redis, replication, keys, nodeId, claims } = this.#options;
     for (let [clientId] = this.#handedOver; clientId !== undefined; [clientId] = this.#handedOver) {
       claims.collect();
       // A client may have come for it here, and have gone to another node since.
-      if ((await redis.sismember(keys.own(nodeId), clientId)) === 1) await this.#tell(nodeId, [clientId], []);
+      const id = clientId;
+      if ((await replication.confirmed(() => redis.sismember(keys.own(nodeId), id))) === 1)
+        await this.#tell(nodeId, [clientId], []);
       claims.forget();
       this.#handedOver.shift();
     }
@@ -165,7 +169,7 @@ export class NodeWatch {
 
   /** @returns whether there may be more. */
   async #adopt(other: string): Promise<boolean> {
-    const { redis, scripts, keys, nodeId, place, claims } = this.#options;
+    const { redis, scripts, replication, keys, nodeId, place, claims } = this.#options;
     if (this.#unfinished === undefined) {
       this.#calls += 1;
       claims.collect();
@@ -174,11 +178,12 @@ export class NodeWatch {
     const all = [keys.node(nodeId), keys.nodes, keys.gone, keys.topology, keys.changes];
     const parts = [keys.own(other), keys.own(nodeId), keys.groups(other), keys.groups(nodeId), keys.taking(nodeId)];
     const { incarnation } = place;
-    const answer = (await scripts.runBuffer(
-      'adopt',
-      [...all, ...parts],
-      [incarnation, nodeId, other, keys.start, CLIENTS_AT_ONCE, `${incarnation}-${this.#calls}`],
-    )) as [Buffer[], Buffer[], number];
+    const values = [incarnation, nodeId, other, keys.start, CLIENTS_AT_ONCE, `${incarnation}-${this.#calls}`];
+    const answer = (await replication.confirmed(() => scripts.runBuffer('adopt', [...all, ...parts], values))) as [
+      Buffer[],
+      Buffer[],
+      number,
+    ];
     await this.#tell(
       other,
       answer[0].map((id) => id.toString()),

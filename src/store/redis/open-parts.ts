@@ -10,9 +10,10 @@ import { type Adopted, NodeWatch } from './node-watch.ts';
 import { QueueReader } from './queue-reader.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import type { RedisKeys } from './redis-keys.ts';
+import { Replication } from './replication.ts';
 import type { RetainedLayout } from './retained-layout.ts';
 import { RouteWriter } from './route-writer.ts';
-import type { Scripts } from './script-runner.ts';
+import { Scripts } from './script-runner.ts';
 import type { ServerClock } from './server-clock.ts';
 import { StateReader } from './state-reader.ts';
 import { TopologyReader } from './topology-reader.ts';
@@ -25,6 +26,7 @@ const BEATS_PER_LEASE = 4;
 export interface OpenParts {
   readonly connection: RedisConnection;
   readonly scripts: Scripts;
+  readonly replication: Replication;
   readonly place: NodePlace;
   readonly times: ServerClock;
   readonly states: StateReader;
@@ -47,7 +49,9 @@ export interface Ingredients extends Pick<OpenParts, 'connection' | 'scripts' | 
   readonly retained: RetainedLayout;
   readonly keys: RedisKeys;
   readonly nodeId: string;
+  readonly waitReplicas: number;
   readonly leaseMs: number;
+  readonly timeoutMs: number;
   readonly logger: Logger;
   readonly topology: Topology | undefined;
   nextSharedId(): number;
@@ -63,10 +67,14 @@ export function openParts(ingredients: Ingredients): OpenParts {
   const { redis } = connection;
   const nextSharedId = (): number => ingredients.nextSharedId();
   const claims = new ClientClaims({ scripts, keys, place, nodeId });
+  const { waitReplicas, timeoutMs } = ingredients;
+  const mark = (): Promise<void> => place.mark(scripts);
+  const replication = new Replication({ connection, waitReplicas, timeoutMs, logger, mark });
   const states = new StateReader({ redis, scripts, keys, reader: new RecordReader(times) });
   return {
     connection,
     scripts,
+    replication,
     place,
     times,
     states,
@@ -83,11 +91,13 @@ export function openParts(ingredients: Ingredients): OpenParts {
     queues: new QueueReader(scripts, keys, times),
     mailboxes: new MailboxReader(scripts, keys, times),
     claims,
-    topologyReader: topology === undefined ? undefined : new TopologyReader({ redis, keys, states, topology }),
+    topologyReader:
+      topology === undefined ? undefined : new TopologyReader({ redis, keys, states, replication, topology }),
     watch: new NodeWatch({
       redis,
       scripts,
       keys,
+      replication,
       place,
       nodeId,
       leaseMs,
@@ -101,17 +111,23 @@ export function openParts(ingredients: Ingredients): OpenParts {
 }
 
 /** What an inbox is opened with besides the open store. */
-export type InboxIngredients = Omit<InboxParts, 'mailboxes' | 'claims' | 'times' | 'onRead'>;
+export interface InboxIngredients
+  extends Omit<InboxParts, 'mailboxes' | 'claims' | 'times' | 'replication' | 'onRead'> {
+  readonly waitReplicas: number;
+}
 
 /** Makes the reader of a node's inbox; it does not read yet. */
 export function openInbox(open: OpenParts, ingredients: InboxIngredients): InboxReader {
-  const { mailboxes, claims, times, watch } = open;
-  const { events, keys, nodeId } = ingredients;
+  const { mailboxes, claims, times, watch, place } = open;
+  const { connection, waitReplicas, timeoutMs, logger, events, keys, nodeId } = ingredients;
+  const scripts = new Scripts(connection.redis);
+  const mark = (): Promise<void> => place.mark(scripts);
   return new InboxReader({
     ...ingredients,
     mailboxes,
     claims,
     times,
+    replication: new Replication({ connection, waitReplicas, timeoutMs, logger, mark }),
     events: {
       onPosted: (messages) => events.onPosted(messages),
       onForwarded: (messages) => events.onForwarded(messages),

@@ -79,6 +79,11 @@ export class RedisConnection {
     return this.redis.nodes('master').find((node) => nodeKey(node) === owner);
   }
 
+  /** The socket of `writer`: where it is still the same, nothing went by another. Undefined while there is none. */
+  get line(): Socket | undefined {
+    return this.writer?.stream;
+  }
+
   /**
    * Connects for the first time; waits while Redis loads its data.
    * @throws StoreError with a sentence that says why it is not possible; the connection is closed then.

@@ -1,5 +1,4 @@
 import { setTimeout as later } from 'node:timers/promises';
-import type { Redis } from 'ioredis';
 import { errorText } from '../../lib/error-text.ts';
 import type { Logger } from '../../lib/logger.ts';
 import { systemClock } from '../../lib/system-clock.ts';
@@ -13,7 +12,7 @@ import {
   StoreFullError,
   type StoredState,
 } from '../store.ts';
-import { encodeChanges } from '../topology-change.ts';
+import { encodeChanges, type TopologyChange } from '../topology-change.ts';
 import type { EncodedBatch } from './batch-writer.ts';
 import { FrameWriter } from './inbox-frame.ts';
 import { NodePlace } from './node-place.ts';
@@ -38,9 +37,6 @@ const RELEASED_AT_ONCE = 1_000;
 const FULL = 'Redis is at its maxmemory.';
 /** Pause before a call that Redis could not take is made again, ms. */
 const AGAIN_MS = 100;
-/** How long WAIT waits for replicas before it is looked at again, at most, ms; and how often it does so per time-out. */
-const WAIT_MS = 1_000;
-const WAITS_PER_TIMEOUT = 4;
 
 /** What a Redis store is made with. */
 export interface RedisStoreOptions {
@@ -102,7 +98,7 @@ export class RedisStore implements SharedStore {
   async open(): Promise<StoredState & AdoptedState> {
     if (this.#open !== undefined || this.#isOpening) throw new StoreError('The store is already open.');
     this.#isOpening = true;
-    const { address, prefix, nodeId, leaseMs, timeoutMs, logger } = this.#options;
+    const { address, prefix, nodeId, waitReplicas, leaseMs, timeoutMs, logger } = this.#options;
     const connection = new RedisConnection(address, { timeoutMs, logger, name: `trellis-${nodeId}`, prefix });
     try {
       await connection.open();
@@ -128,7 +124,9 @@ export class RedisStore implements SharedStore {
         retained,
         keys: this.#keys,
         nodeId,
+        waitReplicas,
         leaseMs,
+        timeoutMs,
         logger,
         topology: this.topology,
         nextSharedId: () => this.#nextSharedId(),
@@ -137,7 +135,7 @@ export class RedisStore implements SharedStore {
         onBeat: () => this.#beat(),
       });
       this.#open = open;
-      const state = await this.#readState(open);
+      const state = await open.replication.confirmed(() => this.#readState(open));
       await open.topologyReader?.load();
       const messages: Message[] = [];
       const onDamaged = (topicName: string, reason: string): void =>
@@ -182,13 +180,14 @@ export class RedisStore implements SharedStore {
   }
 
   async listen(): Promise<void> {
-    const { address, prefix, timeoutMs, logger } = this.#options;
+    const { address, prefix, waitReplicas, timeoutMs, logger } = this.#options;
     const { topology, events } = this;
     const open = this.#open;
     if (open === undefined || open.topologyReader === undefined || topology === undefined || events === undefined)
       throw new StoreError('The store is not open.');
     open.inbox = openInbox(open, {
       connection: new RedisConnection(address, { timeoutMs, logger, name: `trellis-${this.nodeId}-inbox`, prefix }),
+      waitReplicas,
       timeoutMs,
       keys: this.#keys,
       nodeId: this.nodeId,
@@ -201,6 +200,7 @@ export class RedisStore implements SharedStore {
         open.watch.handOver(clientId);
         this.#watch();
       },
+      onGone: async () => this.#lose(open, await open.place.beat()),
       onBroken: (error) => this.onBroken(this.#break('broken', error)),
     });
     await open.inbox.start();
@@ -243,10 +243,9 @@ export class RedisStore implements SharedStore {
   async #catchUp(): Promise<void> {
     await this.#listening.promise;
     const keys = [this.#keys.inbox(this.nodeId), this.#keys.topology];
-    await this.#untilAnswered(async ({ scripts, inbox }) => {
-      const [lastId, version] = (await scripts.run('progress', keys, [])) as [string, number];
-      await inbox?.reached(lastId, version);
-    });
+    const progress = await this.#untilAnswered(({ scripts }) => scripts.run('progress', keys, []));
+    const [lastId, version] = progress as [string, number];
+    await this.#open?.inbox?.reached(lastId, version);
   }
 
   get #openStore(): OpenParts {
@@ -254,13 +253,13 @@ export class RedisStore implements SharedStore {
     return this.#open;
   }
 
-  /** Asks Redis after all batches before, and again while it is away. */
+  /** Asks Redis after all batches before, and again until the answer counts. */
   async #untilAnswered<T>(ask: (open: OpenParts) => Promise<T>): Promise<T> {
     const open = this.#openStore;
     await this.#lastCommit;
     for (;;) {
       try {
-        return await ask(open);
+        return await open.replication.confirmed(() => ask(open));
       } catch (error) {
         if (this.#isClosing || error instanceof StoreError) throw error;
         const failure = failureOf(error);
@@ -305,6 +304,7 @@ export class RedisStore implements SharedStore {
     const open = this.#open;
     if (open === undefined) return;
     this.#isClosing = true;
+    open.replication.close();
     // A batch that Redis does not take now is given up: nobody was told that it is stored.
     if (!open.connection.isReady) await open.connection.close();
     await this.#lastCommit;
@@ -319,21 +319,36 @@ export class RedisStore implements SharedStore {
   }
 
   async #commit(open: OpenParts, encoded: EncodedBatch, outgoing: Outgoing | undefined): Promise<void> {
-    const { waitReplicas } = this.#options;
+    const { replication } = open;
     const number = this.#batch + 1;
     // Set once a call may have been carried out, and once Redis was full after that: then all that is asked is whether it was.
     let mayBeApplied = false;
     let isGivenUp = false;
+    /** Version of the topology that the batch made, 0 for none. */
+    let made = 0;
+    let unsent = 0;
     for (;;) {
       if (this.#broken !== undefined) throw this.#broken;
       try {
-        const { writer } = open.connection;
+        const { line } = replication;
         if (isGivenUp && (await this.#giveUp(open, number))) throw new StoreFullError(FULL);
-        if (!isGivenUp && !(await this.#send(open, number, encoded, outgoing))) continue;
+        if (!isGivenUp) {
+          const [last, version, rest] = await this.#send(open, number, encoded, outgoing);
+          if (last === -1) {
+            await replication.seen(line);
+            await this.#learn(open, rest as StreamEntry[]);
+            continue;
+          }
+          // Where it had been applied before, the answer says nothing of either.
+          made = version || made;
+          unsent = (rest as number) || unsent;
+        }
         mayBeApplied = true;
-        if (waitReplicas > 0) await this.#waitForReplicas(open, writer);
+        await replication.written(line);
         await applyApart(open.connection.redis, open.scripts, encoded.apart);
         this.#batch = number;
+        if (encoded.changes.length > 0) this.#noteOwn(encoded.changes, made);
+        if (unsent > 0) this.events?.onUnsent(unsent);
         if (encoded.dropsQueues) open.sweeper.sweep();
         return;
       } catch (error) {
@@ -358,13 +373,16 @@ export class RedisStore implements SharedStore {
     return isGivenUp;
   }
 
-  /** Calls the commit script. @returns false where its messages have to be routed anew, which can be done now. */
+  /**
+   * Calls the commit script. @returns -1, the topology and what of it is not known here where the messages have to be routed
+   * anew; or the number of the batch, the topology if it made it, and how many QoS 0 messages were not sent.
+   */
   async #send(
     open: OpenParts,
     number: number,
     encoded: EncodedBatch,
     outgoing: Outgoing | undefined,
-  ): Promise<boolean> {
+  ): Promise<[last: number, version: number, rest: number | StreamEntry[]]> {
     const { topology } = this;
     const { changes } = encoded;
     let names = [...this.#commitKeys, ...encoded.keys];
@@ -386,41 +404,24 @@ export class RedisStore implements SharedStore {
       version,
       list,
       nodes,
-    ])) as [last: number, version: number, rest: number | StreamEntry[]];
-    if (answer[0] === -1) {
-      // One that Redis knew and does not know any more; what has come since the call may be later.
-      if (Number(version) > answer[1]) throw this.#break('lost', undefined);
-      await this.#learn(open, answer[2] as StreamEntry[]);
-      return false;
-    }
-    if (changes.length > 0) {
-      // Where the answer to the first call was lost, nothing is known but that it is in the stream.
-      this.#ownVersion = answer[1] === 0 ? Number.POSITIVE_INFINITY : answer[1];
-      if (topology !== undefined && answer[1] !== 0 && answer[1] === topology.version + 1)
-        topology.apply(changes, answer[1]);
-    }
-    if (answer[2] !== 0) this.events?.onUnsent(answer[2] as number);
-    return true;
+    ])) as [number, number, number | StreamEntry[]];
+    // One that Redis knew and does not know any more; what has come since the call may be later.
+    if (answer[0] === -1 && Number(version) > answer[1]) throw this.#break('lost', undefined);
+    return answer;
   }
 
   /** Takes over changes of the topology that a batch was too old for. */
-  async #learn(open: OpenParts, newer: readonly StreamEntry[]): Promise<void> {
-    const { topologyReader } = open;
+  async #learn({ topologyReader }: OpenParts, newer: readonly StreamEntry[]): Promise<void> {
     if (topologyReader === undefined) return;
     // There may be more than came; then the next answer brings them.
     if (newer.length === 0 || !topologyReader.take(newer)) await topologyReader.load();
     this.#topologyChanged();
   }
 
-  /** @throws Error where the batch may have gone to another than this writer: it is applied again, which WAIT waits for. */
-  async #waitForReplicas({ connection }: OpenParts, writer: Redis | undefined): Promise<void> {
-    const { waitReplicas, timeoutMs } = this.#options;
-    const waitMs = Math.min(WAIT_MS, Math.ceil(timeoutMs / WAITS_PER_TIMEOUT));
-    for (;;) {
-      if (writer === undefined || writer !== connection.writer) throw new Error('the keys have moved to another Redis');
-      if ((await writer.wait(waitReplicas, waitMs)) >= waitReplicas) return;
-      if (this.#isClosing) throw new Error('closed before enough replicas had the batch');
-    }
+  /** The own changes of the topology are with the store. @param made the version that has them; 0 where that is not known. */
+  #noteOwn(changes: readonly TopologyChange[], made: number): void {
+    this.#ownVersion = made === 0 ? Number.POSITIVE_INFINITY : made;
+    if (made !== 0 && made - 1 === this.topology?.version) this.topology.apply(changes, made);
   }
 
   async #beforeAgain(open: OpenParts): Promise<void> {
@@ -444,10 +445,8 @@ export class RedisStore implements SharedStore {
     this.#isBeating = true;
     Promise.all([open.place.beat(), this.#lookAtMemory(open), open.times.measure()])
       .then(([whose]) => {
-        if (whose === 'ours' || this.#open !== open || this.#broken !== undefined) return;
-        this.onBroken(this.#break(whose === 'taken' ? 'fenced' : 'lost', undefined));
-      })
-      .then(() => {
+        if (whose !== 'ours') this.#lose(open, whose);
+
         this.#watch();
         // Also what a node dropped that ended before it was empty.
         open.sweeper.sweep();
@@ -456,6 +455,12 @@ export class RedisStore implements SharedStore {
       .finally(() => {
         this.#isBeating = false;
       });
+  }
+
+  /** The place of this node, or what it knew of, is not there any more. */
+  #lose(open: OpenParts, whose: 'ours' | 'taken' | 'nobody'): void {
+    if (this.#open !== open || this.#broken !== undefined) return;
+    this.onBroken(this.#break(whose === 'taken' ? 'fenced' : 'lost', undefined));
   }
 
   #topologyChanged(): void {

@@ -5,6 +5,7 @@ import { decodeChanges, NO_MEMBERS, type TopologyChange } from '../topology-chan
 import { decoded } from './decoded.ts';
 import { onlineOf } from './group-online.ts';
 import type { RedisKeys } from './redis-keys.ts';
+import type { Replication } from './replication.ts';
 import type { StateReader } from './state-reader.ts';
 
 /** Sessions read at a time. */
@@ -18,6 +19,7 @@ export interface TopologyReaderParts {
   readonly redis: Redis | Cluster;
   readonly keys: RedisKeys;
   readonly states: StateReader;
+  readonly replication: Pick<Replication, 'confirmed'>;
   readonly topology: Topology;
 }
 
@@ -55,7 +57,13 @@ export class TopologyReader {
   }
 
   async #load(): Promise<void> {
-    const { redis, keys, topology } = this.#parts;
+    const { replication, topology } = this.#parts;
+    const { changes, version } = await replication.confirmed(() => this.#read());
+    topology.load(changes, version);
+  }
+
+  async #read(): Promise<{ changes: TopologyChange[]; version: number }> {
+    const { redis, keys } = this.#parts;
     for (;;) {
       // What changes from here on comes again with the changes, which may be applied twice.
       const version = Number((await redis.get(keys.topology)) ?? 0);
@@ -63,8 +71,7 @@ export class TopologyReader {
       const moved = await this.#movedSince(version);
       if (moved === undefined) continue;
       await this.#sessionsOf([...moved.keys()], (clientId) => moved.get(clientId) as string, changes);
-      topology.load(changes, version);
-      return;
+      return { changes, version };
     }
   }
 

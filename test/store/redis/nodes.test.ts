@@ -1,22 +1,8 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { Message } from '../../../src/protocol/message.ts';
 import { FrameWriter } from '../../../src/store/redis/inbox-frame.ts';
-import { parseRedisUrl } from '../../../src/store/redis/redis-address.ts';
-import { RedisStore } from '../../../src/store/redis/redis-store.ts';
-import type {
-  ForwardedMessage,
-  MailboxMessage,
-  MessageRoute,
-  NodeEvents,
-  OwnedState,
-  Topology,
-  WantedClient,
-} from '../../../src/store/shared-store.ts';
-import type { Mutation, PostedMessage } from '../../../src/store/store.ts';
-import type { TopologyChange } from '../../../src/store/topology-change.ts';
 import { session, subscription } from '../../contract/store-records.ts';
 import { redisMissing, RedisServer } from '../../support/redis-server.ts';
-import { SILENT } from '../../support/silent-logger.ts';
+import { BareNode, post, route } from './bare-node.ts';
 
 const OPEN: { end(): Promise<unknown> }[] = [];
 
@@ -24,88 +10,12 @@ afterEach(async () => {
   for (const each of OPEN.splice(0).toReversed()) await each.end();
 });
 
-/** A node without a broker: it notes what it is told, and sends messages where it is told to. */
-class Node implements Topology, NodeEvents {
-  readonly store: RedisStore;
-  readonly changes: TopologyChange[] = [];
-  readonly posted: MailboxMessage[] = [];
-  readonly forwarded: ForwardedMessage[] = [];
-  readonly adopted: OwnedState[] = [];
-  readonly wanted: string[] = [];
-  readonly nodeIds: Set<string> = new Set();
-  version = 0;
-  unsent = 0;
-  /** How often it was asked for a route. */
-  asked = 0;
-  route: MessageRoute = { posts: [], nodes: [] };
-
-  constructor(server: RedisServer, nodeId: string) {
-    const times = { leaseMs: 1_000, timeoutMs: 60_000 };
-    const options = { prefix: 'trellis', nodeId, waitReplicas: 0, ...times, logger: SILENT };
-    this.store = new RedisStore({ address: parseRedisUrl(server.url), ...options });
-    this.store.topology = this;
-    this.store.events = this;
-  }
-
-  routeOf(): MessageRoute {
-    this.asked += 1;
-    return this.route;
-  }
-
-  redirect({ queueId }: PostedMessage): number {
-    return queueId;
-  }
-
-  knows(): boolean {
-    return false;
-  }
-
-  apply(changes: readonly TopologyChange[], version: number): void {
-    expect(version).toBe(this.version + 1);
-    this.load([...this.changes, ...changes], version);
-  }
-
-  load(changes: readonly TopologyChange[], version: number): void {
-    this.changes.splice(0, this.changes.length, ...changes);
-    this.version = version;
-    for (const change of changes) {
-      if (change.kind === 'node-put') this.nodeIds.add(change.nodeId);
-      else if (change.kind === 'node-delete') this.nodeIds.delete(change.nodeId);
-    }
-  }
-
-  onPosted(messages: readonly MailboxMessage[]): void {
-    this.posted.push(...messages);
-  }
-
-  onForwarded(messages: readonly ForwardedMessage[]): void {
-    this.forwarded.push(...messages);
-  }
-
-  onRetained(): void {}
-
-  onWanted({ clientId }: WantedClient): void {
-    this.wanted.push(clientId);
-  }
-
-  onAdopted(state: OwnedState): Promise<void> {
-    this.adopted.push(state);
-    return Promise.resolve();
-  }
-
-  onUnsent(count: number): void {
-    this.unsent += count;
-  }
-
-  onTopology(): void {}
-}
-
-async function startNodes(...nodeIds: string[]): Promise<{ server: RedisServer; nodes: Node[] }> {
+async function startNodes(...nodeIds: string[]): Promise<{ server: RedisServer; nodes: BareNode[] }> {
   const server = await RedisServer.start();
   OPEN.push({ end: () => server.stop() });
-  const nodes: Node[] = [];
+  const nodes: BareNode[] = [];
   for (const nodeId of nodeIds) {
-    const node = new Node(server, nodeId);
+    const node = new BareNode(server.url, nodeId);
     nodes.push(node);
     OPEN.push({ end: () => node.store.close() });
     await node.store.open();
@@ -114,18 +24,12 @@ async function startNodes(...nodeIds: string[]): Promise<{ server: RedisServer; 
   return { server, nodes };
 }
 
-function route(payload: string, qos: 0 | 1 = 1): Mutation {
-  const message = new Message({ topicName: 'topic', payload: Buffer.from(payload), qos });
-  return { kind: 'route', message, view: 0, servedShares: [] };
-}
-
-const post = { qos: 1, retain: false, subscriptionIdentifiers: [7], shareKey: '' } as const;
 const patience = { timeout: 60_000 };
 
 describe.skipIf(redisMissing !== '')('among nodes on one Redis', () => {
   test('what one posts for a queue is told to its owner, and stays until that has taken it', async () => {
     const { server, nodes } = await startNodes('a', 'b');
-    const [a, b] = nodes as [Node, Node];
+    const [a, b] = nodes as [BareNode, BareNode];
     await b.store.commit([session('c', 1)]);
     a.route = { posts: [{ queueId: 1, ...post }], nodes: [] };
     await a.store.commit([route('one'), route('two')]);
@@ -140,7 +44,7 @@ describe.skipIf(redisMissing !== '')('among nodes on one Redis', () => {
 
   test('a batch that was routed by an older topology is routed again', async () => {
     const { nodes } = await startNodes('a', 'b');
-    const [a, b] = nodes as [Node, Node];
+    const [a, b] = nodes as [BareNode, BareNode];
     await a.store.caughtUp();
     const { asked } = a;
     // Told of it or not: what counts is that the batch is applied with what Redis knows.
@@ -153,7 +57,7 @@ describe.skipIf(redisMissing !== '')('among nodes on one Redis', () => {
 
   test('a node that is far behind gets no QoS 0 messages, and all others', async () => {
     const { server, nodes } = await startNodes('a', 'b');
-    const [a, b] = nodes as [Node, Node];
+    const [a, b] = nodes as [BareNode, BareNode];
     await a.store.commit([route('found')]);
     await b.store.close();
     // One that is there and reads nothing.
@@ -174,7 +78,7 @@ describe.skipIf(redisMissing !== '')('among nodes on one Redis', () => {
 
   test('a client id is asked for, handed over with its session, or refused', async () => {
     const { nodes } = await startNodes('a', 'b');
-    const [a, b] = nodes as [Node, Node];
+    const [a, b] = nodes as [BareNode, BareNode];
     await b.store.commit([session('c', 1), subscription('c', 'x')]);
     const claim = a.store.claim('c', 'user');
     await expect.poll(() => b.wanted.length, patience).toBeGreaterThan(0);
@@ -190,7 +94,7 @@ describe.skipIf(redisMissing !== '')('among nodes on one Redis', () => {
 
   test('a client id that is handed over to one who does not want it is taken over, unless it has gone on since', async () => {
     const { server, nodes } = await startNodes('a', 'b');
-    const [a, b] = nodes as [Node, Node];
+    const [a, b] = nodes as [BareNode, BareNode];
     await b.store.commit([session('c', 1), session('d', 2), session('e', 3)]);
     await b.store.commit([
       { kind: 'session-move', clientId: 'c', queueId: 1, nodeId: 'a' },
@@ -209,7 +113,7 @@ describe.skipIf(redisMissing !== '')('among nodes on one Redis', () => {
 
   test('what a node leaves is taken over by another', async () => {
     const { server, nodes } = await startNodes('a', 'b');
-    const [a, b] = nodes as [Node, Node];
+    const [a, b] = nodes as [BareNode, BareNode];
     await b.store.commit([session('c', 1), subscription('c', 'x')]);
     await b.store.commit([{ kind: 'group-put', record: { shareKey: 'g/t', queueId: 2 }, online: 1 }]);
     await b.store.close();

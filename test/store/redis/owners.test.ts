@@ -110,7 +110,8 @@ async function watchOf(
       return answer;
     },
   };
-  const parts = { redis, keys, place, nodeId, leaseMs: 60_000, logger: SILENT };
+  const replication = { confirmed: <T>(call: () => Promise<T>): Promise<T> => call() };
+  const parts = { redis, keys, replication, place, nodeId, leaseMs: 60_000, logger: SILENT };
   const claims = new ClientClaims({ scripts, keys, place, nodeId });
   const { onAdopted } = change;
   return { watch: new NodeWatch({ ...parts, scripts: told as Scripts, claims, onAdopted }), place };

@@ -56,6 +56,8 @@ class MovingSession {
   }
 }
 
+const replication = { confirmed: <T>(call: () => Promise<T>): Promise<T> => call() };
+
 describe('TopologyReader', () => {
   test('finds a session that moved to a node whose sessions had been read already', async () => {
     const table = new RemoteTable('me', { overlap: 'once' }, () => false);
@@ -72,7 +74,7 @@ describe('TopologyReader', () => {
     const moving = new MovingSession();
     const redis = moving as unknown as Redis;
     const states = moving as unknown as StateReader;
-    const reader = new TopologyReader({ redis, keys, states, topology });
+    const reader = new TopologyReader({ redis, keys, states, replication, topology });
     await reader.load();
     expect(moving.reads).toContain(keys.own('b'));
     expect(reader.take(await moving.xrangeBuffer(keys.changes, '(4-0'))).toBe(true);
@@ -86,6 +88,7 @@ describe('TopologyReader', () => {
       redis: {} as unknown as Redis,
       keys,
       states: {} as unknown as StateReader,
+      replication,
       topology,
     });
     const entry = [Buffer.from('5-0'), [Buffer.from('c'), Buffer.from([9, 9, 9])]] as const;
