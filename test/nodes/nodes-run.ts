@@ -125,6 +125,28 @@ export class NodesRun extends SteadyRun {
   /** Ends all sessions, then all nodes, and asserts that nothing is left of either. */
   protected override async endBrokers(): Promise<void> {
     await until('everyone has left', () => (this.devices.every(({ state }) => state === 'offline') ? true : undefined));
+    while (!(await this.#endSessions()));
+    for (let index = 0; index < this.nodes.count; index++) this.#ending.add(index);
+    for (const { code, stderr } of await this.nodes.drain()) {
+      if (code !== 0) this.checker.violated('liveness', `SIGTERM ends a node with ${code}: ${stderr}`);
+    }
+    await this.#nothingLeft((name) => LASTING.test(name));
+  }
+
+  /** @returns whether that was all: where Redis loses it once more, nodes start anew with sessions that had ended. */
+  async #endSessions(): Promise<boolean> {
+    const { restarts } = this;
+    const isLost = (): boolean => restarts !== this.restarts;
+    try {
+      await this.#cleanUp();
+      await this.#nothingLeft((name) => LASTING.test(name) || OF_RUNNING_NODES.test(name), isLost);
+    } catch (error) {
+      if (!isLost()) throw error;
+    }
+    return !isLost();
+  }
+
+  async #cleanUp(): Promise<void> {
     const indices = Array.from({ length: this.nodes.count }, (_, index) => index);
     await until('all nodes to run', () => (indices.every((index) => this.nodes.listens(index)) ? true : undefined));
     const clients = new NodeClients(this.nodes);
@@ -138,21 +160,15 @@ export class NodesRun extends SteadyRun {
     }
     await cleaner.disconnect();
     clients.close();
-    await this.#nothingLeft((name) => LASTING.test(name) || OF_RUNNING_NODES.test(name));
-    for (let index = 0; index < this.nodes.count; index++) this.#ending.add(index);
-    for (const { code, stderr } of await this.nodes.drain()) {
-      if (code !== 0) this.checker.violated('liveness', `SIGTERM ends a node with ${code}: ${stderr}`);
-    }
-    await this.#nothingLeft((name) => LASTING.test(name));
   }
 
   /** What was dropped is emptied piece by piece, so this waits for it. */
-  async #nothingLeft(mayStay: (name: string) => boolean): Promise<void> {
+  async #nothingLeft(mayStay: (name: string) => boolean, isOver = (): boolean => false): Promise<void> {
     let left: string[] = [];
     const look = async (): Promise<true | undefined> => {
       const keys = await this.#keys();
       left = keys.filter((key) => !key.startsWith(START) || !mayStay(key.slice(START.length)));
-      return left.length === 0 ? true : undefined;
+      return left.length === 0 || isOver() ? true : undefined;
     };
     await until('nothing to be left', look).catch(() => undefined);
     expect(left, 'keys that are left').toEqual([]);

@@ -32,18 +32,18 @@ export class ClientClaims {
 
   /**
    * Asks for a client id until this node has it.
-   * @returns the tenure; undefined where its owner refuses it to that user.
+   * @returns the tenure, and how often this node has taken something; undefined where its owner refuses it to that user.
    * @throws the error of Redis or of the connection; StoreError when it was closed.
    */
-  async claim(clientId: string, username: string): Promise<number | undefined> {
+  async claim(clientId: string, username: string): Promise<{ tenure: number; taken: number } | undefined> {
     try {
       for (let asked = ''; ; ) {
         const heard = Promise.withResolvers<Word | undefined>();
         this.#claiming.set(clientId, heard.resolve);
-        const [isOurs, answer] = await this.#ask(clientId, username, asked);
+        const [isOurs, answer, taken] = await this.#ask(clientId, username, asked);
         if (isOurs === 1) {
           this.#claimed?.add(clientId);
-          return Number(answer);
+          return { tenure: Number(answer), taken };
         }
         asked = answer;
         if ((await soon(heard)) === 'refused') return undefined;
@@ -60,7 +60,11 @@ export class ClientClaims {
     this.wake();
   }
 
-  async #ask(clientId: string, username: string, asked: string): Promise<[isOurs: number, answer: string]> {
+  async #ask(
+    clientId: string,
+    username: string,
+    asked: string,
+  ): Promise<[isOurs: number, answer: string, taken: number]> {
     const keys = this.#keys;
     const all = [keys.node(this.#nodeId), keys.nodes, keys.topology, keys.changes];
     const frame = this.#frames.wanted(clientId, this.#nodeId, username);
@@ -68,7 +72,7 @@ export class ClientClaims {
       'claim',
       [...all, keys.own(this.#nodeId), keys.session(clientId)],
       [this.#place.incarnation, this.#nodeId, clientId, keys.start, frame, asked],
-    )) as [number, string];
+    )) as [number, string, number];
   }
 
   /** Collects the client ids that are claimed from here on. */

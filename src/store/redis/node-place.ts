@@ -29,6 +29,8 @@ export class NodePlace {
   readonly #options: PlaceOptions;
   /** Drawn from Redis at each start; 0 before. */
   incarnation = 0;
+  /** How often this node has taken a client id, or belongings of another node, as far as it knows. */
+  #taken = 0;
 
   constructor(redis: Redis | Cluster, scripts: Scripts, keys: RedisKeys, options: PlaceOptions) {
     this.#redis = redis;
@@ -47,6 +49,7 @@ export class NodePlace {
     for (let looks = 0; ; looks++) {
       const about = aboutOf((await this.#redis.hget(this.#keys.nodes, nodeId)) ?? undefined);
       this.incarnation = await this.#begin(about);
+      this.#taken = 0;
       if (this.incarnation !== 0) return;
       if (looks > LOOKS_PER_LEASE) {
         const where = about === undefined ? '' : `, process ${about.pid} on ${about.host},`;
@@ -59,14 +62,19 @@ export class NodePlace {
   }
 
   /**
-   * Says that the node is alive. @returns who has its place: `nobody` where Redis has forgotten it.
+   * Says that the node is alive. @returns who has its place: `nobody` where Redis has forgotten it, or what it took.
    * @param scripts of the connection to say it by.
    */
   async beat(scripts: Scripts = this.#scripts): Promise<'ours' | 'taken' | 'nobody'> {
     const { nodeId, leaseMs } = this.#options;
     const keys = [this.#keys.node(nodeId), this.#keys.lease(nodeId)];
-    const answer = await scripts.run('beat', keys, [this.incarnation, leaseMs]);
+    const answer = await scripts.run('beat', keys, [this.incarnation, leaseMs, this.#taken]);
     return answer === 1 ? 'ours' : answer === 0 ? 'taken' : 'nobody';
+  }
+
+  /** Notes how often this node has taken what was not its own, as a script has told. */
+  noteTaken(count: number): void {
+    this.#taken = Math.max(this.#taken, count);
   }
 
   /** Writes something for this node: that it is alive. @throws Error where another has its place, or nobody, which the next beat finds. */

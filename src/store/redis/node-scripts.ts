@@ -60,11 +60,15 @@ change(KEYS[4], KEYS[5], {struct.pack('<B', 10) .. text(ARGV[1])})
 return {'OK', tostring(incarnation)}
 `;
 
-/** Keeps the place. KEYS node, lease; ARGV incarnation, lease in ms. Returns 1, 0 where another has it, -1 where nobody has. */
+/**
+ * Keeps the place. KEYS node, lease; ARGV incarnation, lease in ms, how often this node has taken what was not its own. Returns
+ * 1, 0 where another has the place, -1 where nobody has, or where it was taken less often by what is there.
+ */
 export const beatScript: string = `#!lua flags=allow-oom
-local incarnation = redis.call('HGET', KEYS[1], 'incarnation')
-if not incarnation then return -1 end
-if incarnation ~= ARGV[1] then return 0 end
+local node = redis.call('HMGET', KEYS[1], 'incarnation', 'taken')
+if not node[1] then return -1 end
+if node[1] ~= ARGV[1] then return 0 end
+if tonumber(node[2] or 0) < tonumber(ARGV[3]) then return -1 end
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 return 1
 `;
@@ -122,7 +126,8 @@ return 1
  * Takes over a part of what a node left that is not there any more. KEYS own node, nodes, gone, topology, changes, own set
  * of the other, own set, groups of the other, own groups, what this node takes over; ARGV own incarnation, own id, id of the
  * other, what keys begin with, client ids at most, name of the call. Returns the client ids and the records of groups taken
- * over, and whether there may be more; the same for a call that is made again, as its answer may have been lost.
+ * over, whether there may be more, and how often this node has taken something; the same for a call that is made again, as its
+ * answer may have been lost.
  */
 export const adoptScript: string = `#!lua flags=allow-oom
 ${CHANGES}
@@ -130,7 +135,7 @@ ${TAKE}
 ${FENCE}
 local isAgain = redis.call('LINDEX', KEYS[10], 0) == ARGV[6]
 local isBack = redis.call('HEXISTS', KEYS[2], ARGV[3]) == 1
-if isBack and not isAgain then return {{}, {}, 0} end
+if isBack and not isAgain then return {{}, {}, 0, 0} end
 local clients, fields = {}, {}
 if isAgain then
   for at, one in ipairs(redis.call('LRANGE', KEYS[10], 0, -1)) do
@@ -138,6 +143,7 @@ if isAgain then
     if at > 1 then list[#list + 1] = string.sub(one, 2) end
   end
 else
+  redis.call('HINCRBY', KEYS[1], 'taken', 1)
   redis.call('DEL', KEYS[10])
   redis.call('RPUSH', KEYS[10], ARGV[6])
   clients = redis.call('SPOP', KEYS[6], ARGV[5])
@@ -178,14 +184,14 @@ end
 if #moved > 0 then change(KEYS[4], KEYS[5], moved) end
 local groups = {}
 for _, field in ipairs(fields) do groups[#groups + 1] = redis.call('HGET', KEYS[9], field) end
-return {kept, groups, more}
+return {kept, groups, more, tonumber(redis.call('HGET', KEYS[1], 'taken') or 0)}
 `;
 
 /**
  * Makes a node the owner of a client id, or asks the node that is, once in each of its tenures: the question goes with the
  * tenure it is for, so that one that is late changes nothing. KEYS own node, nodes, topology, changes, own set, session; ARGV
- * own incarnation, own id, client id, what keys begin with, frame that asks for it, whom was asked before. Returns 1 and the
- * tenure for the owner; 0 and whom was asked.
+ * own incarnation, own id, client id, what keys begin with, frame that asks for it, whom was asked before. Returns 1, the
+ * tenure and how often this node has taken something for the owner; 0 and whom was asked.
  */
 export const claimScript: string = `#!lua flags=allow-oom
 ${CHANGES}
@@ -202,6 +208,7 @@ if owner and not isOurs and redis.call('HEXISTS', KEYS[2], owner) == 1 then
   end
   return {0, asked}
 end
+local taken = isOurs and redis.call('HGET', KEYS[1], 'taken') or redis.call('HINCRBY', KEYS[1], 'taken', 1)
 if owner and not isOurs then redis.call('SREM', ARGV[4] .. 'own:' .. owner, ARGV[3]) end
 redis.call('SADD', KEYS[5], ARGV[3])
 -- a client id may have come here without its queue: whoever had it may not have known of the session
@@ -209,7 +216,7 @@ local isStored, isNews = take(ARGV[4], KEYS[6], ARGV[2])
 if isStored and (isNews or not isOurs) then
   change(KEYS[3], KEYS[4], {struct.pack('<B', 4) .. text(ARGV[3]) .. text(ARGV[2])})
 end
-return {1, redis.call('HGET', KEYS[6], 't') or '0'}
+return {1, redis.call('HGET', KEYS[6], 't') or '0', tonumber(taken or 0)}
 `;
 
 /**

@@ -183,7 +183,9 @@ export class NodeWatch {
       Buffer[],
       Buffer[],
       number,
+      number,
     ];
+    place.noteTaken(answer[3]);
     await this.#tell(
       other,
       answer[0].map((id) => id.toString()),

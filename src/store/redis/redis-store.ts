@@ -209,11 +209,15 @@ export class RedisStore implements SharedStore {
   }
 
   async claim(clientId: string, username: string): Promise<Claim | undefined> {
-    return this.#untilAnswered(async (open) => {
-      const tenure = await open.claims.claim(clientId, username);
-      if (tenure === undefined) return undefined;
-      return { tenure, state: await this.#readAdopted(open, { clientIds: [clientId], groups: [] }) };
+    const claimed = await this.#untilAnswered(async (open) => {
+      const answer = await open.claims.claim(clientId, username);
+      if (answer === undefined) return undefined;
+      return { ...answer, state: await this.#readAdopted(open, { clientIds: [clientId], groups: [] }) };
     });
+    if (claimed === undefined) return undefined;
+    const { tenure, taken, state } = claimed;
+    this.#open?.place.noteTaken(taken);
+    return { tenure, state };
   }
 
   refuse(clientId: string, nodeId: string): void {

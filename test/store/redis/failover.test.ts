@@ -19,10 +19,11 @@ afterEach(async () => {
 async function startNodes(
   redis: ReplicatedRedis,
   waitReplicas: number,
+  leaseMs = LEASE_MS,
 ): Promise<Record<'a' | 'b' | 'c', BareNode> & { proxies: Record<'a' | 'b' | 'c', CuttingProxy> }> {
   const start = async (nodeId: string): Promise<{ node: BareNode; proxy: CuttingProxy }> => {
     const proxy = await redis.proxy();
-    const node = new BareNode(`redis://127.0.0.1:${proxy.port}`, nodeId, { waitReplicas, leaseMs: LEASE_MS });
+    const node = new BareNode(`redis://127.0.0.1:${proxy.port}`, nodeId, { waitReplicas, leaseMs });
     node.route = { posts: [{ queueId: 1, ...post }], nodes: [] };
     OPEN.push(node);
     await node.store.open();
@@ -108,6 +109,19 @@ describe.skipIf(redisMissing !== '')('at a failover to a replica that had been c
     await until('a to ask c', () => (c.wanted.includes('e') ? true : undefined));
     await c.store.commit([{ kind: 'session-move', clientId: 'e', queueId: 0, nodeId: 'a' }]);
     expect(await ofA).toBeDefined();
+  });
+
+  test('a node that has claimed a client id where it lacks that ends, and says why', async () => {
+    await using redis = await ReplicatedRedis.start();
+    const { a, proxies } = await startNodes(redis, 0, 2_000);
+    await redis.cutOff();
+    expect(await a.store.claim('e', 'user')).toBeDefined();
+    const broken = new Promise<Error>((resolve) => {
+      a.store.onBroken = resolve;
+    });
+    await redis.failOver();
+    proxies.a.unblock();
+    expect((await broken).message).toContain('Redis has lost what it had acknowledged');
   });
 
   test('a node that was told what it lacks ends, and says why', async () => {
