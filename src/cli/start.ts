@@ -32,6 +32,8 @@ Examples:
 A line that begins with "ready" goes to stdout once connections are accepted; logs go to stderr.
 Exit codes: 0 stopped as asked, 1 something failed, 2 wrong flags or configuration (a port in use is one).`;
 
+/** How long a broker that is told to end while it starts goes on with that, so that it can close in order, ms. */
+const startLeftMs = 2_000;
 /** How long a broker that is broken gets to flush what it can, ms. */
 const lastAttemptMs = 2_000;
 
@@ -150,6 +152,12 @@ class Ending {
     this.#state = 'stopping';
     this.#logger.info('stopping', cause);
     if (this.#broker !== undefined) this.#close(this.#broker);
+    else setTimeout(() => this.#exitUnstarted(), startLeftMs);
+  }
+
+  /** It may start no sooner than Redis is there, has replicas, or knows that an earlier start is dead. */
+  #exitUnstarted(): void {
+    if (this.#broker === undefined) process.exit(ExitCode.ok);
   }
 
   #close(broker: Broker): void {

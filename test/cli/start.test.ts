@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { generate } from 'mqtt-packet';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { redisMissing, RedisServer } from '../support/redis-server.ts';
 import { endAll, finished, type Trellis, trellis } from './trellis.ts';
 
 let directory: string;
@@ -145,6 +146,19 @@ test('a second signal ends it at once while it waits for a client', async () => 
   expect(broker.stderr).toContain('second signal, ends at once');
   socket.destroy();
 });
+
+test.skipIf(redisMissing !== '')(
+  'one that waits for replicas before it starts says so, and ends when it is told to',
+  async () => {
+    await using redis = await RedisServer.start();
+    const store = ['--store', redis.url, '--set', 'redis.waitReplicas=1'];
+    const broker = trellis(['start', '--port', '0', '--ws-port', 'off', ...store], { directory });
+    await broker.until('stderr', /too few replicas of Redis .*"replicas":0,"redis\.waitReplicas":1/);
+    broker.process.kill('SIGTERM');
+    expect(await broker.exited).toBe(0);
+    expect(broker.stdout).toBe('');
+  },
+);
 
 test.each([
   ['uncaught exception', 'throw new Error("boom")'],
