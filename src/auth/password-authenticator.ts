@@ -1,4 +1,5 @@
 import type { Clock } from '../lib/clock.ts';
+import { AcceptedPasswords } from './accepted-passwords.ts';
 import type { Authenticator, Credentials, Verdict } from './authenticator.ts';
 import type { PasswordFile } from './password-file.ts';
 import { emptyHash, verifyPassword } from './password-hash.ts';
@@ -20,13 +21,14 @@ export class PasswordAuthenticator implements Authenticator {
   readonly name = 'password';
   readonly #file: PasswordFile;
   readonly #queue: TurnQueue;
+  readonly #accepted = new AcceptedPasswords();
 
   constructor(file: PasswordFile, queue: TurnQueue) {
     this.#file = file;
     this.#queue = queue;
   }
 
-  /** Looks a user name and password up; hashes in the thread pool, at its turn. */
+  /** Looks a user name and password up; hashes in the thread pool, at its turn, unless they were right before. */
   async authenticate({ username, password, isWanted = () => true, goesFirst = false }: Credentials): Promise<Verdict> {
     if (username === undefined) return { kind: 'unknown', reason: 'no user name' };
     if (password === undefined) {
@@ -34,6 +36,8 @@ export class PasswordAuthenticator implements Authenticator {
         ? { kind: 'refused', reason: 'no password' }
         : { kind: 'unknown', reason: 'unknown user' };
     }
+    const hash = this.#file.table.passwordOf(username);
+    if (hash !== undefined && this.#accepted.has(username, password, hash)) return { kind: 'accepted', username };
     const result = await this.#queue.run(() => this.#check(username, password), { isWanted, goesFirst });
     switch (result.kind) {
       case 'done':
@@ -63,7 +67,10 @@ export class PasswordAuthenticator implements Authenticator {
     if (!table.has(username)) return { kind: 'unknown', reason: 'unknown user' };
     const current = table.passwordOf(username);
     if (current === undefined) return { kind: 'refused', reason: 'the user has no password, only SCRAM' };
-    if (isRight && hash?.hash.equals(current.hash)) return { kind: 'accepted', username };
+    if (isRight && hash?.hash.equals(current.hash)) {
+      this.#accepted.add(username, password, current);
+      return { kind: 'accepted', username };
+    }
     return { kind: 'refused', reason: 'wrong password' };
   }
 }

@@ -112,6 +112,30 @@ test('with too many logins at once the others are turned away, and those whose c
   await expect(second).resolves.toEqual({ kind: 'busy', reason: 'too many logins at once, or its client has gone' });
 });
 
+test('a password that was right before is not hashed again, as long as it is the one of the file', async () => {
+  const queue = hashTurns(new FakeClock());
+  const passwords = await authenticator(queue);
+  const login = async (password: string): Promise<[string, number]> => {
+    const { kind } = await passwords.authenticate(credentials('alice', password));
+    return [kind, queue.counters.done];
+  };
+  expect(await login('wonderland')).toEqual(['accepted', 1]);
+  expect(await login('wonderland')).toEqual(['accepted', 1]);
+  expect(await login('wonderland2')).toEqual(['refused', 2]);
+  expect(await login('')).toEqual(['refused', 3]);
+  expect(await login('wonderland')).toEqual(['accepted', 3]);
+  writeFileSync(path, `alice:${await hashPassword(Buffer.from('looking glass'))}\n`);
+  await passwords.reload();
+  expect(await login('wonderland')).toEqual(['refused', 4]);
+  expect(await login('looking glass')).toEqual(['accepted', 5]);
+  writeFileSync(path, `alice:${await hashForScram('SCRAM-SHA-256', 'looking glass')}\n`);
+  await passwords.reload();
+  expect(await login('looking glass')).toEqual(['refused', 6]);
+  writeFileSync(path, '# nobody\n');
+  await passwords.reload();
+  expect(await login('looking glass')).toEqual(['unknown', 7]);
+});
+
 test('a user who was removed while the login waited is not let in', async () => {
   const passwords = await authenticator(oneByOne());
   const first = passwords.authenticate(credentials('alice', 'wonderland'));
