@@ -29,6 +29,8 @@ export class NodePlace {
   readonly #options: PlaceOptions;
   /** Drawn from Redis at each start; 0 before. */
   incarnation = 0;
+  /** Number of the last batch that Redis has; 0 for none. */
+  batch = 0;
   /** How often this node has taken a client id, or belongings of another node, as far as it knows. */
   #taken = 0;
 
@@ -50,6 +52,7 @@ export class NodePlace {
       const about = aboutOf((await this.#redis.hget(this.#keys.nodes, nodeId)) ?? undefined);
       this.incarnation = await this.#begin(about);
       this.#taken = 0;
+      this.batch = 0;
       if (this.incarnation !== 0) return;
       if (looks > LOOKS_PER_LEASE) {
         const where = about === undefined ? '' : `, process ${about.pid} on ${about.host},`;
@@ -62,13 +65,13 @@ export class NodePlace {
   }
 
   /**
-   * Says that the node is alive. @returns who has its place: `nobody` where Redis has forgotten it, or what it took.
+   * Says that the node is alive. @returns who has its place: `nobody` where Redis has forgotten it, or what it did.
    * @param scripts of the connection to say it by.
    */
   async beat(scripts: Scripts = this.#scripts): Promise<'ours' | 'taken' | 'nobody'> {
     const { nodeId, leaseMs } = this.#options;
     const keys = [this.#keys.node(nodeId), this.#keys.lease(nodeId)];
-    const answer = await scripts.run('beat', keys, [this.incarnation, leaseMs, this.#taken]);
+    const answer = await scripts.run('beat', keys, [this.incarnation, leaseMs, this.#taken, this.batch]);
     return answer === 1 ? 'ours' : answer === 0 ? 'taken' : 'nobody';
   }
 

@@ -61,14 +61,15 @@ return {'OK', tostring(incarnation)}
 `;
 
 /**
- * Keeps the place. KEYS node, lease; ARGV incarnation, lease in ms, how often this node has taken what was not its own. Returns
- * 1, 0 where another has the place, -1 where nobody has, or where it was taken less often by what is there.
+ * Keeps the place. KEYS node, lease; ARGV incarnation, lease in ms, how often this node has taken what was not its own, and
+ * the number of its last batch. Returns 1, 0 where another has the place, -1 where nobody has, or where it has not come so far
+ * by what is there.
  */
 export const beatScript: string = `#!lua flags=allow-oom
-local node = redis.call('HMGET', KEYS[1], 'incarnation', 'taken')
+local node = redis.call('HMGET', KEYS[1], 'incarnation', 'taken', 'batch')
 if not node[1] then return -1 end
 if node[1] ~= ARGV[1] then return 0 end
-if tonumber(node[2] or 0) < tonumber(ARGV[3]) then return -1 end
+if tonumber(node[2] or 0) < tonumber(ARGV[3]) or tonumber(node[3]) < tonumber(ARGV[4]) then return -1 end
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 return 1
 `;

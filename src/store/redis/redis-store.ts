@@ -70,8 +70,6 @@ export class RedisStore implements SharedStore {
   #isClosing = false;
   /** Why nothing can be written any more. */
   #broken: Error | undefined;
-  /** Number of the last batch that Redis has. */
-  #batch = 0;
   #nextId = 0;
   /** Free bytes below Redis' maxmemory, as of the last look. */
   #free = Number.POSITIVE_INFINITY;
@@ -107,7 +105,6 @@ export class RedisStore implements SharedStore {
       const scripts = new Scripts(redis);
       const place = new NodePlace(redis, scripts, this.#keys, { nodeId, leaseMs });
       await place.take();
-      this.#batch = 0;
       this.#listening = Promise.withResolvers();
       this.#nextId = 0;
       this.#broken = undefined;
@@ -323,8 +320,8 @@ export class RedisStore implements SharedStore {
   }
 
   async #commit(open: OpenParts, encoded: EncodedBatch, outgoing: Outgoing | undefined): Promise<void> {
-    const { replication } = open;
-    const number = this.#batch + 1;
+    const { replication, place } = open;
+    const number = place.batch + 1;
     // Set once a call may have been carried out, and once Redis was full after that: then all that is asked is whether it was.
     let mayBeApplied = false;
     let isGivenUp = false;
@@ -350,7 +347,7 @@ export class RedisStore implements SharedStore {
         mayBeApplied = true;
         await replication.written(line);
         await applyApart(open.connection.redis, open.scripts, encoded.apart);
-        this.#batch = number;
+        place.batch = number;
         if (encoded.changes.length > 0) this.#noteOwn(encoded.changes, made);
         if (unsent > 0) this.events?.onUnsent(unsent);
         if (encoded.dropsQueues) open.sweeper.sweep();
@@ -373,7 +370,7 @@ export class RedisStore implements SharedStore {
   async #giveUp(open: OpenParts, number: number): Promise<boolean> {
     const isGivenUp =
       (await open.scripts.run('giveUp', [this.#keys.node(this.nodeId)], [open.place.incarnation, number])) === 1;
-    if (isGivenUp) this.#batch = number;
+    if (isGivenUp) open.place.batch = number;
     return isGivenUp;
   }
 

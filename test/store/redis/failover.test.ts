@@ -124,6 +124,19 @@ describe.skipIf(redisMissing !== '')('at a failover to a replica that had been c
     expect((await broken).message).toContain('Redis has lost what it had acknowledged');
   });
 
+  test('a node that has written what it lacks ends, also when it writes nothing more', async () => {
+    await using redis = await ReplicatedRedis.start();
+    const { a, proxies } = await startNodes(redis, 0, 2_000);
+    await redis.cutOff();
+    await a.store.commit([session('d', 2)]);
+    const broken = new Promise<Error>((resolve) => {
+      a.store.onBroken = resolve;
+    });
+    await redis.failOver();
+    proxies.a.unblock();
+    expect((await broken).message).toContain('Redis has lost what it had acknowledged');
+  });
+
   test('a node that was told what it lacks ends, and says why', async () => {
     await using redis = await ReplicatedRedis.start();
     const { a, b, c, proxies } = await startNodes(redis, 0);
