@@ -33,6 +33,7 @@ export class NodesRun extends SteadyRun {
   readonly #mayLose: boolean;
   /** Nodes that a test has end. */
   readonly #ending = new Set<number>();
+  #isCleared = false;
 
   private constructor(nodes: Nodes, options: NodesRunOptions) {
     super({}, true);
@@ -112,7 +113,7 @@ export class NodesRun extends SteadyRun {
   }
 
   override async clear(): Promise<void> {
-    this.state = 'over';
+    this.#isCleared = true;
     await super.clear();
     await this.nodes.stop();
   }
@@ -181,7 +182,7 @@ export class NodesRun extends SteadyRun {
 
   #watch(index: number): void {
     void this.nodes.ended(index).then(async ({ code, stderr }) => {
-      if (this.state === 'over' || this.#ending.has(index)) return;
+      if (this.#isCleared || this.#ending.has(index)) return;
       this.life += 1;
       this.checker.mark(`node ${index} ended with ${code}`);
       if (this.#mayLose && stderr.includes(LOST)) this.restarts += 1;
@@ -193,7 +194,7 @@ export class NodesRun extends SteadyRun {
   /** Redis may not be there yet, or not writable. */
   async #tryToStart(index: number): Promise<void> {
     for (let attempt = 0; attempt < STARTS_MAX; attempt++) {
-      if ((this.state as string) === 'over') return;
+      if (this.#isCleared) return;
       try {
         await this.startAgain(index);
         return;

@@ -48,7 +48,8 @@ export class RedisSentinel {
       const watch = [
         `sentinel monitor ${name} ${HOST} ${port} ${QUORUM}`,
         `sentinel down-after-milliseconds ${name} ${options.downAfterMs ?? 1000}`,
-        `sentinel failover-timeout ${name} 3000`,
+        // Sentinels that are slow to hear of each other would begin a failover each, and there would be two masters.
+        `sentinel failover-timeout ${name} 10000`,
         ...(password === undefined ? [] : [`sentinel auth-pass ${name} ${password}`]),
       ];
       const sentinels = [await start(watch, true), await start(watch, true), await start(watch, true)];

@@ -62,7 +62,8 @@ export const COMMIT_KEYS = 12;
 const COMMIT = `
 ${EXPIRED}
 local node = redis.call('HMGET', KEYS[1], 'incarnation', 'batch')
-if not node[1] then return redis.error_reply('LOST everything') end
+-- an earlier start of this node: that it was started again is lost
+if not node[1] or tonumber(node[1]) < tonumber(ARGV[1]) then return redis.error_reply('LOST everything') end
 if node[1] ~= ARGV[1] then return redis.error_reply('FENCED the place of this node is taken') end
 local last, number = tonumber(node[2]), tonumber(ARGV[2])
 if number > last + 1 then return redis.error_reply('LOST ' .. last) end

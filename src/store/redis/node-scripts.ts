@@ -36,7 +36,8 @@ end
 
 const FENCE = `
 local incarnation = redis.call('HGET', KEYS[1], 'incarnation')
-if not incarnation then return redis.error_reply('LOST everything') end
+-- an earlier start of this node: that it was started again is lost
+if not incarnation or tonumber(incarnation) < tonumber(ARGV[1]) then return redis.error_reply('LOST everything') end
 if incarnation ~= ARGV[1] then return redis.error_reply('FENCED the place of this node is taken') end
 `;
 
@@ -67,7 +68,7 @@ return {'OK', tostring(incarnation)}
  */
 export const beatScript: string = `#!lua flags=allow-oom
 local node = redis.call('HMGET', KEYS[1], 'incarnation', 'taken', 'batch')
-if not node[1] then return -1 end
+if not node[1] or tonumber(node[1]) < tonumber(ARGV[1]) then return -1 end
 if node[1] ~= ARGV[1] then return 0 end
 if tonumber(node[2] or 0) < tonumber(ARGV[3]) or tonumber(node[3]) < tonumber(ARGV[4]) then return -1 end
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])

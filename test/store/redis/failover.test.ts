@@ -137,6 +137,19 @@ describe.skipIf(redisMissing !== '')('at a failover to a replica that had been c
     expect((await broken).message).toContain('Redis has lost what it had acknowledged');
   });
 
+  test('a node that was started where it lacks that ends, and takes no other process for the reason', async () => {
+    await using redis = await ReplicatedRedis.start();
+    const { b, proxies } = await startNodes(redis, 0);
+    await b.store.close();
+    await redis.cutOff();
+    const again = new BareNode(`redis://127.0.0.1:${proxies.b.port}`, 'b', { leaseMs: LEASE_MS });
+    OPEN.push(again);
+    await again.store.open();
+    await redis.failOver();
+    proxies.b.unblock();
+    await expect(again.store.commit([session('d', 2)])).rejects.toThrow('Redis has lost what it had acknowledged');
+  });
+
   test('a node that was told what it lacks ends, and says why', async () => {
     await using redis = await ReplicatedRedis.start();
     const { a, b, c, proxies } = await startNodes(redis, 0);
