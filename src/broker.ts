@@ -437,8 +437,9 @@ export class Broker implements EventSink {
     for (const connection of [...this.#connections]) connection.stream.destroy();
     if (!failed) await this.#withinDrainTime(this.#writePath.drained());
     this.#stopTimers();
-    await this.#store.close();
+    // Nothing is acknowledged any more: what others still want of a store that closes fails, and is no fault.
     this.#state = 'closed';
+    await this.#store.close();
   }
 
   async #withinDrainTime(work: Promise<void>): Promise<void> {

@@ -1,9 +1,11 @@
 import { describe, expect } from 'vitest';
 import { PacketType } from '../../src/protocol/packets.ts';
 import { ReasonCode } from '../../src/protocol/reason-codes.ts';
+import type { Store } from '../../src/store/store.ts';
 import { FakeClock } from '../fakes/fake-clock.ts';
 import { HeldStore } from '../session/held-store.ts';
 import { openTcp } from '../support/client-socket.ts';
+import { FaultyStore } from './faulty-store.ts';
 import { startScene, test, until } from './scene.ts';
 
 describe('close', () => {
@@ -50,6 +52,20 @@ describe('close', () => {
     await back.expectNothing();
     await next.finish();
     await next.broker.close();
+  });
+
+  test('takes nothing that fails because the store closes for a fault', async () => {
+    const store: Store = new FaultyStore();
+    const scene = await startScene({ store });
+    const faults: Error[] = [];
+    scene.broker.broker.on('fatal', (error) => faults.push(error));
+    const close = store.close.bind(store);
+    store.close = () => {
+      store.onBroken?.(new Error('Connection is closed.'));
+      return close();
+    };
+    await scene.broker.broker.close();
+    expect(faults).toEqual([]);
   });
 
   test('waits for a client that does not go only so long', async () => {

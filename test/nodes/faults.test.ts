@@ -51,7 +51,8 @@ describe.skipIf(redisMissing !== '')('nodes on one Redis', () => {
         const index = round % run.nodes.count;
         run.nodes.leaveOut(index);
         run.expectEnd(index, 'is ended');
-        expect((await run.nodes.kill(index, 'SIGTERM')).code).toBe(0);
+        const { code, stderr } = await run.nodes.kill(index, 'SIGTERM');
+        expect(code, stderr).toBe(0);
         await run.loadElsewhere(100);
         await run.startAgain(index);
       }
