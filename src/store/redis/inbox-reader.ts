@@ -1,5 +1,4 @@
 import type { Socket } from 'node:net';
-import { setTimeout as later } from 'node:timers/promises';
 import { errorText } from '../../lib/error-text.ts';
 import type { Logger } from '../../lib/logger.ts';
 import { RecordReader } from '../record-reader.ts';
@@ -18,8 +17,6 @@ import type { StreamEntry, TopologyReader } from './topology-reader.ts';
 const NONE = '0-0';
 /** Entries of each stream read at a time. */
 const ENTRIES_AT_ONCE = 50;
-/** Pause before it is read again where there is a connection, ms. */
-const AGAIN_MS = 100;
 /** Longest time Redis is let wait for something to come, ms. */
 const BLOCK_MS = 5_000;
 
@@ -101,8 +98,7 @@ export class InboxReader {
       } catch (error) {
         if (this.#isClosed) return;
         logger.debug('the inbox in Redis could not be read', { error: errorText(error) });
-        if (connection.isReady) await later(AGAIN_MS);
-        else await connection.whenReady();
+        await connection.beforeAgain();
         continue;
       }
       await this.#take(streams);
@@ -167,7 +163,7 @@ export class InboxReader {
         return;
       } catch (error) {
         if (this.#isClosed || error instanceof StoreError) throw error;
-        await this.#parts.connection.whenReady();
+        await this.#parts.connection.beforeAgain();
       }
     }
   }

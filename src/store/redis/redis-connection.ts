@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { isIP, type Socket } from 'node:net';
+import { setTimeout as later } from 'node:timers/promises';
 import type { ConnectionOptions } from 'node:tls';
 import { Cluster, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
 import type { Logger } from '../../lib/logger.ts';
@@ -18,6 +19,8 @@ export interface RedisConnectionOptions {
   readonly prefix: string;
 }
 
+/** Pause before a call that Redis could not take is made again, ms. */
+const againMs = 100;
 /** How often it is looked whether bytes arrive, per time-out. */
 const checksPerTimeout = 4;
 /** Longest pause between two attempts to connect, ms. */
@@ -115,6 +118,12 @@ export class RedisConnection {
       this.#verifying = undefined;
     });
     return this.#verifying;
+  }
+
+  /** Waits until a call that was rejected may be made again. @throws StoreError when the connection is closed. */
+  async beforeAgain(): Promise<void> {
+    if (this.isReady) await later(againMs);
+    else await this.whenReady();
   }
 
   /** Ends the connection; commands without an answer are rejected. */

@@ -1,4 +1,3 @@
-import { setTimeout as later } from 'node:timers/promises';
 import { errorText } from '../../lib/error-text.ts';
 import type { Logger } from '../../lib/logger.ts';
 import { systemClock } from '../../lib/system-clock.ts';
@@ -35,8 +34,6 @@ const IDS_PER_INCARNATION = 2 ** 31;
 /** Client ids that are let go of in one batch at start. */
 const RELEASED_AT_ONCE = 1_000;
 const FULL = 'Redis is at its maxmemory.';
-/** Pause before a call that Redis could not take is made again, ms. */
-const AGAIN_MS = 100;
 
 /** What a Redis store is made with. */
 export interface RedisStoreOptions {
@@ -271,7 +268,7 @@ export class RedisStore implements SharedStore {
           throw broken;
         }
         if (failure !== 'again') throw error;
-        await this.#beforeAgain(open);
+        await open.connection.beforeAgain();
       }
     }
   }
@@ -361,7 +358,7 @@ export class RedisStore implements SharedStore {
           throw new StoreError('The store was closed before Redis took the batch.', { cause: error });
         mayBeApplied = true;
         if (failure === 'full') isGivenUp = true;
-        await this.#beforeAgain(open);
+        await open.connection.beforeAgain();
       }
     }
   }
@@ -425,11 +422,6 @@ export class RedisStore implements SharedStore {
     if (made !== 0 && made - 1 === this.topology?.version) this.topology.apply(changes, made);
   }
 
-  async #beforeAgain(open: OpenParts): Promise<void> {
-    if (open.connection.isReady) await later(AGAIN_MS);
-    else await open.connection.whenReady();
-  }
-
   #break(failure: 'fenced' | 'lost' | 'broken', error: unknown): Error {
     const sentence = {
       fenced: `Another process has taken the place of node ${this.#options.nodeId}; this one has to end. Give each node a name of its own.`,
@@ -447,7 +439,6 @@ export class RedisStore implements SharedStore {
     Promise.all([open.place.beat(), this.#lookAtMemory(open), open.times.measure()])
       .then(([whose]) => {
         if (whose !== 'ours') this.#lose(open, whose);
-
         this.#watch();
         // Also what a node dropped that ended before it was empty.
         open.sweeper.sweep();
