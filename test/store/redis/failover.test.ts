@@ -41,6 +41,13 @@ function toldTo({ posted }: BareNode): string[] {
   return posted.map(({ number, message }) => `${number} ${Buffer.from(message.payload).toString()}`);
 }
 
+/** Why a node cannot go on, once it cannot. */
+function brokenOf({ store }: BareNode): Promise<Error> {
+  return new Promise((resolve) => {
+    store.onBroken = resolve;
+  });
+}
+
 describe.skipIf(redisMissing !== '')('at a failover to a replica that had been cut off', () => {
   test('what it lacks was told to nobody, where waitReplicas asks for it', async () => {
     await using redis = await ReplicatedRedis.start();
@@ -116,9 +123,7 @@ describe.skipIf(redisMissing !== '')('at a failover to a replica that had been c
     const { a, proxies } = await startNodes(redis, 0, 2_000);
     await redis.cutOff();
     expect(await a.store.claim('e', 'user')).toBeDefined();
-    const broken = new Promise<Error>((resolve) => {
-      a.store.onBroken = resolve;
-    });
+    const broken = brokenOf(a);
     await redis.failOver();
     proxies.a.unblock();
     expect((await broken).message).toContain('Redis has lost what it had acknowledged');
@@ -129,9 +134,7 @@ describe.skipIf(redisMissing !== '')('at a failover to a replica that had been c
     const { a, proxies } = await startNodes(redis, 0, 2_000);
     await redis.cutOff();
     await a.store.commit([session('d', 2)]);
-    const broken = new Promise<Error>((resolve) => {
-      a.store.onBroken = resolve;
-    });
+    const broken = brokenOf(a);
     await redis.failOver();
     proxies.a.unblock();
     expect((await broken).message).toContain('Redis has lost what it had acknowledged');
@@ -158,9 +161,7 @@ describe.skipIf(redisMissing !== '')('at a failover to a replica that had been c
     await redis.cutOff();
     await a.store.commit([route('of a')]);
     await expect.poll(() => toldTo(b), patience).toEqual(['1 before', '2 of a']);
-    const broken = new Promise<Error>((resolve) => {
-      b.store.onBroken = resolve;
-    });
+    const broken = brokenOf(b);
     await redis.failOver();
     proxies.c.unblock();
     await c.store.commit([route('of c')]);
